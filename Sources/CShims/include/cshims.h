@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// The only door to C and C++ libraries. Names are ours; no foreign header reaches Swift.
+#ifndef TERN_CSHIMS_H
+#define TERN_CSHIMS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma clang assume_nonnull begin
+
+// MARK: checksums and hashing
+
+/// CRC32C (Castagnoli). `crc` is 0 or an earlier result, so that pieces chain.
+uint32_t tern_crc32c(uint32_t crc, const void *bytes, size_t count);
+
+static inline uint64_t tern_load64(const uint8_t *p) {
+    uint64_t v;
+    memcpy(&v, p, 8);
+    return v;
+}
+static inline uint64_t tern_load32(const uint8_t *p) {
+    uint32_t v;
+    memcpy(&v, p, 4);
+    return v;
+}
+static inline uint64_t tern_mix(uint64_t a, uint64_t b) {
+    __uint128_t product = (__uint128_t)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+/// 64-bit multiply-fold hash of `count` bytes. Stable: it is used in on-disk structures.
+static inline uint64_t tern_hash64(const uint8_t *_Nullable p, size_t count, uint64_t seed) {
+    const uint64_t k0 = 0x9e3779b97f4a7c15ull, k1 = 0xbf58476d1ce4e5b9ull;
+    const uint64_t k2 = 0x94d049bb133111ebull;
+    uint64_t h = seed ^ tern_mix(seed ^ k0, k1 ^ (uint64_t)count);
+    size_t n = count;
+    while (n > 16) {
+        h = tern_mix(tern_load64(p) ^ k1, tern_load64(p + 8) ^ h);
+        p += 16;
+        n -= 16;
+    }
+    uint64_t a = 0, b = 0;
+    if (n >= 8) {
+        a = tern_load64(p);
+        b = tern_load64(p + n - 8);
+    } else if (n >= 4) {
+        a = tern_load32(p);
+        b = tern_load32(p + n - 4);
+    } else if (n > 0) {
+        a = ((uint64_t)p[0] << 16) | ((uint64_t)p[n >> 1] << 8) | p[n - 1];
+    }
+    return tern_mix(k2 ^ (uint64_t)count, tern_mix(a ^ k1, b ^ h ^ k0));
+}
+
+// MARK: compression; every function returns the bytes written, or a negative code
+
+enum { TERN_MALFORMED = -1, TERN_NO_SPACE = -2 };
+
+size_t tern_zstd_bound(size_t count);
+long tern_zstd_compress(uint8_t *out, size_t capacity, const uint8_t *_Nullable in, size_t count,
+                        int level);
+/// Content size in the first frame header; -1 malformed, -2 not stated.
+long tern_zstd_declared_size(const uint8_t *in, size_t count);
+long tern_zstd_decompress(uint8_t *out, size_t capacity, const uint8_t *in, size_t count);
+
+size_t tern_snappy_bound(size_t count);
+long tern_snappy_compress(uint8_t *out, const uint8_t *in, size_t count);
+long tern_snappy_declared_size(const uint8_t *in, size_t count);
+bool tern_snappy_decompress(uint8_t *out, const uint8_t *in, size_t count);
+
+/// gzip (all members), zlib or raw deflate, told apart by the first bytes when `kind` is
+/// TERN_DEFLATE; TERN_GZIP demands a gzip header.
+enum { TERN_GZIP = 0, TERN_DEFLATE = 1 };
+long tern_inflate(uint8_t *out, size_t capacity, const uint8_t *in, size_t count, int kind);
+size_t tern_gzip_bound(size_t count);
+long tern_gzip_compress(uint8_t *out, size_t capacity, const uint8_t *in, size_t count, int level);
+
+// MARK: search
+
+/// Offset of the first occurrence of the needle, or -1. An empty needle is found at 0.
+long tern_find(const uint8_t *_Nullable hay, size_t count, const uint8_t *_Nullable needle,
+               size_t needle_count);
+/// Offset of the first byte equal to `a` or `b`, or `count`.
+size_t tern_find_either(const uint8_t *_Nullable hay, size_t count, uint8_t a, uint8_t b);
+
+// MARK: regular expressions (RE2)
+
+typedef struct tern_regex tern_regex;
+enum { TERN_RE_DOT_NEWLINE = 1, TERN_RE_LATIN1 = 2, TERN_RE_CASELESS = 4 };
+/// Compiles `pattern`; on failure returns null and writes a message into `error`.
+tern_regex *_Nullable tern_regex_new(const char *pattern, size_t count, int flags, char *error,
+                                     size_t error_capacity);
+void tern_regex_free(tern_regex *regex);
+/// Whether the whole text matches.
+bool tern_regex_full(const tern_regex *regex, const uint8_t *_Nullable text, size_t count);
+/// Whether the pattern is found anywhere.
+bool tern_regex_partial(const tern_regex *regex, const uint8_t *_Nullable text, size_t count);
+/// Finds the next match at or after `start`. `spans` gets 2 × `groups` offsets (-1, -1 where a
+/// group took no part); group 0 is the whole match. `anchored` demands that all of text matches.
+bool tern_regex_captures(const tern_regex *regex, const uint8_t *_Nullable text, size_t count,
+                         size_t start, bool anchored, int groups, long *spans);
+/// Number of capture groups, without group 0.
+int tern_regex_group_count(const tern_regex *regex);
+/// Index of the named group, or -1.
+int tern_regex_group_index(const tern_regex *regex, const char *name);
+/// Name of group `index` (1-based) or an empty string; returns its byte count.
+size_t tern_regex_group_name(const tern_regex *regex, int index, char *out, size_t capacity);
+
+// MARK: system calls that Swift cannot reach
+
+/// Allocator set-up of the process: keeps large buffers out of mmap churn.
+void tern_tune_allocator(void);
+/// Bytes the allocator holds in use, for budgets and benchmarks.
+size_t tern_allocated_bytes(void);
+
+#pragma clang assume_nonnull end
+#ifdef __cplusplus
+}
+#endif
+#endif

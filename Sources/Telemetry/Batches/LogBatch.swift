@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// Log lines of many streams in columns.
+
+/// Rows of log lines: what a push brings, what a store keeps, what a reader returns.
+@usableFromInline package struct LogBatch: Sendable {
+    /// Stream labels, lines, structured metadata.
+    package var arena: [UInt8] = []
+    /// Stream label sets.
+    package var streams: [LabelsRef] = []
+
+    // One entry per row in each column.
+    /// Index into `streams`.
+    @usableFromInline package var rowStreams: [UInt32] = []
+    @usableFromInline package var nanos: [Int64] = []
+    /// The line's bytes, as sent: not necessarily UTF-8.
+    @usableFromInline package var lines: [ByteSlice] = []
+    /// Structured metadata as canonical label bytes.
+    @usableFromInline package var metadata: [ByteSlice] = []
+    /// Trace and span ids sent with the row or lifted out of it; zero = none.
+    @usableFromInline package var traceIDs: [TraceID] = []
+    @usableFromInline package var spanIDs: [SpanID] = []
+
+    package init() {}
+
+    package var rowCount: Int { nanos.count }
+
+    /// Adds a stream from canonical labels and returns its index.
+    package mutating func addStream(_ labels: Labels) -> UInt32 {
+        let slice = labels.bytes.withUnsafeBytes { arena.keep($0) }
+        streams.append(LabelsRef(slice: slice, hash: labels.hash))
+        return UInt32(streams.count - 1)
+    }
+
+    /// Adds a row whose line and metadata already lie in the arena.
+    @inlinable package mutating func addRow(
+        stream: UInt32, nanos: Int64, line: ByteSlice, metadata: ByteSlice = .empty,
+        traceID: TraceID = .zero, spanID: SpanID = .zero
+    ) {
+        rowStreams.append(stream)
+        self.nanos.append(nanos)
+        lines.append(line)
+        self.metadata.append(metadata)
+        traceIDs.append(traceID)
+        spanIDs.append(spanID)
+    }
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// How engines read logs.
+
+import Base
+
+/// A condition on the line that a store may use to skip blocks and rows.
+package struct LineFilter: Sendable, Equatable {
+    package enum Kind: UInt8, Sendable { case contains, notContains, matches, notMatches }
+    package var kind: Kind
+    package var text: String
+    package init(_ kind: Kind, _ text: String) {
+        self.kind = kind
+        self.text = text
+    }
+}
+
+/// A selection of log lines.
+package struct LogRequest: Sendable {
+    package enum Order: Sendable {
+        /// Ascending or descending time over all streams.
+        case oldestFirst, newestFirst
+        /// As it comes: cheapest, for aggregation. Rows of one stream still ascend in a batch.
+        case any
+    }
+    package var tenant: Tenant
+    package var matchers: [LabelMatcher]
+    /// Both ends inclusive.
+    package var range: NanosRange
+    package var order: Order
+    /// All must hold. A hint: stores may return rows that fail them, engines re-check.
+    package var filters: [LineFilter]
+    /// Roughly how many rows the reader will take; 0 = all. A hint for how much to decode at once.
+    package var limit: Int
+
+    package init(
+        tenant: Tenant, matchers: [LabelMatcher], range: NanosRange, order: Order = .any,
+        filters: [LineFilter] = [], limit: Int = 0
+    ) {
+        self.tenant = tenant
+        self.matchers = matchers
+        self.range = range
+        self.order = order
+        self.filters = filters
+        self.limit = limit
+    }
+}
+
+/// What a log store answers.
+package protocol LogReading: Sendable {
+    /// Hands over matching rows in batches until `body` returns false.
+    ///
+    /// With `.oldestFirst` and `.newestFirst` rows are in that order inside each batch and from
+    /// batch to batch; rows of equal time keep their order of arrival (reversed for newest first).
+    /// Duplicates (same stream, time, line and metadata) are already removed.
+    func read(
+        _ request: LogRequest, _ context: ReadContext,
+        _ body: (LogBatch) throws -> Bool
+    ) throws
+    /// Streams with rows in the range, ascending by labels; may over-return by a block's span.
+    func streams(_ request: LogRequest, _ context: ReadContext) throws -> [Labels]
+    func labelNames(_ request: LogRequest, _ context: ReadContext) throws -> [String]
+    func labelValues(
+        _ name: String, _ request: LogRequest, _ context: ReadContext
+    ) throws
+        -> [String]
+    /// Rows of one stream at one time: how the correlation index finds a line again.
+    func rows(
+        tenant: Tenant, streamHash: UInt64, nanos: Int64, _ context: ReadContext
+    ) throws -> LogBatch
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// What bounds one query.
+
+import Synchronization
+
+/// Why a query ended before its answer.
+package enum QueryInterruption: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The client went away or asked for an end.
+    case cancelled
+    case timedOut(seconds: Double)
+    /// More bytes would have been held than the limit allows.
+    case memoryLimit(bytes: Int)
+    /// More rows or samples would have been read than the limit allows.
+    case rowLimit(name: String, limit: Int)
+
+    package var description: String {
+        switch self {
+        case .cancelled: "query was canceled"
+        case .timedOut(let seconds): "query timed out after \(seconds) seconds"
+        case .memoryLimit(let bytes):
+            "query needs more than its memory limit of \(bytes) bytes: narrow the selector or the "
+                + "time range, or raise --query.memory-limit"
+        case .rowLimit(let name, let limit):
+            "query would read more than \(limit) \(name): narrow the selector or the time range"
+        }
+    }
+}
+
+/// Deadline, budgets and counters of one query, shared by all that work on it.
+///
+/// Stores and engines call `check()` once per batch or series, never per sample. The counters
+/// feed the statistics of the answer.
+package final class ReadContext: Sendable {
+    private let cancelFlag = Atomic<Bool>(false)
+    private let held = Atomic<Int>(0)
+    private let peak = Atomic<Int>(0)
+    private let samples = Atomic<Int>(0)
+    private let bytes = Atomic<Int>(0)
+    private let now: @Sendable () -> Int64
+    private let startNanos: Int64
+    private let deadlineNanos: Int64
+    /// Limits; `Int.max` = none.
+    package let memoryLimitBytes: Int
+    package let sampleLimit: Int
+
+    /// - Parameters:
+    ///   - timeoutSeconds: from now; 0 = no deadline.
+    ///   - now: a monotonic clock in nanoseconds.
+    package init(
+        timeoutSeconds: Double = 0, memoryLimitBytes: Int = .max, sampleLimit: Int = .max,
+        now: @escaping @Sendable () -> Int64 = { 0 }
+    ) {
+        self.now = now
+        self.memoryLimitBytes = memoryLimitBytes
+        self.sampleLimit = sampleLimit
+        startNanos = now()
+        deadlineNanos =
+            timeoutSeconds > 0 && timeoutSeconds < 1e9
+            ? startNanos + Int64(timeoutSeconds * 1e9) : .max
+    }
+
+    package func cancel() { cancelFlag.store(true, ordering: .relaxed) }
+
+    package var isCancelled: Bool { cancelFlag.load(ordering: .relaxed) }
+
+    /// - Throws: `QueryInterruption` when the query was cancelled or its time is up.
+    package func check() throws(QueryInterruption) {
+        if cancelFlag.load(ordering: .relaxed) { throw .cancelled }
+        if deadlineNanos != .max, now() > deadlineNanos {
+            throw .timedOut(seconds: Double(deadlineNanos - startNanos) / 1e9)
+        }
+    }
+
+    /// Takes bytes from the budget for as long as the query holds them.
+    package func reserve(_ byteCount: Int) throws(QueryInterruption) {
+        let total = held.wrappingAdd(byteCount, ordering: .relaxed).newValue
+        if total > peak.load(ordering: .relaxed) { peak.store(total, ordering: .relaxed) }
+        if total > memoryLimitBytes { throw .memoryLimit(bytes: memoryLimitBytes) }
+    }
+
+    /// Gives back what `reserve` took.
+    package func release(_ byteCount: Int) {
+        held.wrappingSubtract(byteCount, ordering: .relaxed)
+    }
+
+    /// Counts what was read: samples, lines or spans, and the bytes they were decoded from.
+    package func count(samples n: Int, bytes b: Int = 0) throws(QueryInterruption) {
+        let total = samples.wrappingAdd(n, ordering: .relaxed).newValue
+        bytes.wrappingAdd(b, ordering: .relaxed)
+        if total > sampleLimit { throw .rowLimit(name: "samples", limit: sampleLimit) }
+    }
+
+    package var samplesRead: Int { samples.load(ordering: .relaxed) }
+    package var bytesRead: Int { bytes.load(ordering: .relaxed) }
+    package var peakBytes: Int { peak.load(ordering: .relaxed) }
+    /// Nanoseconds since the query began.
+    package var elapsedNanos: Int64 { now() - startNanos }
+}

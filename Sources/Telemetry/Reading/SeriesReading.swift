@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// How engines read metrics.
+
+/// A selection of series and a stretch of time.
+package struct SeriesRequest: Sendable {
+    package var tenant: Tenant
+    package var matchers: [LabelMatcher]
+    /// Both ends inclusive.
+    package var range: MillisRange
+
+    package init(tenant: Tenant, matchers: [LabelMatcher], range: MillisRange) {
+        self.tenant = tenant
+        self.matchers = matchers
+        self.range = range
+    }
+}
+
+/// Samples of one series in ascending time, one entry per sample in each column.
+package struct SampleColumns: Sendable {
+    package var millis: [Int64] = []
+    /// Float values; where the sample is a histogram the value is 0 and must not be used.
+    package var values: [Double] = []
+    /// Empty when all samples are floats; else nil marks a float.
+    package var histograms: [NativeHistogram?] = []
+    /// Start timestamps, 0 = unknown; empty when none is known.
+    package var startMillis: [Int64] = []
+
+    package init() {}
+
+    package var count: Int { millis.count }
+
+    /// Empties the columns and keeps their memory.
+    package mutating func removeAll() {
+        millis.removeAll(keepingCapacity: true)
+        values.removeAll(keepingCapacity: true)
+        histograms.removeAll(keepingCapacity: true)
+        startMillis.removeAll(keepingCapacity: true)
+    }
+
+    package mutating func append(millis t: Int64, value: Double, startMillis start: Int64 = 0) {
+        millis.append(t)
+        values.append(value)
+        if !histograms.isEmpty { histograms.append(nil) }
+        appendStart(start)
+    }
+
+    package mutating func append(
+        millis t: Int64, histogram: NativeHistogram, startMillis start: Int64 = 0
+    ) {
+        if histograms.isEmpty {
+            histograms = [NativeHistogram?](repeating: nil, count: millis.count)
+        }
+        millis.append(t)
+        values.append(0)
+        histograms.append(histogram)
+        appendStart(start)
+    }
+
+    private mutating func appendStart(_ start: Int64) {
+        if start != 0, startMillis.isEmpty, millis.count > 1 {
+            startMillis = [Int64](repeating: 0, count: millis.count - 1)
+        }
+        if start != 0 || !startMillis.isEmpty { startMillis.append(start) }
+    }
+}
+
+/// The series of one selection: labels known at once, samples on demand.
+///
+/// Holds a snapshot: what is appended, sealed or expired later does not change it. Safe to read
+/// from several threads, each with columns of its own.
+package protocol SeriesSet: Sendable {
+    var count: Int { get }
+    /// Labels of series `index`; the set is sorted by labels (`Labels.<`) and has no duplicates.
+    func labels(_ index: Int) -> Labels
+    /// Appends the series' samples inside the requested range to `columns`, ascending, one per
+    /// timestamp, stale markers included.
+    func read(_ index: Int, into columns: inout SampleColumns, _ context: ReadContext) throws
+}
+
+/// An exemplar with the labels of its series.
+package struct Exemplar: Sendable, Equatable {
+    package var series: Labels
+    package var labels: Labels
+    package var millis: Int64
+    package var value: Double
+    package init(series: Labels, labels: Labels, millis: Int64, value: Double) {
+        self.series = series
+        self.labels = labels
+        self.millis = millis
+        self.value = value
+    }
+}
+
+/// Metadata of a metric family.
+package struct MetricMetadata: Sendable, Hashable {
+    package var type: MetricType
+    package var help: String
+    package var unit: String
+    package init(type: MetricType, help: String, unit: String) {
+        self.type = type
+        self.help = help
+        self.unit = unit
+    }
+}
+
+/// What a metric store answers.
+package protocol SeriesReading: Sendable {
+    /// Series with at least one sample in a part or head that overlaps the range; may return
+    /// series whose samples all lie outside it.
+    func select(_ request: SeriesRequest, _ context: ReadContext) throws -> any SeriesSet
+    /// Names of labels on the selected series, ascending. Empty matchers select everything.
+    func labelNames(_ request: SeriesRequest, _ context: ReadContext) throws -> [String]
+    /// Values of one label on the selected series, ascending.
+    func labelValues(
+        _ name: String, _ request: SeriesRequest, _ context: ReadContext
+    ) throws
+        -> [String]
+    /// Exemplars of the selected series, by series and then time.
+    func exemplars(_ request: SeriesRequest, _ context: ReadContext) throws -> [Exemplar]
+    /// Metadata by family name.
+    func metadata(_ tenant: Tenant, family: String?) throws -> [(String, [MetricMetadata])]
+}
