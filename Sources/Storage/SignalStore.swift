@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// A store as the kernel sees it.
+
+import Base
+
+/// A store of one signal, driven by the kernel. The kernel knows bytes and parts; the store knows
+/// what they mean.
+///
+/// **Generations.** Committed data goes to the head of the generation that its log record was
+/// given. When the kernel rotates, new records get generation g + 1 while those of g are still
+/// being applied; once all of them are, head g is complete and `seal(g)` turns it into parts.
+/// At most two generations exist at a time. Heads and parts are read together; the switch from
+/// head g to its parts in `sealed` is one atomic step for readers.
+package protocol SignalStore: AnyObject, Sendable {
+    var signal: Signal { get }
+
+    /// Opens the parts that the manifest lists, before any replay. Parts that cannot be read are
+    /// reported by throwing; the kernel then names them and goes on without.
+    func open(_ part: PartHandle) throws
+
+    /// Applies the payload of one log record, during recovery. May be called from several
+    /// threads. The live path applies batches directly and never comes here.
+    ///
+    /// Idempotent with respect to duplicates: the same record applied twice leaves one copy.
+    func replay(
+        _ payload: UnsafeRawBufferPointer, tenant: String, generation: UInt64, sequence: UInt64
+    ) throws
+
+    /// Signals other than its own whose records this store also learns from: the correlation index
+    /// is filled from the records of all three, so that it never lags or leads the data.
+    var observedSignals: [Signal] { get }
+
+    /// Like `replay`, for the payload of an observed signal in the same log record.
+    func observe(
+        _ payload: UnsafeRawBufferPointer, from signal: Signal, tenant: String,
+        generation: UInt64, sequence: UInt64
+    ) throws
+
+    /// Bytes of memory that heads hold now: decides when the kernel seals.
+    var headBytes: Int { get }
+
+    /// Builds the parts of head `generation`, one per (tenant, UTC day, retention class). The head
+    /// stays readable. CPU-heavy; called on a background thread, never twice at once.
+    func seal(generation: UInt64) throws -> [PartDraft]
+
+    /// The parts are durable and in the manifest: show them to readers and drop the head, in one
+    /// step. Called also with no parts, for an empty head.
+    func sealed(generation: UInt64, parts: [PartHandle])
+
+    /// Merges parts of one tenant, day and retention class into one draft, dropping duplicates and
+    /// what deletes cover. Nil when nothing is left.
+    ///
+    /// - Parameter shouldStop: polled about every 10 ms of work; true = throw `CancellationError`.
+    func merge(_ parts: [PartHandle], shouldStop: () -> Bool) throws -> PartDraft?
+
+    /// A merge or retention changed the set of parts: switch readers over in one step.
+    func replace(removed: [UInt64], added: [PartHandle])
+
+    /// Everything that is wrong inside one part beyond section checksums: for `check data`.
+    func verify(_ part: PartHandle) -> [PartCorruption]
+}
+
+extension SignalStore {
+    package var observedSignals: [Signal] { [] }
+    package func observe(
+        _ payload: UnsafeRawBufferPointer, from signal: Signal, tenant: String,
+        generation: UInt64, sequence: UInt64
+    ) throws {}
+    package func verify(_ part: PartHandle) -> [PartCorruption] { part.reader.verify() }
+}
