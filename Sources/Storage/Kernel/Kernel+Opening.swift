@@ -79,6 +79,7 @@ extension Kernel {
                 try store.open(handle)
                 state.handles[part.id] = handle
             } catch {
+                state.unreadable.insert(part.id)
                 let offset = (error as? PartCorruption)?.offset ?? 0
                 state.faults.append(
                     StorageFault(

@@ -34,6 +34,10 @@ package final class Kernel: Sendable {
         var counters = KernelCounters()
         /// Parts that the stores show.
         var handles: [UInt64: PartHandle] = [:]
+        /// Parts that the manifest names and nobody can read.
+        var unreadable: Set<UInt64> = []
+        /// Parts whose merge failed for reasons of their own.
+        var unmergeable: Set<UInt64> = []
         /// The rotation whose parts are not in the manifest yet.
         var pending: WriteAheadLog.Rotation?
         /// Monotonic time of the first commit of the current generation.

@@ -48,7 +48,9 @@ struct ManifestReader {
             fault(offset, "no whole record begins here")
             damaged = true
             // Bodies have no alignment; look at every byte. Manifests are small.
-            repeat { offset += 1 } while offset < bytes.count
+            repeat {
+                offset += 1
+            } while offset < bytes.count
                 && ManifestReader.record(bytes, at: offset) == nil
         }
     }

@@ -24,7 +24,9 @@ struct LogRecord: Sendable {
     private let type: UInt8
 
     /// The record that ends a log cleanly: it proves that everything before it was acknowledged.
-    static func end() -> LogRecord { LogRecord(stored: [], plainCount: 0, .plain, LogFormat.endType) }
+    static func end() -> LogRecord {
+        LogRecord(stored: [], plainCount: 0, .plain, LogFormat.endType)
+    }
 
     private init(stored: [UInt8], plainCount: Int, _ coding: LogCoding, _ type: UInt8) {
         let total = LogRecord.padded(LogFormat.recordHeaderCount + stored.count)

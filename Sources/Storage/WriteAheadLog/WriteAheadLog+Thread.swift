@@ -83,8 +83,9 @@ extension WriteAheadLog {
         space.bytesSince += count
         for attempt in 1...2 {
             do throws(FileError) {
-                if writer.number == nil || (writer.offset + count > options.segmentBytes
-                    && writer.offset > LogFormat.headerCount)
+                if writer.number == nil
+                    || (writer.offset + count > options.segmentBytes
+                        && writer.offset > LogFormat.headerCount)
                 {
                     try writer.begin(acknowledged: work.acknowledged)
                     noteSegment(writer)

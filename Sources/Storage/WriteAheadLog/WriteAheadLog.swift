@@ -168,6 +168,11 @@ final class WriteAheadLog: Sendable {
         state.wait { $0.inFlight[generation] == nil ? () : nil }
     }
 
+    /// Blocks until no commit of any generation is under way.
+    func waitUntilIdle() {
+        state.wait { $0.inFlight.isEmpty ? () : nil }
+    }
+
     /// Removes segments that hold only records below `boundary`.
     func removeSegments(below boundary: UInt64) throws(FileError) {
         let old = state.wait { state -> [LogSegment]? in
