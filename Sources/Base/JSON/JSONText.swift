@@ -12,7 +12,7 @@ package struct JSONText {
     /// Whether `raw` differs from what it stands for.
     package let hasEscapes: Bool
 
-    package init(raw: UnsafeRawBufferPointer, hasEscapes: Bool) {
+    package init(raw: UnsafeRawBufferPointer, hasEscapes: Bool = false) {
         self.raw = raw
         self.hasEscapes = hasEscapes
     }
