@@ -76,6 +76,17 @@ package struct LabelsBuilder: Sendable {
         }
     }
 
+    /// The first name that was appended a second time: for messages. O(n²).
+    package var firstRepeatedName: String? {
+        for (index, entry) in entries.enumerated() {
+            let name = arena[entry.name]
+            if entries[..<index].contains(where: { arena[$0.name].elementsEqual(name) }) {
+                return String(decoding: name, as: UTF8.self)
+            }
+        }
+        return nil
+    }
+
     /// Appends the canonical encoding to `out`; of equal names the first appended is kept and
     /// `false` is returned.
     @discardableResult

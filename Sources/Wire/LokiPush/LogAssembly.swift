@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+// Fills a log batch row by row; all log decoders end here.
+
+import Base
+import Telemetry
+
+/// Log lines of one request, and those that could not be taken.
+package struct DecodedLogs: Sendable {
+    package var batch = LogBatch()
+    /// Streams the request named, taken or not. Loki answers 422 with `noStreams` when 0.
+    package var streamCount = 0
+    /// Rows left out.
+    package var rejectedRows = 0
+    /// Why, in Loki's words: the first ten different reasons.
+    package var errors: [String] = []
+
+    package init() {}
+
+    /// `errors` in one text: the body of Loki's 400 or the message of OTLP's partial success.
+    package var message: String { errors.joined(separator: "\n") }
+
+    package static let noStreams = "error at least one valid stream is required for ingestion"
+}
+
+/// Collects labels, metadata and rows, checks limits and keeps what passes.
+struct LogAssembly {
+    let limits: LogLimits
+    var result = DecodedLogs()
+    /// Labels of the stream at hand, until `beginStream`.
+    var labels = LabelsBuilder()
+    /// Structured metadata of the row at hand, until `endRow`.
+    private var metadata = LabelsBuilder()
+    private var metadataCount = 0
+    private var metadataBytes = 0
+    private var scratch: [UInt8] = []
+    /// The stream rows go to; nil when it was refused.
+    private(set) var stream: UInt32?
+    private var streamsByHash: [UInt64: UInt32] = [:]
+
+    init(_ limits: LogLimits) { self.limits = limits }
+
+    mutating func reject(_ rows: Int = 1, _ reason: @autoclosure () -> String) {
+        result.rejectedRows &+= rows
+        guard result.errors.count < 10 else { return }
+        let text = reason()
+        if !result.errors.contains(text) { result.errors.append(text) }
+    }
+
+    // MARK: streams
+
+    /// Makes the collected labels the current stream; of equal names the first counts.
+    mutating func beginStream() {
+        result.streamCount &+= 1
+        scratch.removeAll(keepingCapacity: true)
+        labels.encode(into: &scratch)
+        labels.reset()
+        stream = nil
+        if let problem = labelProblem(scratch) {
+            reject(0, problem)
+            return
+        }
+        let hash = hash64(scratch)
+        if let known = streamsByHash[hash],
+            result.batch.arena[result.batch.streams[Int(known)].slice.range].elementsEqual(scratch)
+        {
+            stream = known
+            return
+        }
+        let index = result.batch.addStream(Labels(canonical: scratch, hash: hash))
+        streamsByHash[hash] = index
+        stream = index
+    }
+
+    /// A stream whose labels could not be read: its rows are counted and left out.
+    mutating func refuseStream(_ reason: @autoclosure () -> String) {
+        result.streamCount &+= 1
+        labels.reset()
+        stream = nil
+        reject(0, reason())
+    }
+
+    private func labelProblem(_ labels: [UInt8]) -> String? {
+        if labels.isEmpty { return "error at least one label pair is required per stream" }
+        var count = 0
+        var tooLong: (isName: Bool, text: String)?
+        labels.withUnsafeBytes { all in
+            forEachLabel(in: all) { name, value in
+                if !name.elementsEqual("service_name".utf8) { count += 1 }
+                if name.count > limits.maxLabelNameBytes, tooLong == nil {
+                    tooLong = (true, String(decoding: name, as: UTF8.self))
+                } else if value.count > limits.maxLabelValueBytes, tooLong == nil {
+                    tooLong = (false, String(decoding: value, as: UTF8.self))
+                }
+            }
+        }
+        if count > limits.maxLabelNames {
+            return "entry for stream '\(Labels(canonical: labels))' has \(count) label names; "
+                + "limit \(limits.maxLabelNames)"
+        }
+        guard let tooLong else { return nil }
+        return "stream '\(Labels(canonical: labels))' has label "
+            + (tooLong.isName ? "name" : "value") + " too long: '\(tooLong.text)'"
+    }
+
+    /// Label text of the current stream, for messages.
+    private var streamText: String {
+        guard let stream else { return "{}" }
+        return result.batch.arena.labels(result.batch.streams[Int(stream)]).description
+    }
+
+    // MARK: rows
+
+    /// Adds structured metadata to the row at hand. The name is made a Prometheus label name; an
+    /// empty value is dropped.
+    mutating func addMetadata(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) {
+        if name.isEmpty || value.isEmpty { return }
+        if isCompliantLabelName(name) {
+            appendMetadata(name, value)
+        } else {
+            var clean: [UInt8] = []
+            guard appendCompliantLabelName(name, to: &clean) else { return }
+            clean.withUnsafeBytes { appendMetadata($0, value) }
+        }
+    }
+
+    private mutating func appendMetadata(
+        _ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer
+    ) {
+        metadataCount &+= 1
+        metadataBytes &+= name.count &+ value.count
+        // What is refused anyway need not be kept.
+        if metadataBytes <= limits.maxMetadataBytes { metadata.append(name, value) }
+    }
+
+    /// Forgets a row that is not going to be.
+    mutating func dropRow() {
+        metadata.reset()
+        metadataCount = 0
+        metadataBytes = 0
+    }
+
+    /// Adds a row whose line is the last thing in the arena, with the metadata collected for it.
+    mutating func endRow(
+        nanos: Int64, line: ByteSlice, traceID: TraceID = .zero, spanID: SpanID = .zero
+    ) {
+        defer { dropRow() }
+        guard let stream else {
+            result.batch.arena.removeSubrange(line.range.lowerBound...)
+            // The reason was given when the stream was refused.
+            result.rejectedRows &+= 1
+            return
+        }
+        if let problem = rowProblem(line) {
+            result.batch.arena.removeSubrange(line.range.lowerBound...)
+            reject(1, problem)
+            return
+        }
+        var slice = ByteSlice.empty
+        if metadataCount > 0 {
+            let start = result.batch.arena.count
+            metadata.encode(into: &result.batch.arena)
+            slice = ByteSlice(offset: start, count: result.batch.arena.count - start)
+        }
+        result.batch.addRow(
+            stream: stream, nanos: nanos, line: line, metadata: slice, traceID: traceID,
+            spanID: spanID)
+    }
+
+    private func rowProblem(_ line: ByteSlice) -> String? {
+        if Int(line.count) > limits.maxLineBytes {
+            return "max entry size '\(limits.maxLineBytes)' bytes exceeded for stream "
+                + "'\(streamText)' while adding an entry with length '\(line.count)' bytes"
+        }
+        if metadataBytes > limits.maxMetadataBytes {
+            return "stream '\(streamText)' has structured metadata too large: '\(metadataBytes)' "
+                + "bytes, limit: '\(limits.maxMetadataBytes)' bytes"
+        }
+        if metadataCount > limits.maxMetadataCount {
+            return "stream '\(streamText)' has too many structured metadata labels: "
+                + "'\(metadataCount)', limit: '\(limits.maxMetadataCount)'"
+        }
+        return nil
+    }
+}
