@@ -33,6 +33,11 @@ struct LogAssembly {
     private var metadataCount = 0
     private var metadataBytes = 0
     private var scratch: [UInt8] = []
+    private var nameScratch: [UInt8] = []
+    /// Canonical metadata that every row of an OTLP scope has, with its size.
+    private var shared: [UInt8] = []
+    private var sharedCount = 0
+    private var sharedBytes = 0
     /// The stream rows go to; nil when it was refused.
     private(set) var stream: UInt32?
     private var streamsByHash: [UInt64: UInt32] = [:]
@@ -117,10 +122,24 @@ struct LogAssembly {
         if isCompliantLabelName(name) {
             appendMetadata(name, value)
         } else {
+            // Taken out of `self`, which is changed while the name is borrowed.
             var clean: [UInt8] = []
+            swap(&clean, &nameScratch)
+            defer { swap(&clean, &nameScratch) }
+            clean.removeAll(keepingCapacity: true)
             guard appendCompliantLabelName(name, to: &clean) else { return }
             clean.withUnsafeBytes { appendMetadata($0, value) }
         }
+    }
+
+    /// Makes the collected metadata that of all rows until it is replaced. A row's own metadata
+    /// goes before it where names are the same.
+    mutating func shareMetadata() {
+        shared.removeAll(keepingCapacity: true)
+        metadata.encode(into: &shared)
+        sharedCount = metadataCount
+        sharedBytes = metadataBytes
+        dropRow()
     }
 
     private mutating func appendMetadata(
@@ -156,9 +175,15 @@ struct LogAssembly {
             return
         }
         var slice = ByteSlice.empty
-        if metadataCount > 0 {
+        if metadataCount > 0 || sharedCount > 0 {
             let start = result.batch.arena.count
-            metadata.encode(into: &result.batch.arena)
+            if sharedCount == 0 {
+                metadata.encode(into: &result.batch.arena)
+            } else {
+                scratch.removeAll(keepingCapacity: true)
+                metadata.encode(into: &scratch)
+                appendMergedLabels(scratch, shared, to: &result.batch.arena)
+            }
             slice = ByteSlice(offset: start, count: result.batch.arena.count - start)
         }
         result.batch.addRow(
@@ -171,14 +196,70 @@ struct LogAssembly {
             return "max entry size '\(limits.maxLineBytes)' bytes exceeded for stream "
                 + "'\(streamText)' while adding an entry with length '\(line.count)' bytes"
         }
-        if metadataBytes > limits.maxMetadataBytes {
-            return "stream '\(streamText)' has structured metadata too large: '\(metadataBytes)' "
+        if metadataBytes &+ sharedBytes > limits.maxMetadataBytes {
+            return "stream '\(streamText)' has structured metadata too large: "
+                + "'\(metadataBytes &+ sharedBytes)' "
                 + "bytes, limit: '\(limits.maxMetadataBytes)' bytes"
         }
-        if metadataCount > limits.maxMetadataCount {
+        if metadataCount &+ sharedCount > limits.maxMetadataCount {
             return "stream '\(streamText)' has too many structured metadata labels: "
-                + "'\(metadataCount)', limit: '\(limits.maxMetadataCount)'"
+                + "'\(metadataCount &+ sharedCount)', limit: '\(limits.maxMetadataCount)'"
         }
         return nil
     }
+}
+
+/// Appends the union of two canonical label sets; of equal names that of `first` counts.
+func appendMergedLabels(_ first: [UInt8], _ second: [UInt8], to out: inout [UInt8]) {
+    first.withUnsafeBytes { a in
+        second.withUnsafeBytes { b in appendMergedLabels(a, b, to: &out) }
+    }
+}
+
+/// See `appendMergedLabels(_:_:to:)`.
+func appendMergedLabels(
+    _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer, to out: inout [UInt8]
+) {
+    var taken = 0
+    forEachLabel(in: first) { name, value in
+        guard let base = first.baseAddress, let nameBase = name.baseAddress,
+            let valueEnd = value.baseAddress.map({ $0 + value.count })
+        else { return }
+        taken = appendLabels(of: second, from: taken, before: name, to: &out)
+        // A label's bytes start one length before its name; that length has one to five bytes.
+        let nameOffset = nameBase - base
+        let start = nameOffset - varintLength(name.count)
+        out.append(contentsOf: first[start..<(valueEnd - base)])
+    }
+    out.append(contentsOf: second[taken...])
+}
+
+/// Appends labels from `offset` on whose names come before `limit`, steps over one of that name and
+/// gives the offset of what is left.
+private func appendLabels(
+    of labels: UnsafeRawBufferPointer, from offset: Int, before limit: UnsafeRawBufferPointer,
+    to out: inout [UInt8]
+) -> Int {
+    var reader = ByteReader(labels)
+    reader.offset = offset
+    while !reader.isAtEnd {
+        let start = reader.offset
+        guard let name = try? reader.lengthPrefixed(), (try? reader.lengthPrefixed()) != nil else {
+            return labels.count
+        }
+        let order = compareBytes(name, limit)
+        if order == 0 { return reader.offset }
+        if order > 0 { return start }
+        out.append(contentsOf: labels[start..<reader.offset])
+    }
+    return labels.count
+}
+
+private func varintLength(_ value: Int) -> Int {
+    var rest = value, n = 1
+    while rest >= 0x80 {
+        rest &>>= 7
+        n &+= 1
+    }
+    return n
 }
