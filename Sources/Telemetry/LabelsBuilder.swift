@@ -76,13 +76,12 @@ package struct LabelsBuilder: Sendable {
         }
     }
 
-    /// The first name that was appended a second time: for messages. O(n²).
+    /// A name that was appended twice: for messages. O(n).
     package var firstRepeatedName: String? {
-        for (index, entry) in entries.enumerated() {
-            let name = arena[entry.name]
-            if entries[..<index].contains(where: { arena[$0.name].elementsEqual(name) }) {
-                return String(decoding: name, as: UTF8.self)
-            }
+        var seen: Set<[UInt8]> = []
+        for entry in entries {
+            let name = Array(arena[entry.name])
+            if !seen.insert(name).inserted { return String(decoding: name, as: UTF8.self) }
         }
         return nil
     }
@@ -91,8 +90,8 @@ package struct LabelsBuilder: Sendable {
     /// `false` is returned.
     @discardableResult
     package mutating func encode(into out: inout [UInt8]) -> Bool {
-        // Taken out of `self` while the arena is borrowed; few entries and usually sorted already,
-        // so insertion sort moves nothing, and it is stable.
+        // Taken out of `self` while the arena is borrowed. Entries are few and usually sorted already,
+        // so that insertion sort, which is stable, moves nothing; hostile numbers get another sort.
         var entries: [Entry] = []
         swap(&entries, &self.entries)
         defer { swap(&entries, &self.entries) }
@@ -101,6 +100,16 @@ package struct LabelsBuilder: Sendable {
                 compareBytes(
                     UnsafeRawBufferPointer(rebasing: all[a.name]),
                     UnsafeRawBufferPointer(rebasing: all[b.name])) < 0
+            }
+            guard entries.count <= 24 else {
+                // A name lies in the arena in order of arrival, which keeps the sort stable.
+                entries.sort { a, b in
+                    let order = compareBytes(
+                        UnsafeRawBufferPointer(rebasing: all[a.name]),
+                        UnsafeRawBufferPointer(rebasing: all[b.name]))
+                    return order == 0 ? a.name.lowerBound < b.name.lowerBound : order < 0
+                }
+                return
             }
             for i in entries.indices.dropFirst() {
                 var j = i

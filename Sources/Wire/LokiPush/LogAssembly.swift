@@ -22,22 +22,42 @@ package struct DecodedLogs: Sendable {
     package static let noStreams = "error at least one valid stream is required for ingestion"
 }
 
+/// Structured metadata common to many rows, in canonical bytes, with the number of its entries and
+/// the size of their names and values.
+struct SharedMetadata {
+    var bytes: [UInt8] = []
+    var count = 0
+    var size = 0
+
+    /// The union with what goes behind it.
+    func merged(before other: SharedMetadata) -> SharedMetadata {
+        if count == 0 { return other }
+        var result = SharedMetadata()
+        result.count = count &+ other.count
+        result.size = size &+ other.size
+        appendMergedLabels(bytes, other.bytes, to: &result.bytes)
+        return result
+    }
+}
+
 /// Collects labels, metadata and rows, checks limits and keeps what passes.
 struct LogAssembly {
     let limits: LogLimits
     var result = DecodedLogs()
     /// Labels of the stream at hand, until `beginStream`.
     var labels = LabelsBuilder()
+    private var labelsSet = 0
+    /// Reasons that were put into words; after some, more of them only cost time.
+    private var reasonsTold = 0
     /// Structured metadata of the row at hand, until `endRow`.
     private var metadata = LabelsBuilder()
     private var metadataCount = 0
     private var metadataBytes = 0
     private var scratch: [UInt8] = []
     private var nameScratch: [UInt8] = []
-    /// Canonical metadata that every row of an OTLP scope has, with its size.
-    private var shared: [UInt8] = []
-    private var sharedCount = 0
-    private var sharedBytes = 0
+    /// Metadata that every row has until it is replaced: that of an OTLP resource and scope. A row's
+    /// own goes before it where names are the same.
+    var shared = SharedMetadata()
     /// The stream rows go to; nil when it was refused.
     private(set) var stream: UInt32?
     private var streamsByHash: [UInt64: UInt32] = [:]
@@ -46,15 +66,36 @@ struct LogAssembly {
 
     mutating func reject(_ rows: Int = 1, _ reason: @autoclosure () -> String) {
         result.rejectedRows &+= rows
-        guard result.errors.count < 10 else { return }
+        guard wantsReason else { return }
+        reasonsTold &+= 1
         let text = reason()
         if !result.errors.contains(text) { result.errors.append(text) }
     }
 
+    /// Whether a further reason for leaving something out would be told.
+    private var wantsReason: Bool { result.errors.count < 10 && reasonsTold < 100 }
+
     // MARK: streams
+
+    /// Labels that are looked at before a stream is refused: those with an empty value are dropped
+    /// later and do not count then.
+    private var maxLabelsSet: Int { 2 * limits.maxLabelNames + 16 }
+
+    /// Sets a label of the stream at hand; of equal names the last counts.
+    mutating func setLabel(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) {
+        labelsSet &+= 1
+        if labelsSet <= maxLabelsSet { labels.set(name, value) }
+    }
 
     /// Makes the collected labels the current stream; of equal names the first counts.
     mutating func beginStream() {
+        defer { labelsSet = 0 }
+        if labelsSet > maxLabelsSet {
+            let reason =
+                "entry for stream has \(labelsSet) label names; limit \(limits.maxLabelNames)"
+            refuseStream(reason)
+            return
+        }
         result.streamCount &+= 1
         scratch.removeAll(keepingCapacity: true)
         labels.encode(into: &scratch)
@@ -132,14 +173,17 @@ struct LogAssembly {
         }
     }
 
-    /// Makes the collected metadata that of all rows until it is replaced. A row's own metadata
-    /// goes before it where names are the same.
-    mutating func shareMetadata() {
-        shared.removeAll(keepingCapacity: true)
-        metadata.encode(into: &shared)
-        sharedCount = metadataCount
-        sharedBytes = metadataBytes
+    /// The metadata collected so far as canonical bytes, taken away from the row at hand.
+    mutating func takeMetadata() -> SharedMetadata {
+        var taken = SharedMetadata()
+        taken.count = metadataCount
+        taken.size = metadataBytes
+        // Too much is not worth sorting: the rows are refused.
+        if metadataCount <= limits.maxMetadataCount, metadataBytes <= limits.maxMetadataBytes {
+            metadata.encode(into: &taken.bytes)
+        }
         dropRow()
+        return taken
     }
 
     private mutating func appendMetadata(
@@ -169,20 +213,21 @@ struct LogAssembly {
             result.rejectedRows &+= 1
             return
         }
-        if let problem = rowProblem(line) {
+        guard rowFits(line) else {
+            let reason = wantsReason ? rowProblem(line) : ""
             result.batch.arena.removeSubrange(line.range.lowerBound...)
-            reject(1, problem)
+            reject(1, reason)
             return
         }
         var slice = ByteSlice.empty
-        if metadataCount > 0 || sharedCount > 0 {
+        if metadataCount > 0 || shared.count > 0 {
             let start = result.batch.arena.count
-            if sharedCount == 0 {
+            if shared.count == 0 {
                 metadata.encode(into: &result.batch.arena)
             } else {
                 scratch.removeAll(keepingCapacity: true)
                 metadata.encode(into: &scratch)
-                appendMergedLabels(scratch, shared, to: &result.batch.arena)
+                appendMergedLabels(scratch, shared.bytes, to: &result.batch.arena)
             }
             slice = ByteSlice(offset: start, count: result.batch.arena.count - start)
         }
@@ -191,21 +236,25 @@ struct LogAssembly {
             spanID: spanID)
     }
 
-    private func rowProblem(_ line: ByteSlice) -> String? {
+    private func rowFits(_ line: ByteSlice) -> Bool {
+        Int(line.count) <= limits.maxLineBytes
+            && metadataBytes &+ shared.size <= limits.maxMetadataBytes
+            && metadataCount &+ shared.count <= limits.maxMetadataCount
+    }
+
+    /// Why a row does not fit.
+    private func rowProblem(_ line: ByteSlice) -> String {
         if Int(line.count) > limits.maxLineBytes {
             return "max entry size '\(limits.maxLineBytes)' bytes exceeded for stream "
                 + "'\(streamText)' while adding an entry with length '\(line.count)' bytes"
         }
-        if metadataBytes &+ sharedBytes > limits.maxMetadataBytes {
-            return "stream '\(streamText)' has structured metadata too large: "
-                + "'\(metadataBytes &+ sharedBytes)' "
-                + "bytes, limit: '\(limits.maxMetadataBytes)' bytes"
+        let bytes = metadataBytes &+ shared.size
+        if bytes > limits.maxMetadataBytes {
+            return "stream '\(streamText)' has structured metadata too large: '\(bytes)' bytes, "
+                + "limit: '\(limits.maxMetadataBytes)' bytes"
         }
-        if metadataCount &+ sharedCount > limits.maxMetadataCount {
-            return "stream '\(streamText)' has too many structured metadata labels: "
-                + "'\(metadataCount &+ sharedCount)', limit: '\(limits.maxMetadataCount)'"
-        }
-        return nil
+        return "stream '\(streamText)' has too many structured metadata labels: "
+            + "'\(metadataCount &+ shared.count)', limit: '\(limits.maxMetadataCount)'"
     }
 }
 

@@ -85,7 +85,7 @@ extension LokiPush {
                 try reader.peek() == .string
                 ? try reader.string() : JSONText(raw: try reader.skipValue())
             key.withBytes(scratch: &scratch.name) { name in
-                value.withBytes(scratch: &scratch.value) { assembly.labels.set(name, $0) }
+                value.withBytes(scratch: &scratch.value) { assembly.setLabel(name, $0) }
             }
         }
         assembly.beginStream()

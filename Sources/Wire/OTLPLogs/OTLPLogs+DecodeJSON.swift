@@ -84,7 +84,6 @@ extension OTLPLogs {
             if try reader.nullIfPresent() { continue }
             if key.equals("scope") {
                 try decodeScope(&reader, &assembly)
-                try assembly.shareScope()
                 hasScope = true
             } else if key.equals("logRecords"), hasScope {
                 try reader.beginArray()
@@ -96,7 +95,6 @@ extension OTLPLogs {
                 try reader.skipValue()
             }
         }
-        if !hasScope { try assembly.shareScope() }
         for var records in waiting {
             try records.beginArray()
             while try records.nextElement() { try decodeRecord(&records, &assembly) }
@@ -110,9 +108,9 @@ extension OTLPLogs {
         while let key = try reader.nextKey() {
             if try reader.nullIfPresent() { continue }
             if key.equals("name") {
-                assembly.scopeName = try reader.keptString(&assembly.texts)
+                assembly.scopeName = try reader.keptString(&assembly.scopeTexts)
             } else if key.equals("version") {
-                assembly.scopeVersion = try reader.keptString(&assembly.texts)
+                assembly.scopeVersion = try reader.keptString(&assembly.scopeTexts)
             } else if key.equals("attributes") {
                 assembly.scope.bytes.removeAll(keepingCapacity: true)
                 try OTLPAttributes.appendList(&reader, to: &assembly.scope)

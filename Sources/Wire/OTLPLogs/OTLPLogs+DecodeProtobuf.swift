@@ -78,8 +78,8 @@ extension OTLPLogs {
             var scope = try scan.message()
             while try scope.next() {
                 switch scope.field {
-                case 1: assembly.scopeName = assembly.texts.keep(try scope.bytes())
-                case 2: assembly.scopeVersion = assembly.texts.keep(try scope.bytes())
+                case 1: assembly.scopeName = assembly.scopeTexts.keep(try scope.bytes())
+                case 2: assembly.scopeVersion = assembly.scopeTexts.keep(try scope.bytes())
                 case 3:
                     try OTLPAttributes.appendKeyValue(try scope.message(), to: &assembly.scope)
                 case 4: assembly.scopeDroppedAttributes = try scope.uint32()
@@ -87,7 +87,6 @@ extension OTLPLogs {
                 }
             }
         }
-        try assembly.shareScope()
         var message = message
         while try message.next() {
             if message.field == 2 {

@@ -71,8 +71,13 @@ struct OTLPLogAssembly {
     var attributes = ByteWriter()
     /// Encoded body of the record at hand; empty when there is none.
     var body = ByteWriter()
-    /// Texts of the scope and the record at hand.
+    /// Texts of the record and of the scope at hand.
     var texts: [UInt8] = []
+    var scopeTexts: [UInt8] = []
+    /// Metadata of the resource, and whether that of the scope is still to be added to it: scopes
+    /// without records cost nothing.
+    private var resourceMetadata = SharedMetadata()
+    private var isScopePending = false
     var scopeName = ByteSlice.empty
     var scopeVersion = ByteSlice.empty
     var scopeDroppedAttributes: UInt32 = 0
@@ -90,28 +95,33 @@ struct OTLPLogAssembly {
     /// Makes the stream of the resource whose attributes are in `resource`.
     mutating func beginResource() throws(MalformedBytes) {
         try forEachText(resource.bytes, indexedOnly: true) { assembly, name, value in
-            assembly.logs.labels.set(name, value)
+            assembly.logs.setLabel(name, value)
         }
         ServiceName.addIfMissing(to: &logs.labels)
         logs.beginStream()
+        try forEachText(resource.bytes, indexedOnly: false) { $0.logs.addMetadata($1, $2) }
+        resourceMetadata = logs.takeMetadata()
     }
 
     mutating func beginScope() {
+        isScopePending = true
         scope.bytes.removeAll(keepingCapacity: true)
-        texts.removeAll(keepingCapacity: true)
+        scopeTexts.removeAll(keepingCapacity: true)
         scopeName = .empty
         scopeVersion = .empty
         scopeDroppedAttributes = 0
     }
 
-    /// Makes resource and scope the metadata of the rows that follow.
-    mutating func shareScope() throws(MalformedBytes) {
+    /// Makes scope and resource the metadata of the rows that follow.
+    private mutating func shareScope() throws(MalformedBytes) {
+        isScopePending = false
         try forEachText(scope.bytes) { $0.logs.addMetadata($1, $2) }
-        addMetadata("scope_name", scopeName)
-        addMetadata("scope_version", scopeVersion)
+        scopeTexts.withSlice(scopeName) { logs.addMetadata(StaticString("scope_name").bytes, $0) }
+        scopeTexts.withSlice(scopeVersion) {
+            logs.addMetadata(StaticString("scope_version").bytes, $0)
+        }
         addMetadata("scope_dropped_attributes_count", Int64(scopeDroppedAttributes))
-        try forEachText(resource.bytes, indexedOnly: false) { $0.logs.addMetadata($1, $2) }
-        logs.shareMetadata()
+        logs.shared = logs.takeMetadata().merged(before: resourceMetadata)
     }
 
     // MARK: records
@@ -123,6 +133,7 @@ struct OTLPLogAssembly {
     }
 
     mutating func endRecord(_ record: LogRecordFields) throws(MalformedBytes) {
+        if isScopePending { try shareScope() }
         try forEachText(attributes.bytes) { $0.logs.addMetadata($1, $2) }
         if record.nanos != 0, record.observedNanos != 0 {
             addMetadata("observed_timestamp", record.observedNanos)

@@ -180,6 +180,31 @@ private func push(labels: String, seconds: Int64 = 1, line: String = "x") -> [UI
         ])
 }
 
+@Test func hostileNumbersOfLabelsStayCheap() throws {
+    // Quadratic work on any of these would take minutes.
+    let many = 100_000
+    let members = (0..<many).map { #""l\#(many - $0)":"v""# }.joined(separator: ",")
+    let asLabels = try decodePushJSON(
+        #"{"streams":[{"stream":{\#(members)},"values":[["1","x"]]}]}"#)
+    #expect(asLabels.rejectedRows == 1)
+    #expect(asLabels.errors == ["entry for stream has 100000 label names; limit 64"])
+    let asMetadata = try decodePushJSON(
+        #"{"streams":[{"stream":{"a":"b"},"values":[["1","x",{\#(members)}]]}]}"#)
+    #expect(asMetadata.rejectedRows == 1)
+    let text = "{" + (0..<many).map { #"l\#(many - $0)="v""# }.joined(separator: ",") + "}"
+    #expect(try decodePushProtobuf(push(labels: text)).rejectedRows == 1)
+    let pairs = (0..<many).map {
+        #"{"key":"l\#(many - $0)","value":{"stringValue":"v"}}"#
+    }.joined(separator: ",")
+    let map = #"{"kvlistValue":{"values":[\#(pairs)]}}"#
+    for key in ["service.name", "other"] {
+        let logs = try decodeLogJSON(
+            #"{"resourceLogs":[{"resource":{"attributes":[{"key":"\#(key)","value":\#(map)}]},"#
+                + #""scopeLogs":[{"logRecords":[{},{}]}]}]}"#)
+        #expect(logs.rejectedRows == 2, "\(key)")
+    }
+}
+
 @Test func duplicateLabelNamesAreRefused() throws {
     let decoded = try decodePushProtobuf(push(labels: #"{a="1", b="2", a="3"}"#))
     #expect(decoded.errors == [#"stream '{a="1", b="2"}' has duplicate label name: 'a'"#])

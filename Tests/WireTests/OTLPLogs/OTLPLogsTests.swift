@@ -127,6 +127,17 @@ let fullLogJSON = #"""
     #expect(try decodeLogJSON(json).batch.rowCount == 100)
 }
 
+@Test func manyScopesOfALargeResourceStayCheap() throws {
+    let pairs = (0..<1000).map { #"{"key":"k\#($0)","value":{"stringValue":"v"}}"# }
+    let scopes = Array(repeating: "{}", count: 50_000) + [#"{"logRecords":[{}]}"#]
+    let decoded = try decodeLogJSON(
+        #"{"resourceLogs":[{"resource":{"attributes":[\#(pairs.joined(separator: ","))]},"#
+            + #""scopeLogs":[\#(scopes.joined(separator: ","))]}]}"#)
+    #expect(decoded.batch.rowCount == 1)
+    let count = Labels(canonical: Array(decoded.batch.arena[decoded.batch.metadata[0].range])).count
+    #expect(count == 1000)
+}
+
 @Test func tooMuchMetadataLeavesOutTheRecord() throws {
     var options = received
     options.limits.maxMetadataCount = 5
