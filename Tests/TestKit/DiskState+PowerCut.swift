@@ -50,43 +50,42 @@ extension DiskState {
         }
     }
 
-    /// The bytes of a file of which un-synced changes survive in part, sector by sector.
+    /// The bytes of a file of which un-synced changes survive in part. Each sector is as it was
+    /// after some number of the changes, for the cache writes sectors back, not calls; a few are
+    /// torn in themselves.
     func surviving(_ node: Node, _ random: inout SplitMix64) -> [UInt8] {
-        guard !node.pending.isEmpty else { return node.durable }
-        let mode = random.next() % 4
-        if mode == 0 { return node.durable }
-        var bytes = node.durable
-        for change in node.pending {
-            guard mode != 1, case .write(let offset, let new) = change else {
-                if mode == 1 || Bool.random(using: &random) {
-                    DiskState.apply(change, to: &bytes)
-                }
-                continue
-            }
-            var at = 0
-            while at < new.count {
-                let sector = (offset + at) / DiskState.sectorBytes
-                let end = min(new.count, (sector + 1) * DiskState.sectorBytes - offset)
-                var kept = end
-                let dice = random.next() % 16
-                // Half the sectors are lost, a few are torn in themselves.
-                if dice < 7 {
-                    kept = at
-                } else if dice == 7 {
-                    kept = Int.random(in: at...end, using: &random)
-                }
-                if kept > at {
-                    DiskState.apply(
-                        .write(offset: offset + at, bytes: Array(new[at..<kept])), to: &bytes)
-                }
-                at = end
-            }
-            // The size may be durable though the bytes are not: they read as zeros.
-            let full = offset + new.count
-            if full > bytes.count, Bool.random(using: &random) {
-                bytes += repeatElement(0, count: full - bytes.count)
-            }
+        let count = node.pending.count
+        guard count > 0 else { return node.durable }
+        switch random.next() % 4 {
+        case 0: return node.durable
+        case 1: return DiskState.applied(node.pending[...], to: node.durable)
+        default: break
         }
+        var versions = [node.durable]
+        for change in node.pending {
+            versions.append(DiskState.applied([change], to: versions[versions.count - 1]))
+        }
+        // The size may be durable though bytes are not: they read as zeros.
+        var bytes = versions[Int.random(in: 0...count, using: &random)]
+        var start = 0
+        while start < bytes.count {
+            let end = min(start + DiskState.sectorBytes, bytes.count)
+            let version = versions[Int.random(in: 0...count, using: &random)]
+            let older = versions[Int.random(in: 0...count, using: &random)]
+            let torn =
+                random.next() % 16 == 0 ? Int.random(in: start...end, using: &random) : end
+            for at in start..<end {
+                let source = at < torn ? version : older
+                bytes[at] = at < source.count ? source[at] : 0
+            }
+            start = end
+        }
+        return bytes
+    }
+
+    private static func applied(_ changes: ArraySlice<Change>, to bytes: [UInt8]) -> [UInt8] {
+        var bytes = bytes
+        for change in changes { apply(change, to: &bytes) }
         return bytes
     }
 }

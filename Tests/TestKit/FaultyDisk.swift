@@ -188,7 +188,7 @@ package final class FaultyDisk: FileSystem {
     }
 
     package func syncDirectory(_ path: String) throws(FileError) {
-        try changing(.syncDirectory, path) { $0.syncDirectory(path) }
+        try changing(.syncDirectory, path) { $0.syncDirectory(path == "/" ? "" : path) }
     }
 
     package func lock(_ path: String) throws(FileError) -> FileLocking {
