@@ -81,8 +81,9 @@ package final class ManifestLog: MetaStore {
         if let found, found.reader.faults.isEmpty, numbers.last == found.number {
             let path = directory + "/" + ManifestFormat.name(found.number)
             let file = try files.open(path)
-            // After a killed process the tail may be readable without being durable.
+            // After a killed process the tail and the name may be readable without being durable.
             try file.sync()
+            try files.syncDirectory(directory)
             writer.withLock {
                 $0.file = file
                 $0.offset = found.size
