@@ -54,5 +54,5 @@ final class ToyServer: Sendable {
             value: (0..<bytes).map { _ in UInt8(truncatingIfNeeded: random.next()) })
     }
 
-    var keys: [UInt64] { store.rows.map(\.key) }
+    var keys: [UInt64] { store.rows.map(\.key).sorted() }
 }

@@ -143,44 +143,73 @@ extension Kernel {
         state.faults += recovery.faults + replayer.faults
         state.replay.records = recovery.recordCount
         state.replay.duplicates = recovery.duplicateCount
-        try makeDurable(directory, &segments, recovery.tear, files, &state)
+        try cut(recovery.tear, directory, &segments, files, &state)
+        var nextSequence = recovery.nextSequence
+        var nextNumber = (numbers.last ?? 0) + 1
+        var acknowledged = recovery.proven
+        if let last = recovery.unproven.last {
+            segments.append(
+                try rewrite(recovery, directory, number: nextNumber, files, random))
+            acknowledged = last.header.sequence
+            nextNumber += 1
+            nextSequence += 1
+        }
         state.replay.nanos = clock.monotonicNanos - began
         return WriteAheadLog(
             WriteAheadLog.Options(
                 directory: directory.log, segmentBytes: configuration.segmentBytes,
                 minFreeBytes: configuration.minFreeBytes, coding: configuration.logCoding,
-                nextSequence: recovery.acknowledged + 1, nextNumber: (numbers.last ?? 0) + 1,
+                nextSequence: nextSequence, acknowledged: acknowledged, nextNumber: nextNumber,
                 segments: segments),
             files: files, clock: clock, random: random)
     }
 
-    /// Cuts the torn tail, and makes durable what was replayed: after a killed process records can
-    /// be read that were never synced, and from now on they count as acknowledged.
-    private static func makeDurable(
-        _ directory: DataDirectory, _ segments: inout [LogSegment],
-        _ tear: (file: String, offset: Int, problem: String)?, _ files: any FileSystem,
-        _ state: inout State
+    /// Cuts the torn tail of the last segment.
+    private static func cut(
+        _ tear: (file: String, offset: Int, problem: String)?, _ directory: DataDirectory,
+        _ segments: inout [LogSegment], _ files: any FileSystem, _ state: inout State
     ) throws {
-        if let tear, let last = segments.last {
-            let path = directory.log + "/" + LogFormat.name(last.number)
-            state.replay.tornTail = StorageFault(
-                file: tear.file, offset: tear.offset,
-                problem: "\(last.byteCount - tear.offset) bytes cut: \(tear.problem)")
-            if tear.offset > LogFormat.headerCount {
-                let file = try files.open(path)
-                defer { file.close() }
-                try file.truncate(to: tear.offset)
-                segments[segments.count - 1].byteCount = tear.offset
-            } else {
-                try files.remove(path)
-                segments.removeLast()
-            }
-        }
-        for segment in segments {
-            let file = try files.open(directory.log + "/" + LogFormat.name(segment.number))
+        guard let tear, let last = segments.last else { return }
+        let path = directory.log + "/" + LogFormat.name(last.number)
+        state.replay.tornTail = StorageFault(
+            file: tear.file, offset: tear.offset,
+            problem: "\(last.byteCount - tear.offset) bytes cut: \(tear.problem)")
+        if tear.offset > LogFormat.headerCount {
+            let file = try files.open(path)
             defer { file.close() }
+            try file.truncate(to: tear.offset)
             try file.sync()
+            segments[segments.count - 1].byteCount = tear.offset
+        } else {
+            try files.remove(path)
+            segments.removeLast()
         }
-        try files.syncDirectory(directory.log)
+    }
+
+    /// Writes the records that are not certain to be durable into a segment of their own. From now
+    /// on they show, so they count as acknowledged. The end record, synced after them, proves it.
+    private static func rewrite(
+        _ recovery: LogRecovery, _ directory: DataDirectory, number: UInt64,
+        _ files: any FileSystem, _ random: any RandomSource
+    ) throws -> LogSegment {
+        var writer = SegmentWriter(
+            directory: directory.log, files: files, random: random, nextNumber: number)
+        var records = recovery.unproven.map {
+            PendingCommit(
+                record: LogRecord($0), sequence: $0.header.sequence, generation: 0,
+                continuation: nil)
+        }
+        let last = records.last?.sequence ?? recovery.proven
+        var end = [
+            PendingCommit(
+                record: LogRecord.end(), sequence: recovery.nextSequence, generation: 0,
+                continuation: nil)
+        ]
+        try writer.begin(acknowledged: recovery.proven)
+        _ = try writer.append(&records, acknowledged: recovery.proven)
+        _ = try writer.append(&end, acknowledged: last)
+        defer { writer.cut() }
+        return LogSegment(
+            number: number, byteCount: writer.offset, lastSequence: recovery.nextSequence)
     }
 }

@@ -51,7 +51,7 @@ package final class ManifestLog: MetaStore {
         self.files = files
         let numbers = try files.list(directory).compactMap(ManifestFormat.number).sorted()
         var faults: [StorageFault] = []
-        var found: (reader: ManifestReader, number: UInt64, size: Int)?
+        var found: ManifestReader?
         for number in numbers.reversed() {
             let name = "manifest/" + ManifestFormat.name(number)
             let bytes = try files.readAll(directory + "/" + ManifestFormat.name(number))
@@ -64,13 +64,13 @@ package final class ManifestLog: MetaStore {
                 faults += reader.faults
                 continue
             }
-            found = (reader, number, bytes.count)
+            found = reader
             break
         }
         if found == nil && !numbers.isEmpty {
             throw KernelError.manifestUnreadable(faults)
         }
-        let reader = found?.reader
+        let reader = found
         isDamagedInside = reader?.isDamagedInside ?? false
         tornTail = isDamagedInside ? nil : reader?.faults.first
         if isDamagedInside { faults += reader?.faults ?? [] }
@@ -78,21 +78,10 @@ package final class ManifestLog: MetaStore {
         state = Mutex(State(set: reader?.set ?? PartSet(), nextPartID: reader?.nextPartID ?? 1))
         writer = Monitor(
             Writer(file: nil, number: numbers.last ?? 0, offset: 0, checkpointCount: 0))
-        if let found, found.reader.faults.isEmpty, numbers.last == found.number {
-            let path = directory + "/" + ManifestFormat.name(found.number)
-            let file = try files.open(path)
-            // After a killed process the tail and the name may be readable without being durable.
-            try file.sync()
-            try files.syncDirectory(directory)
-            writer.withLock {
-                $0.file = file
-                $0.offset = found.size
-                $0.checkpointCount = found.reader.checkpointCount
-            }
-        } else {
-            try writer.withLock { writer throws(FileError) in
-                try checkpoint(&writer, current, nextID)
-            }
+        // Always afresh: what can be read of the old file is not for that reason durable. Its
+        // process may have been killed after a failed sync, and then no later sync helps.
+        try writer.withLock { writer throws(FileError) in
+            try checkpoint(&writer, current, nextID)
         }
         for number in numbers where number != writer.withLock({ $0.number }) {
             try files.remove(directory + "/" + ManifestFormat.name(number))

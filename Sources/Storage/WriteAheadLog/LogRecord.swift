@@ -28,6 +28,14 @@ struct LogRecord: Sendable {
         LogRecord(stored: [], plainCount: 0, .plain, LogFormat.endType)
     }
 
+    /// A recovered record, to be written once more.
+    init(_ recovered: RecoveredRecord) {
+        self.init(
+            stored: Array(recovered.segment[recovered.stored]),
+            plainCount: recovered.header.plainCount,
+            LogCoding(rawValue: recovered.header.coding) ?? .plain, recovered.header.type)
+    }
+
     private init(stored: [UInt8], plainCount: Int, _ coding: LogCoding, _ type: UInt8) {
         let total = LogRecord.padded(LogFormat.recordHeaderCount + stored.count)
         bytes = []

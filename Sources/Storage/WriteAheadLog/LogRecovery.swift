@@ -62,11 +62,19 @@ struct LogRecovery {
 
     init(covered: UInt64, deliver: @escaping (RecoveredRecord) throws -> Void) {
         self.covered = covered
+        proven = covered &- 1
         self.deliver = deliver
     }
 
-    /// Highest sequence that is durable, in the log or in parts.
-    var acknowledged: UInt64 { max(position ?? 0, covered &- 1) }
+    /// Records of which nothing proves that they are durable: the last group of a log without a
+    /// clean end. They can be read, but after a failed sync and a kill that means nothing.
+    private(set) var unproven: [RecoveredRecord] = []
+    /// Everything up to here is durable for certain, in the log or in parts.
+    private(set) var proven: UInt64
+
+    /// The sequence for the next record.
+    var nextSequence: UInt64 { max(position ?? 0, covered &- 1) &+ 1 }
+    private var known: UInt64 { max(position ?? 0, covered &- 1) }
 
     /// - Returns: the highest sequence of a whole record in the segment, or nil without any.
     mutating func read(_ bytes: [UInt8], file: String, number: UInt64) throws -> UInt64? {
@@ -138,6 +146,10 @@ struct LogRecovery {
     }
 
     private mutating func take(_ record: RecoveredRecord) throws {
+        if record.header.acknowledged > proven {
+            proven = record.header.acknowledged
+            unproven.removeAll { $0.header.sequence <= proven }
+        }
         if let doubt {
             if record.header.acknowledged > doubt.before {
                 faults += doubt.faults
@@ -151,11 +163,11 @@ struct LogRecovery {
             } else {
                 self.doubt = nil
             }
-        } else if record.header.acknowledged > acknowledged {
+        } else if record.header.acknowledged > known {
             faults.append(
                 StorageFault(
                     file: record.file, offset: record.offset,
-                    problem: "records \(acknowledged + 1) to \(record.header.acknowledged), "
+                    problem: "records \(known + 1) to \(record.header.acknowledged), "
                         + "acknowledged before this one, are missing"))
         }
         try accept(record)
@@ -170,6 +182,7 @@ struct LogRecovery {
         position = sequence
         guard sequence >= covered, record.header.type != LogFormat.endType else { return }
         recordCount += 1
+        if sequence > proven { unproven.append(record) }
         try deliver(record)
     }
 }

@@ -17,6 +17,8 @@ final class WriteAheadLog: Sendable {
         var minFreeBytes: Int
         var coding: LogCoding
         var nextSequence: UInt64
+        /// The highest sequence that is durable.
+        var acknowledged: UInt64
         var nextNumber: UInt64
         /// Segments found at opening.
         var segments: [LogSegment]
@@ -78,7 +80,7 @@ final class WriteAheadLog: Sendable {
         self.random = random
         state = Monitor(
             State(
-                nextSequence: options.nextSequence, acknowledged: options.nextSequence &- 1,
+                nextSequence: options.nextSequence, acknowledged: options.acknowledged,
                 segments: options.segments))
     }
 
