@@ -100,6 +100,9 @@ package final class WorkerPool: Sendable {
         }
     }
 
+    /// Whether any work has been given to the pool yet.
+    package var isStarted: Bool { state.withLock { !$0.threads.isEmpty } }
+
     /// Pieces of work that wait now.
     package var waiting: Int { state.withLock { $0.waiting } }
 

@@ -82,11 +82,16 @@ extension Kernel {
         for task in tasks { task.cancel() }
         for task in tasks { await task.value }
         do {
-            try await compactor.run {}
-            try await sealer.run { [self] in
+            if compactor.isStarted { try await compactor.run {} }
+            if log.isStarted || sealer.isStarted || flush {
+                // Waiting blocks, so it is done on a thread.
+                try await sealer.run { [self] in
+                    log.stop()
+                    log.waitUntilIdle()
+                    if flush { try seal() }
+                }
+            } else {
                 log.stop()
-                log.waitUntilIdle()
-                if flush { try seal() }
             }
         } catch {
             note("stopping", error) { _ in }

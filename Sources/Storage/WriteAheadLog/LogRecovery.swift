@@ -104,7 +104,7 @@ struct LogRecovery {
                 case .record(let header, let offset, let stored):
                     if let fault = headerFault {
                         // Only the segment header is bad: no record can hide in it.
-                        faults.append(fault)
+                        if header.sequence >= covered { faults.append(fault) }
                         headerFault = nil
                     }
                     end = min(offset + header.totalCount, raw.count)
@@ -152,7 +152,8 @@ struct LogRecovery {
         }
         if let doubt {
             if record.header.acknowledged > doubt.before {
-                faults += doubt.faults
+                // What is in parts already is not lost.
+                if record.header.acknowledged >= covered { faults += doubt.faults }
                 self.doubt = nil
                 for held in doubt.held where held.header.sequence <= record.header.acknowledged {
                     try accept(held)

@@ -210,6 +210,9 @@ final class WriteAheadLog: Sendable {
         }
     }
 
+    /// Whether anything was committed since opening.
+    var isStarted: Bool { state.withLock { $0.thread != nil } }
+
     /// Refuses new commits, finishes those that wait and ends the thread. Blocks.
     func stop() {
         let thread = state.change { state -> DedicatedThread? in

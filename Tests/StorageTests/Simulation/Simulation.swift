@@ -48,7 +48,10 @@ final class Simulation: Sendable {
                 let deep = simulation.random.next() % 8 == 0
                 if let problem = await simulation.verify(image, deep: deep) {
                     return (
-                        ["seed \(seed) life \(life) image \(index), \(image.moment): \(problem)"],
+                        [
+                            "seed \(seed) life \(life) image \(index), \(image.moment): \(problem)"
+                                + image.disk.logListing
+                        ],
                         opened
                     )
                 }
