@@ -119,7 +119,12 @@ extension Kernel {
     ) throws -> WriteAheadLog {
         let began = clock.monotonicNanos
         let covered = manifest.current.covered
-        let numbers = try files.list(directory.log).compactMap(LogFormat.number).sorted()
+        let names = try files.list(directory.log)
+        for name in names where name.hasSuffix(".wal.tmp") {
+            try files.remove(directory.log + "/" + name)
+        }
+        try files.syncDirectory(directory.log)
+        let numbers = names.compactMap(LogFormat.number).sorted()
         let replayer = LogReplayer(stores: stores)
         var recovery = LogRecovery(covered: covered) { replayer.take($0) }
         var segments: [LogSegment] = []
@@ -138,11 +143,11 @@ extension Kernel {
                     segmentsDone: index + 1, segments: numbers.count,
                     records: recovery.recordCount))
         }
-        recovery.finish(lastFile: numbers.last.map { "wal/" + LogFormat.name($0) })
+        try recovery.finish(lastFile: numbers.last.map { "wal/" + LogFormat.name($0) })
         replayer.flush()
         state.faults += recovery.faults + replayer.faults
         state.replay.records = recovery.recordCount
-        state.replay.duplicates = recovery.duplicateCount
+        state.replay.superseded = recovery.supersededCount
         try cut(recovery.tear, directory, &segments, files, &state)
         var nextSequence = recovery.nextSequence
         var nextNumber = (numbers.last ?? 0) + 1
@@ -187,29 +192,29 @@ extension Kernel {
     }
 
     /// Writes the records that are not certain to be durable into a segment of their own. From now
-    /// on they show, so they count as acknowledged. The end record, synced after them, proves it.
+    /// on they show, so they count as acknowledged.
     private static func rewrite(
         _ recovery: LogRecovery, _ directory: DataDirectory, number: UInt64,
         _ files: any FileSystem, _ random: any RandomSource
     ) throws -> LogSegment {
-        var writer = SegmentWriter(
-            directory: directory.log, files: files, random: random, nextNumber: number)
-        var records = recovery.unproven.map {
-            PendingCommit(
-                record: LogRecord($0), sequence: $0.header.sequence, generation: 0,
-                continuation: nil)
+        let last = recovery.unproven.last?.header.sequence ?? recovery.proven
+        let mark = random.next()
+        var bytes = LogFormat.segmentHeader(
+            mark: mark, number: number, acknowledged: recovery.proven)
+        for recovered in recovery.unproven {
+            var record = LogRecord(recovered)
+            record.seal(
+                mark: mark, sequence: recovered.header.sequence, acknowledged: recovery.proven)
+            bytes += record.bytes
         }
-        let last = records.last?.sequence ?? recovery.proven
-        var end = [
-            PendingCommit(
-                record: LogRecord.end(), sequence: recovery.nextSequence, generation: 0,
-                continuation: nil)
-        ]
-        try writer.begin(acknowledged: recovery.proven)
-        _ = try writer.append(&records, acknowledged: recovery.proven)
-        _ = try writer.append(&end, acknowledged: last)
-        defer { writer.cut() }
+        var end = LogRecord.end()
+        end.seal(mark: mark, sequence: recovery.nextSequence, acknowledged: last)
+        bytes += end.bytes
+        // In one step: a segment that begins says that earlier ones are superseded. Whoever sees
+        // its name sees bytes that were synced, which is what the end record claims.
+        try files.replace(
+            directory.log + "/" + LogFormat.name(number), in: directory.log, with: bytes)
         return LogSegment(
-            number: number, byteCount: writer.offset, lastSequence: recovery.nextSequence)
+            number: number, byteCount: bytes.count, lastSequence: recovery.nextSequence)
     }
 }

@@ -6,8 +6,8 @@ package struct ReplayReport: Sendable, Equatable {
     package var segments = 0
     package var bytes = 0
     package var records = 0
-    /// Records that stood twice in the log, after a failed sync.
-    package var duplicates = 0
+    /// Records dropped because they never were acknowledged where they stood, after a failed sync.
+    package var superseded = 0
     /// A tail that was never acknowledged and was cut off.
     package var tornTail: StorageFault?
     /// The same in the manifest.

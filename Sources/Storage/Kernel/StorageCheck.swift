@@ -132,7 +132,7 @@ package enum StorageCheck {
             replayer.flush()
             report.logBytes += bytes.count
         }
-        recovery.finish(lastFile: numbers.last.map { "wal/" + LogFormat.name($0) })
+        try recovery.finish(lastFile: numbers.last.map { "wal/" + LogFormat.name($0) })
         replayer.flush()
         report.segments = numbers.count
         report.records = recovery.recordCount
@@ -150,8 +150,10 @@ package enum StorageCheck {
         _ known: (String) -> Bool
     ) {
         for name in names where !known(name) {
+            let problem =
+                name.hasSuffix(".tmp") ? "left by an interrupted change" : "not one of ours"
             report.notes.append(
-                StorageFault(file: directory + "/" + name, offset: 0, problem: "not one of ours"))
+                StorageFault(file: directory + "/" + name, offset: 0, problem: problem))
         }
     }
 }

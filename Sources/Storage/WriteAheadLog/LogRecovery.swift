@@ -30,24 +30,32 @@ struct RecoveredRecord: Sendable {
 
 /// Decides which records of the log are real, from the segments in ascending order.
 ///
-/// Damage inside a segment leaves a *doubt*: either the machine stopped, or a write failed, before
-/// the bytes were acknowledged (then whatever follows in that segment was not acknowledged either,
-/// and may stand again in the next one), or acknowledged bytes went bad. Each record names what was
-/// acknowledged before it, so the first later record decides: if it acknowledges more than was
-/// seen before the damage, acknowledged bytes are lost, which is reported, and the records held
-/// back meanwhile count; otherwise they are dropped.
+/// Each segment header and each record names the highest sequence that was acknowledged before it
+/// was written. So a record is final as soon as a later one acknowledges it. The beginning of a
+/// segment ends all others: what stands above its figure in earlier segments was refused, or is
+/// written again here, and is dropped. What is left at the end is *unproven*.
+///
+/// Damage leaves a *doubt*: either the machine stopped, or a write failed, before the bytes were
+/// acknowledged (then nothing behind it in that segment was acknowledged either), or acknowledged
+/// bytes went bad. The next figure decides: if more is acknowledged than was seen before the
+/// damage, bytes are lost, which is reported, and the records held back meanwhile count; otherwise
+/// they are dropped.
 struct LogRecovery {
     /// First sequence that is not in parts yet.
     let covered: UInt64
     private(set) var faults: [StorageFault] = []
     /// Records handed on.
     private(set) var recordCount = 0
-    /// Records that stood in the log twice.
-    private(set) var duplicateCount = 0
-    /// Highest sequence in the log so far, in file order; nil before the first record.
-    private(set) var position: UInt64?
+    /// Records dropped because they never were acknowledged where they stand.
+    private(set) var supersededCount = 0
     /// Where the last segment has to be cut, when it ends in bytes that never were acknowledged.
     private(set) var tear: (file: String, offset: Int, problem: String)?
+    /// After `finish`: records handed on of which nothing proves that they are durable, the last
+    /// group of a log without a clean end. They can be read, but after a failed sync and a kill
+    /// that means nothing.
+    private(set) var unproven: [RecoveredRecord] = []
+    /// Everything up to here is durable for certain, in the log or in parts.
+    var proven: UInt64 { max(acknowledged, covered &- 1) }
 
     private struct Doubt {
         var file: String
@@ -58,38 +66,34 @@ struct LogRecovery {
         var held: [RecoveredRecord]
     }
     private var doubt: Doubt?
+    /// The highest figure of acknowledgement so far.
+    private var acknowledged: UInt64 = 0
+    /// Sequence of the last record that stands, or what the last segment begins after.
+    private var position: UInt64 = 0
+    /// Highest sequence ever seen, dropped records included.
+    private var highest: UInt64
     private let deliver: (RecoveredRecord) throws -> Void
 
     init(covered: UInt64, deliver: @escaping (RecoveredRecord) throws -> Void) {
         self.covered = covered
-        proven = covered &- 1
+        highest = covered &- 1
         self.deliver = deliver
     }
 
-    /// Records of which nothing proves that they are durable: the last group of a log without a
-    /// clean end. They can be read, but after a failed sync and a kill that means nothing.
-    private(set) var unproven: [RecoveredRecord] = []
-    /// Everything up to here is durable for certain, in the log or in parts.
-    private(set) var proven: UInt64
-
     /// The sequence for the next record.
-    var nextSequence: UInt64 { max(position ?? 0, covered &- 1) &+ 1 }
-    private var known: UInt64 { max(position ?? 0, covered &- 1) }
+    var nextSequence: UInt64 { highest &+ 1 }
+
+    // MARK: - Segments
 
     /// - Returns: the highest sequence of a whole record in the segment, or nil without any.
     mutating func read(_ bytes: [UInt8], file: String, number: UInt64) throws -> UInt64? {
-        var highest: UInt64?
+        var last: UInt64?
         try bytes.withUnsafeBytes { raw in
             var scanner = SegmentScanner(raw, number: number)
-            if position == nil, let before = scanner.acknowledged {
-                if before >= covered {
-                    faults.append(
-                        StorageFault(
-                            file: file, offset: 0,
-                            problem: "records \(covered) to \(before), acknowledged before this "
-                                + "segment, are missing"))
-                }
-                position = before
+            var begun = false
+            if let acknowledged = scanner.acknowledged {
+                try begin(acknowledged, file)
+                begun = true
             }
             var end = 0
             var headerFault: StorageFault?
@@ -102,13 +106,16 @@ struct LogRecovery {
                     question(fault, after: end, headerFault)
                     headerFault = nil
                 case .record(let header, let offset, let stored):
+                    // The first group of a segment names the same figure as its header.
+                    if !begun { try begin(header.acknowledged, file) }
+                    begun = true
                     if let fault = headerFault {
                         // Only the segment header is bad: no record can hide in it.
                         if header.sequence >= covered { faults.append(fault) }
                         headerFault = nil
                     }
                     end = min(offset + header.totalCount, raw.count)
-                    highest = max(highest ?? 0, header.sequence)
+                    last = max(last ?? 0, header.sequence)
                     try take(
                         RecoveredRecord(
                             header: header, file: file, offset: offset, segment: bytes,
@@ -117,19 +124,80 @@ struct LogRecovery {
             }
             if let fault = headerFault { question(fault, after: 0, nil) }
         }
-        return highest
+        return last
     }
 
     /// Call after the last segment: what is still in doubt never was acknowledged.
-    mutating func finish(lastFile: String?) {
-        guard let doubt else { return }
-        if doubt.file == lastFile,
-            let first = doubt.faults.first(where: { $0.file == lastFile })
-        {
-            let also = doubt.held.isEmpty ? "" : ", and \(doubt.held.count) records after it"
-            tear = (doubt.file, doubt.offset, first.problem + also)
+    mutating func finish(lastFile: String?) throws {
+        if let doubt {
+            if doubt.file == lastFile,
+                let first = doubt.faults.first(where: { $0.file == lastFile })
+            {
+                let also = doubt.held.isEmpty ? "" : ", and \(doubt.held.count) records after it"
+                tear = (doubt.file, doubt.offset, first.problem + also)
+            }
+            supersededCount += doubt.held.count
+            self.doubt = nil
         }
-        self.doubt = nil
+        for record in unproven { try handOn(record) }
+        unproven.removeAll { $0.header.type == LogFormat.endType || $0.header.sequence < covered }
+    }
+
+    private mutating func begin(_ figure: UInt64, _ file: String) throws {
+        try advance(to: figure, file, 0)
+        supersededCount += unproven.count + (doubt?.held.count ?? 0)
+        unproven = []
+        doubt = nil
+        position = acknowledged
+    }
+
+    // MARK: - Records
+
+    private mutating func take(_ record: RecoveredRecord) throws {
+        let sequence = record.header.sequence
+        highest = max(highest, sequence)
+        if record.header.acknowledged > acknowledged {
+            try advance(to: record.header.acknowledged, record.file, record.offset)
+        }
+        if doubt?.file == record.file {
+            doubt?.held.append(record)
+        } else {
+            keep(record)
+        }
+    }
+
+    private mutating func keep(_ record: RecoveredRecord) {
+        position = record.header.sequence
+        unproven.append(record)
+    }
+
+    /// Everything up to `acknowledged` was acknowledged: settles what was open.
+    private mutating func advance(to figure: UInt64, _ file: String, _ offset: Int) throws {
+        if let doubt, figure > doubt.before {
+            // What is in parts already is not lost.
+            if figure >= covered { faults += doubt.faults }
+            self.doubt = nil
+            for held in doubt.held { keep(held) }
+        } else if figure > position, figure >= covered {
+            faults.append(
+                StorageFault(
+                    file: file, offset: offset,
+                    problem:
+                        "records \(max(position &+ 1, covered)) to \(figure), acknowledged before this "
+                        + "place, are missing"))
+        }
+        acknowledged = max(acknowledged, figure)
+        let settled = unproven.prefix { $0.header.sequence <= figure }
+        for record in settled { try handOn(record) }
+        unproven.removeFirst(settled.count)
+    }
+
+    private mutating func handOn(_ record: RecoveredRecord) throws {
+        guard record.header.sequence >= covered, record.header.type != LogFormat.endType else {
+            return
+        }
+        recordCount += 1
+        try deliver(record)
     }
 
     private mutating func question(
@@ -141,49 +209,7 @@ struct LogRecovery {
             return
         }
         doubt = Doubt(
-            file: fault.file, before: position ?? (covered &- 1), offset: end,
+            file: fault.file, before: doubt?.before ?? position, offset: end,
             faults: (doubt?.faults ?? []) + new, held: doubt?.held ?? [])
-    }
-
-    private mutating func take(_ record: RecoveredRecord) throws {
-        if record.header.acknowledged > proven {
-            proven = record.header.acknowledged
-            unproven.removeAll { $0.header.sequence <= proven }
-        }
-        if let doubt {
-            if record.header.acknowledged > doubt.before {
-                // What is in parts already is not lost.
-                if record.header.acknowledged >= covered { faults += doubt.faults }
-                self.doubt = nil
-                for held in doubt.held where held.header.sequence <= record.header.acknowledged {
-                    try accept(held)
-                }
-            } else if record.file == doubt.file {
-                self.doubt?.held.append(record)
-                return
-            } else {
-                self.doubt = nil
-            }
-        } else if record.header.acknowledged > known {
-            faults.append(
-                StorageFault(
-                    file: record.file, offset: record.offset,
-                    problem: "records \(known + 1) to \(record.header.acknowledged), "
-                        + "acknowledged before this one, are missing"))
-        }
-        try accept(record)
-    }
-
-    private mutating func accept(_ record: RecoveredRecord) throws {
-        let sequence = record.header.sequence
-        guard sequence > position ?? 0 else {
-            duplicateCount += 1
-            return
-        }
-        position = sequence
-        guard sequence >= covered, record.header.type != LogFormat.endType else { return }
-        recordCount += 1
-        if sequence > proven { unproven.append(record) }
-        try deliver(record)
     }
 }
