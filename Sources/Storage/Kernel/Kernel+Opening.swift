@@ -123,7 +123,6 @@ extension Kernel {
         for name in names where name.hasSuffix(".wal.tmp") {
             try files.remove(directory.log + "/" + name)
         }
-        try files.syncDirectory(directory.log)
         let numbers = names.compactMap(LogFormat.number).sorted()
         let replayer = LogReplayer(stores: stores)
         var recovery = LogRecovery(covered: covered) { replayer.take($0) }
@@ -159,6 +158,13 @@ extension Kernel {
             nextNumber += 1
             nextSequence += 1
         }
+        // What was cut off, now or before a kill, must not come back: nobody waits for it any more.
+        for segment in segments {
+            let file = try files.open(directory.log + "/" + LogFormat.name(segment.number))
+            defer { file.close() }
+            try file.sync()
+        }
+        try files.syncDirectory(directory.log)
         state.replay.nanos = clock.monotonicNanos - began
         return WriteAheadLog(
             WriteAheadLog.Options(
@@ -183,7 +189,6 @@ extension Kernel {
             let file = try files.open(path)
             defer { file.close() }
             try file.truncate(to: tear.offset)
-            try file.sync()
             segments[segments.count - 1].byteCount = tear.offset
         } else {
             try files.remove(path)

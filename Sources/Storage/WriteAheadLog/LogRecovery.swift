@@ -66,6 +66,7 @@ struct LogRecovery {
         var held: [RecoveredRecord]
     }
     private var doubt: Doubt?
+    private var badHeader: (fault: StorageFault, sequence: UInt64)?
     /// The highest figure of acknowledgement so far.
     private var acknowledged: UInt64 = 0
     /// Sequence of the last record that stands, or what the last segment begins after.
@@ -110,8 +111,9 @@ struct LogRecovery {
                     if !begun { try begin(header.acknowledged, file) }
                     begun = true
                     if let fault = headerFault {
-                        // Only the segment header is bad: no record can hide in it.
-                        if header.sequence >= covered { faults.append(fault) }
+                        // Only the segment header is bad: no record can hide in it. Whether it ever
+                        // was good is known once this record is acknowledged.
+                        badHeader = (fault, header.sequence)
                         headerFault = nil
                     }
                     end = min(offset + header.totalCount, raw.count)
@@ -148,6 +150,7 @@ struct LogRecovery {
         supersededCount += unproven.count + (doubt?.held.count ?? 0)
         unproven = []
         doubt = nil
+        badHeader = nil
         position = acknowledged
     }
 
@@ -185,6 +188,10 @@ struct LogRecovery {
                     problem:
                         "records \(max(position &+ 1, covered)) to \(figure), acknowledged before this "
                         + "place, are missing"))
+        }
+        if let bad = badHeader, figure >= bad.sequence {
+            if bad.sequence >= covered { faults.append(bad.fault) }
+            badHeader = nil
         }
         acknowledged = max(acknowledged, figure)
         let settled = unproven.prefix { $0.header.sequence <= figure }
