@@ -17,7 +17,7 @@ struct PowerCutTests {
         var images = 0
         await withTaskGroup(of: (problems: [String], images: Int).self) { group in
             var next = first
-            for _ in 0..<min(2, count) {
+            for _ in 0..<min(ProcessInfo.processInfo.activeProcessorCount, count) {
                 let seed = next
                 next += 1
                 group.addTask { await Simulation.run(seed: UInt64(seed)) }
