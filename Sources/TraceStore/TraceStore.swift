@@ -114,4 +114,9 @@ package struct SpanAppendCounts: Sendable, Equatable {
     /// Rows of the batch that were left out, ascending: they must not be counted again elsewhere.
     package var duplicateRows: [Int]
     package var duplicates: Int { duplicateRows.count }
+
+    package init(accepted: Int, duplicateRows: [Int]) {
+        self.accepted = accepted
+        self.duplicateRows = duplicateRows
+    }
 }
