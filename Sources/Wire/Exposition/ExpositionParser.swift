@@ -58,15 +58,17 @@ package struct ExpositionParser {
     /// Name of the family in the last metadata entry: raw, escapes and all.
     private var metaName = 0..<0
     private var metaNameHasEscape = false
+    /// Name of the family in the last TYPE line.
+    var typeName = 0..<0
     private var metaText = 0..<0
     /// Type that the last TYPE line stated. It holds until the next one.
     package private(set) var type = MetricType.unknown
 
     private var series = 0..<0
     /// Nil stands for "not set", which only a name inside braces can leave.
-    private var name: Range<Int>?
+    private(set) var name: Range<Int>?
     private var nameHasEscape = false
-    private var labels: [LabelSpan] = []
+    private(set) var labels: [LabelSpan] = []
 
     /// Value of the current series; every NaN is the ordinary one.
     package private(set) var value = 0.0
@@ -79,11 +81,15 @@ package struct ExpositionParser {
     private var exemplar: [LabelSpan] = []
 
     private var scratch: [UInt8] = []
+    /// Start times of the family that `starts.family` names.
+    var starts = StartTimes()
 
     package init(_ bytes: UnsafeRawBufferPointer, _ format: ExpositionFormat) {
         self.format = format
         lexer = ExpositionLexer(bytes, endsAsLine: format == .text)
         labels.reserveCapacity(16)
+        // Text 0.0.4 has no start times: a `_created` series is a series there.
+        starts.mayExist = format == .openMetrics && StartTimes.occur(in: bytes)
     }
 
     @inline(__always) private mutating func token() -> ExpositionLexer.Token {
@@ -187,11 +193,13 @@ package struct ExpositionParser {
         for candidate in MetricType.allCases where equals(text, candidate.text) {
             if format == .openMetrics || ExpositionParser.textTypes.contains(candidate) {
                 type = candidate
+                typeName = metaName
                 return
             }
         }
         if format == .text, equals(text, "untyped") {
             type = .unknown
+            typeName = metaName
             return
         }
         throw failure("invalid metric type \(quoted(text))")
@@ -339,7 +347,8 @@ package struct ExpositionParser {
                 throw unexpected("expected comma or brace close", next)
             }
         }
-        exemplarValue = try float(token(), after: "exemplar labels")
+        next = token()
+        exemplarValue = try float(next, after: "exemplar labels")
         exemplarMillis = nil
         let after = token()
         switch after {
@@ -508,7 +517,7 @@ package struct ExpositionParser {
         }
     }
 
-    @inline(__always) private func isWord(
+    @inline(__always) func isWord(
         _ name: UnsafeRawBufferPointer, _ word: StaticString
     ) -> Bool {
         guard name.count == word.utf8CodeUnitCount else { return false }
