@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bounded threads for work that blocks or computes.
+
+/// Why a pool did not take a piece of work.
+package enum WorkerPoolError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// As many pieces wait as may wait: try later.
+    case full(pool: String, queueLimit: Int)
+    case stopped(pool: String)
+
+    package var description: String {
+        switch self {
+        case .full(let pool, let limit):
+            "\(pool) is overloaded: \(limit) pieces of work wait already"
+        case .stopped(let pool): "\(pool) has stopped"
+        }
+    }
+}
+
+/// A fixed number of threads and a bounded queue before them. Work that would block the
+/// cooperative pool (file I/O, decoding, queries) runs here. A hand-over costs some 10 µs, so hand
+/// over batches.
+package final class WorkerPool: Sendable {
+    private struct State: Sendable {
+        var jobs: [(@Sendable () -> Void)?] = []
+        /// Jobs before this index are taken.
+        var head = 0
+        var stopping = false
+
+        var waiting: Int { jobs.count - head }
+
+        mutating func take() -> (@Sendable () -> Void)? {
+            guard head < jobs.count else { return nil }
+            let job = jobs[head]
+            jobs[head] = nil
+            head += 1
+            if head == jobs.count || head > 1024 {
+                jobs.removeFirst(head)
+                head = 0
+            }
+            return job
+        }
+    }
+
+    package let name: String
+    package let queueLimit: Int
+    private let state = Monitor(State())
+    private let threads: [DedicatedThread]
+
+    /// - Parameter queueLimit: pieces of work that may wait, besides those that run.
+    package init(name: String, threads count: Int, queueLimit: Int) throws(ThreadError) {
+        self.name = name
+        self.queueLimit = queueLimit
+        let state = state
+        var threads: [DedicatedThread] = []
+        do throws(ThreadError) {
+            for index in 0..<max(1, count) {
+                threads.append(
+                    try DedicatedThread(name: "\(name)-\(index)") { WorkerPool.work(state) })
+            }
+        } catch {
+            state.change { $0.stopping = true }
+            for thread in threads { thread.join() }
+            throw error
+        }
+        self.threads = threads
+    }
+
+    deinit { state.change { $0.stopping = true } }
+
+    private static func work(_ state: Monitor<State>) {
+        while true {
+            let job = state.wait { state -> (@Sendable () -> Void)?? in
+                if let job = state.take() { return .some(job) }
+                return state.stopping ? .some(nil) : nil
+            }
+            guard let job else { return }
+            job()
+        }
+    }
+
+    /// Runs `work` on a thread of the pool.
+    ///
+    /// - Throws: `WorkerPoolError` when it is not taken, else what `work` throws.
+    package func run<T: Sendable>(_ work: @escaping @Sendable () throws -> T) async throws -> T {
+        try await withCheckedThrowingContinuation { continuation in
+            let refusal = state.change { state -> WorkerPoolError? in
+                guard !state.stopping else { return .stopped(pool: name) }
+                guard state.waiting < queueLimit else {
+                    return .full(pool: name, queueLimit: queueLimit)
+                }
+                state.jobs.append { continuation.resume(with: Result { try work() }) }
+                return nil
+            }
+            if let refusal { continuation.resume(throwing: refusal) }
+        }
+    }
+
+    /// Pieces of work that wait now.
+    package var waiting: Int { state.withLock { $0.waiting } }
+
+    /// Refuses new work, finishes what waits and blocks until all threads have ended.
+    package func stop() {
+        state.change { $0.stopping = true }
+        for thread in threads { thread.join() }
+    }
+}
+
+/// Calls `body` with 0..<count on up to `width` threads and blocks until all calls are done.
+package func concurrently(
+    _ count: Int, width: Int, _ body: @escaping @Sendable (Int) -> Void
+) throws(ThreadError) {
+    guard count > 1, width > 1 else {
+        for index in 0..<count { body(index) }
+        return
+    }
+    let next = Monitor(0)
+    @Sendable func drain() {
+        while true {
+            let index = next.withLock { value -> Int in
+                defer { value += 1 }
+                return value
+            }
+            guard index < count else { return }
+            body(index)
+        }
+    }
+    var threads: [DedicatedThread] = []
+    defer { for thread in threads { thread.join() } }
+    for _ in 1..<min(width, count) {
+        threads.append(try DedicatedThread(name: "worker") { drain() })
+    }
+    drain()
+}
