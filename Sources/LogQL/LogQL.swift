@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Front door of LogQL.
 
+import Base
 import Telemetry
 
 /// Answers LogQL queries from whatever keeps logs.
@@ -14,6 +15,11 @@ import Telemetry
 /// The engine keeps no state: one may be shared by all queries.
 package struct LogQLEngine: Sendable {
     let reader: any LogReading
+    let clock: any Clock
 
-    package init(reader: any LogReading) { self.reader = reader }
+    /// - Parameter clock: what templates call `now`.
+    package init(reader: any LogReading, clock: any Clock = SystemClock()) {
+        self.reader = reader
+        self.clock = clock
+    }
 }

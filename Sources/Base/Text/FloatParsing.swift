@@ -4,7 +4,7 @@
 import Glibc
 
 /// Why a text is no number. The descriptions are those of Go's `strconv` package.
-package enum FloatParsingError: Error, Equatable, Sendable {
+@usableFromInline package enum FloatParsingError: Error, Equatable, Sendable {
     case syntax
     /// Well-formed, but beyond the largest finite double.
     case range

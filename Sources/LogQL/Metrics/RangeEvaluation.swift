@@ -49,6 +49,7 @@ struct RangeEvaluation {
     let steps: EvaluationSteps
     let tenant: Tenant
     let context: ReadContext
+    let nowNanos: Int64
     /// Replaces the aggregation's own grouping when an outer `sum` needs no more labels than these.
     var pushedGrouping: LabelGrouping?
 
@@ -85,10 +86,11 @@ struct RangeEvaluation {
         _ body: (_ value: Double, _ nanos: Int64, _ steps: ClosedRange<Int>, LineState, GroupHint)
             throws -> Void
     ) throws {
-        let unwrap = try aggregation.unwrap.map(UnwrapStage.init)
+        let unwrap = aggregation.unwrap.map { UnwrapStage($0) }
         let filters = try aggregation.unwrap?.filters.map { try LabelFilterStage($0) } ?? []
         let extra: [any Stage] = (unwrap.map { [$0] } ?? []) + filters
-        let pipeline = try Pipeline(aggregation.selector.stages, extra: extra)
+        let pipeline = try Pipeline(
+            aggregation.selector.stages, nowNanos: nowNanos, extra: extra)
         try pipeline.run(
             request(pipeline.pushedFilters), on: reader, context, &statistics
         ) { state, stream, batch, hasMetadata in
@@ -110,25 +112,30 @@ struct RangeEvaluation {
         var isOfStream: Bool
     }
 
-    private func grouper() -> (LineState, GroupHint, inout Groups) -> Int {
-        let key = SeriesKey(
-            pushedGrouping ?? aggregation.grouping, unwrapped: aggregation.unwrap?.label)
-        return { state, hint, groups in
-            if hint.isOfStream {
-                return groups.cache.index(stream: hint.stream, batch: hint.batch) {
-                    key.encode(state, into: &groups.key)
-                    return groups.table.index(of: groups.key)
-                }
-            }
-            key.encode(state, into: &groups.key)
-            return groups.table.index(of: groups.key)
-        }
+    private func seriesKey() -> SeriesKey {
+        SeriesKey(pushedGrouping ?? aggregation.grouping, unwrapped: aggregation.unwrap?.label)
     }
 
-    struct Groups {
+    /// Numbers the series that lines belong to.
+    private struct Groups {
         var table = LabelSetTable()
-        var cache = StreamCache()
-        var key: [UInt8] = []
+        let key: SeriesKey
+        private var cache = StreamCache()
+        private var scratch: [UInt8] = []
+
+        init(_ key: SeriesKey) { self.key = key }
+
+        mutating func index(of state: LineState, _ hint: GroupHint) -> Int {
+            if hint.isOfStream,
+                let known = cache.index(stream: hint.stream, batch: hint.batch)
+            {
+                return known
+            }
+            key.encode(state, into: &scratch)
+            let index = table.index(of: scratch)
+            if hint.isOfStream { cache.remember(index, stream: hint.stream, batch: hint.batch) }
+            return index
+        }
     }
 
     // MARK: counts and bytes
@@ -141,14 +148,13 @@ struct RangeEvaluation {
         let operation = aggregation.operation
         let countsBytes = operation == .bytesOverTime || operation == .bytesRate
         let width = steps.count + 1
-        var groups = Groups()
-        let group = grouper()
+        var groups = Groups(seriesKey())
         var lines: [Int] = []
         var bytes: [Int] = []
         try forEachSample(reader, &statistics) { _, _, window, state, hint in
-            let index = group(state, hint, &groups)
+            let index = groups.index(of: state, hint)
             if index * width == lines.count {
-                try context.reserve(width * 16 + groups.key.count)
+                try context.reserve(width * 16)
                 lines.append(contentsOf: repeatElement(0, count: width))
                 if countsBytes { bytes.append(contentsOf: repeatElement(0, count: width)) }
             }
@@ -210,11 +216,10 @@ struct RangeEvaluation {
     private func unwrapped(
         _ reader: any LogReading, _ statistics: inout LogQLStatistics
     ) throws -> [MetricSeries] {
-        var groups = Groups()
-        let group = grouper()
+        var groups = Groups(seriesKey())
         var samples: [WindowSamples] = []
         try forEachSample(reader, &statistics) { value, nanos, _, state, hint in
-            let index = group(state, hint, &groups)
+            let index = groups.index(of: state, hint)
             if index == samples.count { samples.append(WindowSamples()) }
             try context.reserve(16)
             samples[index].append(nanos, value)

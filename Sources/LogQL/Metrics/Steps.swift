@@ -25,7 +25,9 @@ package struct EvaluationSteps: Sendable, Equatable {
         startNanos: Int64, endNanos: Int64, stepNanos: Int64
     ) throws(LogQLQueryError) {
         guard stepNanos > 0 else {
-            throw LogQLQueryError("zero or negative query resolution step widths are not accepted. Try a positive integer")
+            throw LogQLQueryError(
+                "zero or negative query resolution step widths are not accepted. Try a positive integer"
+            )
         }
         let (length, overflow) = endNanos.subtractingReportingOverflow(startNanos)
         guard !overflow, length >= 0 else {

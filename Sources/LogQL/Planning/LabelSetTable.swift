@@ -51,14 +51,18 @@ struct StreamCache {
     private var batch = 0
     private var indices: [Int] = []
 
-    /// Index for the stream, or what `make` says.
-    mutating func index(stream: Int, batch number: Int, _ make: () -> Int) -> Int {
+    /// What was remembered for the stream.
+    mutating func index(stream: Int, batch number: Int) -> Int? {
         if number != batch {
             batch = number
             indices.removeAll(keepingCapacity: true)
         }
+        return stream < indices.count && indices[stream] >= 0 ? indices[stream] : nil
+    }
+
+    mutating func remember(_ index: Int, stream: Int, batch number: Int) {
+        guard number == batch else { return }
         while indices.count <= stream { indices.append(-1) }
-        if indices[stream] < 0 { indices[stream] = make() }
-        return indices[stream]
+        indices[stream] = index
     }
 }

@@ -67,7 +67,7 @@ extension LogQLEngine {
     ) throws -> LogQueryResult {
         var result = LogQueryResult(streams: [], statistics: LogQLStatistics(), reachedLimit: false)
         guard query.endNanos > query.startNanos else { return result }
-        let pipeline = try Pipeline(query.selector.stages)
+        let pipeline = try Pipeline(query.selector.stages, nowNanos: clock.wallNanos)
         let request = LogRequest(
             tenant: query.tenant, matchers: query.selector.matchers,
             range: NanosRange(first: Nanos(query.startNanos), last: Nanos(query.endNanos - 1)),
@@ -82,7 +82,8 @@ extension LogQLEngine {
         try pipeline.run(request, on: reader, context, &result.statistics) {
             state, stream, batch, hasMetadata in
             if query.intervalNanos > 0 {
-                if let lastKept, (state.nanos &- lastKept).magnitude < query.intervalNanos.magnitude {
+                if let lastKept, (state.nanos &- lastKept).magnitude < query.intervalNanos.magnitude
+                {
                     return true
                 }
                 lastKept = state.nanos
@@ -96,9 +97,10 @@ extension LogQLEngine {
                 }
                 return table.index(of: key)
             }
-            let group =
-                pipeline.changesLabels || hasMetadata
-                ? index() : cache.index(stream: stream, batch: batch, index)
+            let isOfStream = !pipeline.changesLabels && !hasMetadata
+            let known = isOfStream ? cache.index(stream: stream, batch: batch) : nil
+            let group = known ?? index()
+            if isOfStream { cache.remember(group, stream: stream, batch: batch) }
             if group == entries.count { entries.append([]) }
             var entry = LogEntry(nanos: state.nanos, line: Array(state.line))
             if query.separatesCategories, pipeline.changesLabels || hasMetadata {

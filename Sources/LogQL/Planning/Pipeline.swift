@@ -13,13 +13,14 @@ final class Pipeline {
     /// Conditions on the original line that a store may use.
     let pushedFilters: [LineFilter]
 
-    init(_ syntax: [StageSyntax], extra: [any Stage] = []) throws {
-        stages = try syntax.map(Pipeline.compile) + extra
+    /// - Parameter nowNanos: what `now` is to templates.
+    init(_ syntax: [StageSyntax], nowNanos: Int64, extra: [any Stage] = []) throws {
+        stages = try syntax.map { try Pipeline.compile($0, nowNanos) } + extra
         changesLabels =
             !extra.isEmpty
             || syntax.contains { stage in
                 switch stage {
-                case .lineFilter, .lineFormat, .decolorize: false
+                case .lineFilter, .decolorize: false
                 // A comparison can fail to convert and then adds `__error__`.
                 case .labelFilter(.matcher): false
                 default: true
@@ -28,7 +29,7 @@ final class Pipeline {
         pushedFilters = Pipeline.pushedFilters(syntax)
     }
 
-    private static func compile(_ syntax: StageSyntax) throws -> any Stage {
+    private static func compile(_ syntax: StageSyntax, _ nowNanos: Int64) throws -> any Stage {
         switch syntax {
         case .lineFilter(let filter): try LineFilterStage(filter)
         case .json(let fields): fields.isEmpty ? JSONStage() : try JSONFieldsStage(fields)
@@ -38,8 +39,8 @@ final class Pipeline {
         case .pattern(let pattern): try PatternStage(pattern)
         case .unpack: UnpackStage()
         case .labelFilter(let filter): try LabelFilterStage(filter)
-        case .lineFormat(let template): try LineFormatStage(template)
-        case .labelFormat(let formats): try LabelFormatStage(formats)
+        case .lineFormat(let template): try LineFormatStage(template, nowNanos: nowNanos)
+        case .labelFormat(let formats): try LabelFormatStage(formats, nowNanos: nowNanos)
         case .decolorize: DecolorizeStage()
         case .drop(let selections): DropStage(selections)
         case .keep(let selections): KeepStage(selections)

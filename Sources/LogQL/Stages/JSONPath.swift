@@ -67,17 +67,17 @@ struct JSONPath: Sendable {
 
     /// The value at the end of the path, or nil when a step leads nowhere.
     func value(in line: Bytes, _ arena: ScratchArena) throws(JSONFault) -> JSONValue? {
-        var text = JSONText(line)
+        var text = JSONCursor(line)
         var current = try text.value()
         for step in steps {
-            var inner = JSONText(current.raw)
+            var inner = JSONCursor(current.raw)
             var found: JSONValue?
             switch step {
             case .key(let wanted):
                 guard current.kind == .object else { return nil }
                 try inner.forEachMember { (key, hasEscapes, text) throws(JSONFault) in
                     let value = try text.value()
-                    let name = JSONText.unescaped(key, hasEscapes: hasEscapes, arena)
+                    let name = JSONCursor.unescaped(key, hasEscapes: hasEscapes, arena)
                     if found == nil, equalBytes(name, wanted.buffer) { found = value }
                 }
             case .index(let wanted):

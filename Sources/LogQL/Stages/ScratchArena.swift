@@ -62,7 +62,7 @@ final class ScratchArena {
 }
 
 extension UnsafeRawBufferPointer {
-    static let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+    static var nothing: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: nil, count: 0) }
 
     /// A part of these bytes.
     @inline(__always) func part(_ range: Range<Int>) -> Bytes { Bytes(rebasing: self[range]) }

@@ -38,7 +38,7 @@ final class JSONStage: Stage {
     private var prefix: [UInt8] = []
 
     func process(_ state: LineState) -> Bool {
-        var text = JSONText(state.line)
+        var text = JSONCursor(state.line)
         prefix.removeAll(keepingCapacity: true)
         do {
             try object(&text, state, depth: 0)
@@ -49,13 +49,13 @@ final class JSONStage: Stage {
     }
 
     private func object(
-        _ text: inout JSONText, _ state: LineState, depth: Int
+        _ text: inout JSONCursor, _ state: LineState, depth: Int
     ) throws(JSONFault) {
-        guard depth < JSONText.maxDepth else {
-            throw JSONFault(message: "nested deeper than \(JSONText.maxDepth) levels")
+        guard depth < JSONCursor.maxDepth else {
+            throw JSONFault(message: "nested deeper than \(JSONCursor.maxDepth) levels")
         }
         try text.forEachMember { (key, hasEscapes, text) throws(JSONFault) in
-            let raw = JSONText.unescaped(key, hasEscapes: hasEscapes, state.arena)
+            let raw = JSONCursor.unescaped(key, hasEscapes: hasEscapes, state.arena)
             let name = sanitizedName(raw, isFirst: depth == 0, state.arena)
             if text.peek() == UInt8(ascii: "{") {
                 let length = prefix.count
@@ -75,7 +75,7 @@ final class JSONStage: Stage {
                 prefix.isEmpty
                 ? name : prefix.withUnsafeBytes { state.arena.join($0, name) }
             state.extract(
-                full, JSONText.unescaped(value.raw, hasEscapes: value.hasEscapes, state.arena))
+                full, JSONCursor.unescaped(value.raw, hasEscapes: value.hasEscapes, state.arena))
         }
     }
 }
@@ -111,7 +111,7 @@ final class JSONFieldsStage: Stage {
             }
             state.extract(
                 field.label.buffer,
-                JSONText.unescaped(value.raw, hasEscapes: value.hasEscapes, state.arena))
+                JSONCursor.unescaped(value.raw, hasEscapes: value.hasEscapes, state.arena))
         }
         return true
     }

@@ -56,7 +56,7 @@ final class LabelFilterStage: Stage {
             return false
         case .number(let name, let operation, let wanted):
             guard let text = converted(name, state) else { return false }
-            guard let value = parseGoFloat(text) else {
+            guard let value = parseFloat(text) else {
                 return fail(
                     state,
                     "strconv.ParseFloat: parsing \(quotedText(text.text)): invalid syntax")

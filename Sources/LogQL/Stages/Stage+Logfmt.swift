@@ -113,7 +113,7 @@ struct LogfmtCursor {
         }
         offset = i + 1
         let raw = line.part(start..<i)
-        return .pair(key, JSONText.unescaped(raw, hasEscapes: hasEscapes, arena))
+        return .pair(key, JSONCursor.unescaped(raw, hasEscapes: hasEscapes, arena))
     }
 
     /// Reports a fault and steps over the rest of the word.

@@ -13,13 +13,13 @@ final class UnpackStage: Stage {
         if state.line.isEmpty { return true }
         found.removeAll(keepingCapacity: true)
         var entry: Bytes?
-        var text = JSONText(state.line)
+        var text = JSONCursor(state.line)
         do {
             try text.forEachMember { (key, hasEscapes, text) throws(JSONFault) in
                 let value = try text.value()
                 guard value.kind == .string else { return }
-                let name = JSONText.unescaped(key, hasEscapes: hasEscapes, state.arena)
-                let content = JSONText.unescaped(
+                let name = JSONCursor.unescaped(key, hasEscapes: hasEscapes, state.arena)
+                let content = JSONCursor.unescaped(
                     value.raw, hasEscapes: value.hasEscapes, state.arena)
                 if equalBytes(name, entryKey.buffer) {
                     entry = content

@@ -21,7 +21,7 @@ final class UnwrapStage: Stage {
         guard let text = state.value(of: label.buffer), !text.isEmpty else { return false }
         switch conversion {
         case nil:
-            if let number = parseGoFloat(text) {
+            if let number = parseFloat(text) {
                 value = number
             } else {
                 state.fail(

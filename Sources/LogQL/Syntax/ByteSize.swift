@@ -27,7 +27,7 @@ enum ByteSize {
         }
         var unit = utf8[digits.count...].drop { $0 == 32 }.map { $0 | 0x20 }
         let number = String(decoding: digits.filter { $0 != UInt8(ascii: ",") }, as: UTF8.self)
-        guard let value = parseGoFloat(number), value.isFinite else { return nil }
+        guard let value = parseFloat(number), value.isFinite else { return nil }
         var scale = 1.0
         if !unit.isEmpty {
             if unit.last == UInt8(ascii: "b") { unit.removeLast() }

@@ -160,7 +160,9 @@ package struct LabelGrouping: Sendable, Equatable {
 
 /// `| unwrap duration(x)` and the filters behind it.
 package struct UnwrapSyntax: Sendable {
-    package enum Conversion: String, Sendable { case bytes, duration, durationSeconds = "duration_seconds" }
+    package enum Conversion: String, Sendable {
+        case bytes, duration, durationSeconds = "duration_seconds"
+    }
     package var label: String
     package var conversion: Conversion?
     package var filters: [LabelFilterSyntax]

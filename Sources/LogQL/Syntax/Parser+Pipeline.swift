@@ -323,7 +323,7 @@ extension Parser {
         if token.isSymbol("+") || token.isSymbol("-") { negative = next().text == "-" }
         guard token.kind == .number else { throw unexpected("NUMBER") }
         let text = next().text
-        guard let value = parseGoFloat(text) else {
+        guard let value = parseFloat(text) else {
             throw LogQLSyntaxError(
                 "unable to parse literal as a float: strconv.ParseFloat: parsing "
                     + "\(quotedText(text)): invalid syntax")

@@ -50,7 +50,8 @@ struct TemplateLexer {
         bytes[(place ?? offset)...].starts(with: text.utf8)
     }
 
-    private mutating func add(_ kind: TemplateToken.Kind, _ range: Range<Int>, blank: Bool = false) {
+    private mutating func add(_ kind: TemplateToken.Kind, _ range: Range<Int>, blank: Bool = false)
+    {
         tokens.append(
             TemplateToken(
                 kind: kind, text: String(decoding: bytes[range], as: UTF8.self), line: line,
@@ -78,7 +79,8 @@ struct TemplateLexer {
                 add(.text, text)
                 break
             }
-            let trimsBefore = starts("{{-") && offset + 3 < bytes.count && isBlank(bytes[offset + 3])
+            let trimsBefore =
+                starts("{{-") && offset + 3 < bytes.count && isBlank(bytes[offset + 3])
             if trimsBefore {
                 let kept = bytes[text].lastIndex { !isBlank($0) }.map { $0 + 1 } ?? text.lowerBound
                 text = text.lowerBound..<kept

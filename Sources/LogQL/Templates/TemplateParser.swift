@@ -226,7 +226,7 @@ struct TemplateParser {
         case .number:
             _ = next()
             if let value = integer(start.text) { return make(.int(value), start.text) }
-            guard let value = parseGoFloat(start.text) else {
+            guard let value = parseFloat(start.text) else {
                 throw fail("bad number syntax: \(quotedText(start.text))")
             }
             return make(.float(value), start.text)
@@ -247,7 +247,9 @@ struct TemplateParser {
             defer { depth -= 1 }
             guard depth <= TemplateLimits.depth else { throw fail("nested too deeply") }
             let inner = try pipeline("parenthesized pipeline")
-            guard token.kind == .symbol, token.text == ")" else { throw fail("unclosed left paren") }
+            guard token.kind == .symbol, token.text == ")" else {
+                throw fail("unclosed left paren")
+            }
             _ = next()
             return make(.pipeline(inner, fields: fieldChain()), "(…)")
         default: throw unexpected(context)

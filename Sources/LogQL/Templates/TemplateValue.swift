@@ -68,7 +68,7 @@ indirect enum TemplateValue: Sendable {
         case .int(let number): Double(number)
         case .float(let number): number
         case .bool(let flag): flag ? 1 : 0
-        case .string(let text): parseGoFloat(text) ?? 0
+        case .string(let text): parseFloat(text) ?? 0
         default: 0
         }
     }

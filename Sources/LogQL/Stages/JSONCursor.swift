@@ -16,7 +16,7 @@ struct JSONFault: Error {
 }
 
 /// Walks JSON without building anything. Checks what it walks over and nothing behind it.
-struct JSONText {
+struct JSONCursor {
     static let maxDepth = 64
 
     private let bytes: Bytes
@@ -127,7 +127,7 @@ struct JSONText {
     /// Calls `body` with each member of the object at this place.
     mutating func forEachMember(
         _ body: (
-            _ key: Bytes, _ keyHasEscapes: Bool, _ text: inout JSONText
+            _ key: Bytes, _ keyHasEscapes: Bool, _ text: inout JSONCursor
         ) throws(JSONFault) -> Void
     ) throws(JSONFault) {
         guard take(UInt8(ascii: "{")) else { throw fault("object expected") }

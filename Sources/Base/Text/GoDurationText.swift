@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Numbers and durations as Go's standard library reads and prints them.
+// Durations as Go's standard library reads and prints them: `1h30m0s`, `1.5s`.
 
 /// A text that Go's `time.ParseDuration` refuses.
 package struct GoDurationError: Error, Equatable, Sendable, CustomStringConvertible {
@@ -103,63 +103,4 @@ package func goDurationText(nanos: Int64) -> String {
     if seconds >= 3600 { text += "\(seconds / 3600)h" }
     if seconds >= 60 { text += "\(seconds / 60 % 60)m" }
     return text + "\(seconds % 60)\(fraction(magnitude % 1_000_000_000, 9))s"
-}
-
-/// A floating-point number as Go's `strconv.ParseFloat` reads it: decimal or exponent notation,
-/// `Inf`, `Infinity`, `NaN` of any case with an optional sign; no hexadecimal integers, no blanks.
-package func parseGoFloat(_ text: UnsafeRawBufferPointer) -> Double? {
-    guard let first = text.first else { return nil }
-    // The common case: a few plain digits.
-    if text.count <= 15, isDigit(first) {
-        var value: Int64 = 0
-        var plain = true
-        for byte in text {
-            if !isDigit(byte) {
-                plain = false
-                break
-            }
-            value = value &* 10 &+ Int64(byte &- UInt8(ascii: "0"))
-        }
-        if plain { return Double(value) }
-    }
-    if text.count > 400 { return nil }
-    for byte in text {
-        switch byte {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "+"), UInt8(ascii: "-"),
-            UInt8(ascii: "."), UInt8(ascii: "e"), UInt8(ascii: "E"):
-            continue
-        default: return parseGoNamedFloat(text)
-        }
-    }
-    let number = String(decoding: text, as: UTF8.self)
-    if let value = Double(number) { return value }
-    // Go reads `.5` and `5.`; an exponent may follow the point.
-    let digits = text.filter { isDigit($0) }
-    guard !digits.isEmpty, text.contains(UInt8(ascii: ".")) else { return nil }
-    var repaired = ""
-    var previous: Character = "+"
-    for character in number {
-        if character == ".", !previous.isNumber { repaired += "0" }
-        if previous == ".", !character.isNumber { repaired += "0" }
-        repaired.append(character)
-        previous = character
-    }
-    if previous == "." { repaired += "0" }
-    return Double(repaired)
-}
-
-private func parseGoNamedFloat(_ text: UnsafeRawBufferPointer) -> Double? {
-    guard text.count <= 9 else { return nil }
-    var name = String(decoding: text, as: UTF8.self).lowercased()
-    if name == "nan" { return .nan }
-    let negative = name.hasPrefix("-")
-    if negative || name.hasPrefix("+") { name.removeFirst() }
-    if name == "inf" || name == "infinity" { return negative ? -.infinity : .infinity }
-    return nil
-}
-
-/// See `parseGoFloat(_:)` over raw bytes.
-package func parseGoFloat(_ text: String) -> Double? {
-    var text = text
-    return text.withUTF8 { parseGoFloat(UnsafeRawBufferPointer($0)) }
 }
