@@ -2,6 +2,7 @@
 // Range aggregations: from lines to series.
 
 import Base
+import PromQL
 import Telemetry
 
 /// Which labels a line's series has.
@@ -168,16 +169,16 @@ struct RangeEvaluation {
         let isRate = operation == .rate || operation == .bytesRate
         let divisor = isRate ? Double(range) / 1e9 : 1
         return (0..<groups.table.count).map { index in
-            var values = [Double](repeating: .absent, count: steps.count)
+            var column = StepColumn(steps: steps.count)
             var lineTotal = 0, byteTotal = 0
             for step in 0..<steps.count {
                 lineTotal += lines[index * width + step]
                 if countsBytes { byteTotal += bytes[index * width + step] }
                 if lineTotal > 0 {
-                    values[step] = Double(countsBytes ? byteTotal : lineTotal) / divisor
+                    column.set(step, Double(countsBytes ? byteTotal : lineTotal) / divisor)
                 }
             }
-            return MetricSeries(labels: groups.table.labels(index), values: values)
+            return MetricSeries(labels: groups.table.labels(index), column: column)
         }
     }
 
@@ -192,14 +193,13 @@ struct RangeEvaluation {
             changes[window.lowerBound] += 1
             changes[window.upperBound + 1] -= 1
         }
-        var values = [Double](repeating: .absent, count: steps.count)
+        var column = StepColumn(steps: steps.count)
         var total = 0
         for step in 0..<steps.count {
             total += changes[step]
-            if total == 0 { values[step] = 1 }
+            if total == 0 { column.set(step, 1) }
         }
-        guard values.contains(where: { !$0.isAbsent }) else { return [] }
-        return [MetricSeries(labels: absentLabels(), values: values)]
+        return column.isEmpty ? [] : [MetricSeries(labels: absentLabels(), column: column)]
     }
 
     /// Labels of equality matchers, of those names that are matched only once.
@@ -228,24 +228,25 @@ struct RangeEvaluation {
             try context.check()
             samples[index].sort()
             return MetricSeries(
-                labels: groups.table.labels(index), values: windows(samples[index]))
+                labels: groups.table.labels(index), column: windows(samples[index]))
         }
     }
 
     /// The function at each step, over a window that slides along the samples.
-    private func windows(_ samples: WindowSamples) -> [Double] {
-        var values = [Double](repeating: .absent, count: steps.count)
+    private func windows(_ samples: WindowSamples) -> StepColumn {
+        var column = StepColumn(steps: steps.count)
         var low = 0, high = 0
         for step in 0..<steps.count {
             let end = steps.nanos(at: step)
             while high < samples.nanos.count, samples.nanos[high] <= end { high += 1 }
             while low < high, samples.nanos[low] <= end &- range { low += 1 }
             guard low < high else { continue }
-            values[step] = aggregation.operation.value(
+            let value = aggregation.operation.value(
                 samples, low..<high, windowEnd: end, range: range,
                 parameter: aggregation.parameter ?? 0)
+            column.set(step, value)
         }
-        return values
+        return column
     }
 }
 

@@ -30,7 +30,12 @@ final class LineFilterStage: Stage {
             case .contains, .notContains:
                 return .contains(SharedBytes(Array(alternative.text.utf8)))
             case .matches, .notMatches:
-                return .matches(try RegularExpression(alternative.text, [.dotMatchesNewline]))
+                do {
+                    return .matches(
+                        try RegularExpression(alternative.text, [.dotMatchesNewline]))
+                } catch {
+                    throw LogQLSyntaxError(goRegexText(error))
+                }
             case .pattern, .notPattern: return .pattern(try LinePattern(filter: alternative.text))
             }
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The syntax tree of LogQL.
 
+import PromQL
 import Telemetry
 
 /// A parsed query.
@@ -179,45 +180,10 @@ package struct RangeAggregation: Sendable {
     package var grouping: LabelGrouping?
 }
 
-package enum BinaryOperation: String, Sendable, CaseIterable {
-    case or, and, unless
-    case equal = "=="
-    case notEqual = "!="
-    case lessOrEqual = "<="
-    case less = "<"
-    case greaterOrEqual = ">="
-    case greater = ">"
-    case add = "+"
-    case subtract = "-"
-    case multiply = "*"
-    case divide = "/"
-    case modulo = "%"
-    case power = "^"
-
-    /// Binding strength, weakest first.
-    var precedence: Int {
-        switch self {
-        case .or: 1
-        case .and, .unless: 2
-        case .equal, .notEqual, .lessOrEqual, .less, .greaterOrEqual, .greater: 3
-        case .add, .subtract: 4
-        case .multiply, .divide, .modulo: 5
-        case .power: 6
-        }
-    }
-    var isSetOperation: Bool { precedence <= 2 }
-    var isComparison: Bool { precedence == 3 }
-}
-
-/// How the series of two sides are paired.
-package struct VectorMatching: Sendable, Equatable {
-    package enum Cardinality: Sendable { case oneToOne, manyToOne, oneToMany }
-    package var cardinality = Cardinality.oneToOne
-    /// Whether `labels` are those to match on (`on`) or to leave out (`ignoring`, and the default).
-    package var isOn = false
-    package var labels: [String] = []
-    /// Labels taken over from the "one" side.
-    package var include: [String] = []
+/// What stands between a binary operator and its right side.
+package struct BinaryModifiers: Sendable, Equatable {
+    package var matching = VectorMatching()
+    /// Comparisons give 0 or 1 instead of filtering.
     package var returnsBool = false
     package init() {}
 }
@@ -225,7 +191,7 @@ package struct VectorMatching: Sendable, Equatable {
 package indirect enum MetricExpression: Sendable {
     case range(RangeAggregation)
     case aggregation(AggregationOperation, parameter: Int, LabelGrouping?, MetricExpression)
-    case binary(BinaryOperation, VectorMatching, MetricExpression, MetricExpression)
+    case binary(BinaryOperator, BinaryModifiers, MetricExpression, MetricExpression)
     case literal(Double)
     case vector(Double)
     case labelReplace(MetricExpression, LabelReplacement)

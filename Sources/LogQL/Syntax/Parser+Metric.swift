@@ -2,6 +2,7 @@
 // Metric queries.
 
 import Base
+import PromQL
 import Telemetry
 
 extension Parser {
@@ -10,9 +11,9 @@ extension Parser {
         try binary(minimumPrecedence: 1)
     }
 
-    private func binaryOperation() -> BinaryOperation? {
+    private func binaryOperation() -> BinaryOperator? {
         guard token.kind == .symbol || token.kind == .keyword else { return nil }
-        return BinaryOperation(rawValue: token.text)
+        return BinaryOperator(rawValue: token.text)
     }
 
     /// Precedence climbing; `^` binds to the right, everything else to the left.
@@ -20,44 +21,45 @@ extension Parser {
         minimumPrecedence: Int
     ) throws(LogQLSyntaxError) -> LogQLExpression {
         var left = try operand()
-        while let operation = binaryOperation(), operation.precedence >= minimumPrecedence {
+        while let operation = binaryOperation(), binding(operation) >= minimumPrecedence {
             next()
             binaryOperations += 1
             if binaryOperations > SyntaxLimits.binaryOperations {
                 throw LogQLSyntaxError(
                     "query has more than \(SyntaxLimits.binaryOperations) binary operations")
             }
-            let matching = try binaryModifiers(operation)
+            let modifiers = try binaryModifiers(operation)
             try enter()
             let right = try binary(
-                minimumPrecedence: operation.precedence + (operation == .power ? 0 : 1))
+                minimumPrecedence: binding(operation) + (operation == .power ? 0 : 1))
             leave()
-            left = .metric(try combine(operation, matching, left, right))
+            left = .metric(try combine(operation, modifiers, left, right))
         }
         return left
     }
 
     private mutating func binaryModifiers(
-        _ operation: BinaryOperation
-    ) throws(LogQLSyntaxError) -> VectorMatching {
-        var matching = VectorMatching()
-        if takeKeyword("bool") { matching.returnsBool = true }
-        guard token.isKeyword("on") || token.isKeyword("ignoring") else { return matching }
-        matching.isOn = next().text == "on"
-        matching.labels = try labelList()
+        _ operation: BinaryOperator
+    ) throws(LogQLSyntaxError) -> BinaryModifiers {
+        var modifiers = BinaryModifiers()
+        if operation.isSet { modifiers.matching.cardinality = .manyToMany }
+        if takeKeyword("bool") { modifiers.returnsBool = true }
+        guard token.isKeyword("on") || token.isKeyword("ignoring") else { return modifiers }
+        modifiers.matching.isOn = next().text == "on"
+        modifiers.matching.labels = try labelList()
         guard token.isKeyword("group_left") || token.isKeyword("group_right") else {
-            return matching
+            return modifiers
         }
-        matching.cardinality = next().text == "group_left" ? .manyToOne : .oneToMany
+        modifiers.matching.cardinality = next().text == "group_left" ? .manyToOne : .oneToMany
         // `group_left (` may also begin the right side in parentheses.
         if token.isSymbol("("),
             lookAhead(1).isSymbol(")")
                 || (lookAhead(1).kind == .identifier
                     && (lookAhead(2).isSymbol(",") || lookAhead(2).isSymbol(")")))
         {
-            matching.include = try labelList()
+            modifiers.matching.include = try labelList()
         }
-        return matching
+        return modifiers
     }
 
     /// `(a, b)`.
@@ -303,7 +305,7 @@ extension Parser {
     // MARK: binary operations
 
     private func combine(
-        _ operation: BinaryOperation, _ matching: VectorMatching, _ left: LogQLExpression,
+        _ operation: BinaryOperator, _ modifiers: BinaryModifiers, _ left: LogQLExpression,
         _ right: LogQLExpression
     ) throws(LogQLSyntaxError) -> MetricExpression {
         func metric(
@@ -320,7 +322,7 @@ extension Parser {
         }
         let left = try metric("left", left)
         let right = try metric("right", right)
-        if operation.isSetOperation {
+        if operation.isSet {
             for (side, leg) in [("left", left), ("right", right)] {
                 guard case .literal(let value) = leg else { continue }
                 throw LogQLSyntaxError(
@@ -329,9 +331,21 @@ extension Parser {
             }
         }
         if case .literal(let x) = left, case .literal(let y) = right {
-            return .literal(operation.scalar(x, y))
+            return .literal(logQLScalar(operation, x, y))
         }
-        return .binary(operation, matching, left, right)
+        return .binary(operation, modifiers, left, right)
+    }
+}
+
+/// Binding strength, weakest first.
+private func binding(_ operation: BinaryOperator) -> Int {
+    switch operation {
+    case .or: 1
+    case .and, .unless: 2
+    case .add, .subtract: 4
+    case .multiply, .divide, .modulo: 5
+    case .power: 6
+    default: 3
     }
 }
 

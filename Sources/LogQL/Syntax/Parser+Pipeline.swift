@@ -83,6 +83,7 @@ extension Parser {
         return filter
     }
 
+    /// Regular expressions are looked at when the query runs, as Loki does.
     private func check(_ filter: LineFilterSyntax) throws(LogQLSyntaxError) {
         for alternative in filter.alternatives {
             if alternative.isIP {
@@ -90,12 +91,6 @@ extension Parser {
                     throw LogQLSyntaxError("ip: invalid operation")
                 }
                 try checkIPPattern(alternative.text)
-            } else if filter.operation == .matches || filter.operation == .notMatches {
-                do {
-                    _ = try RegularExpression(alternative.text, [.dotMatchesNewline])
-                } catch {
-                    throw LogQLSyntaxError(goRegexText(error))
-                }
             } else if filter.operation == .pattern || filter.operation == .notPattern {
                 do {
                     _ = try LinePattern(filter: alternative.text)
