@@ -68,6 +68,13 @@ package func parseGoDuration(_ text: String) throws(GoDurationError) -> Int64 {
     return negative ? -exact : exact
 }
 
+/// Nanoseconds of a duration in a query of logs or traces: Prometheus' notation (`1d12h`), else Go's
+/// (`1.5s`, `10µs`). Nil when it is neither.
+package func parseQueryDuration(_ text: String) -> Int64? {
+    if let millis = try? parseDurationMillis(text) { return millis * 1_000_000 }
+    return try? parseGoDuration(text)
+}
+
 /// Digits that `Double.init` accepts where Go accepts `.5` and `5.`.
 private func goDecimal(_ digits: ArraySlice<UInt8>) -> String {
     var text = String(decoding: digits, as: UTF8.self)

@@ -266,7 +266,7 @@ struct Lexer {
         while end < bytes.count, isDurationByte(bytes[end]) { end += 1 }
         var text = String(decoding: bytes[offset..<end], as: UTF8.self)
         if text.utf8.contains(where: { !isASCIIDigit($0) && $0 != UInt8(ascii: ".") }),
-            let nanos = literalDuration(text)
+            let nanos = parseQueryDuration(text)
         {
             advance(end - offset)
             add(.duration, negative ? "-" + text : text, place, quantity: negative ? -nanos : nanos)
@@ -289,12 +289,6 @@ struct Lexer {
         isASCIIDigit(byte) || "nusmhdwy.".utf8.contains(byte) || byte == 0xc2 || byte == 0xb5
             || byte == 0xce || byte == 0xbc
     }
-}
-
-/// Nanoseconds of a duration in a query: Prometheus' notation, else Go's.
-func literalDuration(_ text: String) -> Int64? {
-    if let millis = try? parseDurationMillis(text) { return millis * 1_000_000 }
-    return try? parseGoDuration(text)
 }
 
 @inline(__always) func isASCIIDigit(_ byte: UInt8) -> Bool {
