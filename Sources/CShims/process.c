@@ -3,6 +3,7 @@
 #include "cshims.h"
 
 #include <malloc.h>
+#include <sys/prctl.h>
 
 void tern_tune_allocator(void) {
     // Bodies and columns of a few MiB come and go per request; below these thresholds glibc maps
@@ -15,4 +16,8 @@ void tern_tune_allocator(void) {
 size_t tern_allocated_bytes(void) {
     struct mallinfo2 info = mallinfo2();
     return info.uordblks + info.hblkhd;
+}
+
+void tern_name_thread(const char *name) {
+    prctl(PR_SET_NAME, name, 0, 0, 0);
 }

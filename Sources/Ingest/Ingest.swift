@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Front door of Ingest.
 
-/// Admission and the one commit that reaches stores and index.
+/// Ingest is the way in: every batch of every door goes through `IngestPipeline`.
+///
+/// decode (Wire) → **admit** → commit (one log record, fsynced) → **append** to store and index.
+/// Admission applies limits and identity; a batch of one request is one log record, so data and
+/// correlation index commit together. Ingest never parses bytes and never answers queries.
 package enum Ingest {}

@@ -116,6 +116,8 @@ size_t tern_regex_group_name(const tern_regex *regex, int index, char *out, size
 void tern_tune_allocator(void);
 /// Bytes the allocator holds in use, for budgets and benchmarks.
 size_t tern_allocated_bytes(void);
+/// Names the calling thread for `ps -L` and debuggers; at most 15 bytes.
+void tern_name_thread(const char *name);
 
 #pragma clang assume_nonnull end
 #ifdef __cplusplus

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// An answer, and errors that know how to become one.
+
+import Base
+import HTTPTypes
+
+/// An answer with its whole body.
+package struct APIResponse: Sendable {
+    package var status: HTTPResponse.Status
+    package var headers: HTTPFields
+    package var body: [UInt8]
+
+    package init(
+        _ status: HTTPResponse.Status, contentType: String? = nil, body: [UInt8] = []
+    ) {
+        self.status = status
+        headers = HTTPFields()
+        if let contentType { headers[.contentType] = contentType }
+        self.body = body
+    }
+
+    package static func json(
+        _ body: [UInt8], status: HTTPResponse.Status = .ok
+    ) -> APIResponse {
+        APIResponse(status, contentType: "application/json", body: body)
+    }
+
+    package static func text(
+        _ text: String, status: HTTPResponse.Status = .ok
+    ) -> APIResponse {
+        APIResponse(status, contentType: "text/plain; charset=utf-8", body: Array(text.utf8))
+    }
+
+    package static let noContent = APIResponse(.noContent)
+}
+
+/// What went wrong with a request, before it is put into the shape of the family that was called.
+package struct APIError: Error, Sendable, Equatable, CustomStringConvertible {
+    package enum Kind: Sendable, Equatable {
+        /// The request is at fault.
+        case badData
+        /// The request was understood and cannot be carried out.
+        case execution
+        case notFound
+        case unsupportedMediaType
+        case tooLarge
+        case tooManyRequests
+        /// The client went away.
+        case cancelled
+        case timeout
+        /// We cannot now; the client shall come again.
+        case unavailable
+        case unauthorized
+        case methodNotAllowed
+        case notAcceptable
+        case requestTimeout
+        case `internal`
+    }
+    package var kind: Kind
+    package var message: String
+    /// Seconds after which a retry makes sense, where one does.
+    package var retryAfterSeconds: Int?
+
+    package init(_ kind: Kind, _ message: String, retryAfterSeconds: Int? = nil) {
+        self.kind = kind
+        self.message = message
+        self.retryAfterSeconds = retryAfterSeconds
+    }
+
+    package var description: String { message }
+
+    package var status: HTTPResponse.Status {
+        switch kind {
+        case .badData: .badRequest
+        case .execution: .unprocessableContent
+        case .notFound: .notFound
+        case .unsupportedMediaType: .unsupportedMediaType
+        case .tooLarge: .contentTooLarge
+        case .tooManyRequests: .tooManyRequests
+        case .cancelled: .init(code: 499, reasonPhrase: "Client Closed Request")
+        case .timeout, .unavailable: .serviceUnavailable
+        case .unauthorized: .unauthorized
+        case .methodNotAllowed: .methodNotAllowed
+        case .notAcceptable: .notAcceptable
+        case .requestTimeout: .requestTimeout
+        case .internal: .internalServerError
+        }
+    }
+}
+
+/// Shape of a family's errors.
+package enum ErrorShape: Sendable {
+    case prometheus, loki, otlp, plain
+
+    func response(_ error: APIError, to request: APIRequest) -> APIResponse {
+        var response: APIResponse
+        switch self {
+        case .prometheus: response = prometheusError(error)
+        case .otlp: response = otlpError(error, json: request.mediaType == "application/json")
+        case .loki, .plain:
+            response = .text(error.message + "\n", status: error.status)
+            response.headers[.xContentTypeOptions] = "nosniff"
+        }
+        if let seconds = error.retryAfterSeconds {
+            response.headers[.retryAfter] = String(seconds)
+        }
+        return response
+    }
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+// Routes, and the one place where a request becomes an answer.
+
+import Base
+import HTTPTypes
+import Hummingbird
+import Logging
+import NIOCore
+import Telemetry
+
+/// A route of a family.
+struct Route: Sendable {
+    var methods: [HTTPRequest.Method]
+    /// Path with `{name}` places.
+    var path: String
+    var shape: ErrorShape
+    /// Most bytes of body, before decompression.
+    var bodyLimit: Int
+    var handler: @Sendable (APIRequest) async throws -> APIResponse
+
+    init(
+        _ methods: [HTTPRequest.Method], _ path: String, _ shape: ErrorShape,
+        bodyLimit: Int = Route.smallBody,
+        _ handler: @escaping @Sendable (APIRequest) async throws -> APIResponse
+    ) {
+        self.methods = methods
+        self.path = path
+        self.shape = shape
+        self.bodyLimit = bodyLimit
+        self.handler = handler
+    }
+
+    /// Body limit of everything that is not ingest: queries in forms.
+    static let smallBody = 10 << 20
+}
+
+/// Prefixes under which all families answer too, for clients that join a base path.
+let familyPrefixes: Set<String> = [
+    "prometheus", "loki", "tempo", "jaeger", "zipkin", "elasticsearch",
+]
+
+/// What travels with a request beside its bytes.
+struct EndpointContext: RequestContext {
+    var coreContext: CoreRequestContextStorage
+    /// Family prefix that was taken off the path, or empty.
+    var prefix = ""
+
+    init(source: ApplicationRequestContextSource) {
+        coreContext = .init(source: source)
+    }
+}
+
+/// Turns requests into answers: prefix, tenant, body, route, error shape, CORS, counters.
+struct HTTPEndpoint: HTTPResponder {
+    typealias Context = EndpointContext
+
+    struct Options: Sendable {
+        var tenancy: Tenancy = .off
+        /// Value of `Access-Control-Allow-Origin`, or nil for none.
+        var corsOrigin: String?
+        /// Seconds a client may take to send one request body.
+        var bodySeconds: Double = 60
+    }
+
+    let router: any HTTPResponder<EndpointContext>
+    let observer: any RequestObserver
+
+    init(routes: [Route], options: Options, observer: any RequestObserver) {
+        let router = Router(context: EndpointContext.self)
+        for route in routes {
+            for method in route.methods {
+                router.on(RouterPath(route.path), method: method) { request, context in
+                    await HTTPEndpoint.answer(
+                        request, context, route: route, options: options, observer: observer)
+                }
+            }
+        }
+        self.router = router.buildResponder()
+        self.observer = observer
+    }
+
+    func respond(to request: Request, context: EndpointContext) async throws -> Response {
+        var request = request
+        var context = context
+        let (path, prefix) = HTTPEndpoint.split(request.uri.path)
+        if !prefix.isEmpty {
+            context.prefix = prefix
+            var head = request.head
+            head.path = path + (request.uri.query.map { "?" + $0 } ?? "")
+            request = Request(head: head, body: request.body)
+        }
+        if request.method == .options { return HTTPEndpoint.preflight() }
+        do {
+            return try await router.respond(to: request, context: context)
+        } catch let error as any HTTPResponseError where error.status == .notFound {
+            return HTTPEndpoint.response(.text("404 page not found\n", status: .notFound), nil)
+        }
+    }
+
+    /// Takes a family prefix off a path, unless the path is the family's own: `/loki/api/…` stays.
+    static func split(_ path: String) -> (path: String, prefix: String) {
+        let parts = path.split(separator: "/", maxSplits: 2, omittingEmptySubsequences: true)
+        guard let first = parts.first, familyPrefixes.contains(String(first)) else {
+            return (path, "")
+        }
+        let rest = String(path.dropFirst(first.count + 1))
+        if first == "loki", rest.hasPrefix("/api/v1/") || rest.hasPrefix("/api/prom/") {
+            // `/loki/api/v1/push` is Loki's own path, `/loki/loki/api/v1/push` the prefixed one.
+            return (path, "")
+        }
+        return (rest.isEmpty ? "/" : rest, String(first))
+    }
+
+    private static func preflight() -> Response {
+        var response = APIResponse(.noContent)
+        response.headers[.accessControlAllowMethods] = "GET, POST, OPTIONS, PUT, DELETE"
+        response.headers[.accessControlAllowHeaders] =
+            "Accept, Authorization, Content-Type, Origin, X-Scope-OrgID, traceparent, tracestate"
+        return HTTPEndpoint.response(response, "*")
+    }
+
+    private static func response(_ answer: APIResponse, _ origin: String?) -> Response {
+        var headers = answer.headers
+        if let origin { headers[.accessControlAllowOrigin] = origin }
+        return Response(
+            status: answer.status, headers: headers,
+            body: .init(byteBuffer: ByteBuffer(bytes: answer.body)))
+    }
+
+    private static func answer(
+        _ request: Request, _ context: EndpointContext, route: Route, options: Options,
+        observer: any RequestObserver
+    ) async -> Response {
+        var call = APIRequest(
+            method: request.method, path: request.uri.path, headers: request.headers)
+        call.prefix = context.prefix
+        let start = observer.now()
+        var answer: APIResponse
+        do {
+            for (name, value) in context.parameters {
+                call.pathParameters[String(name)] = percentDecoded(value.utf8)
+            }
+            call.tenant = try tenant(of: request, options.tenancy)
+            call.parameters = decodeForm(request.uri.query ?? "")
+            call.body = try await body(of: request, limit: route.bodyLimit, options)
+            if call.mediaType == "application/x-www-form-urlencoded" {
+                call.parameters =
+                    decodeForm(String(decoding: call.body, as: UTF8.self))
+                    + call.parameters
+            }
+            answer = try await route.handler(call)
+        } catch let error as APIError {
+            answer = route.shape.response(error, to: call)
+        } catch is CancellationError {
+            answer = route.shape.response(APIError(.cancelled, "request was canceled"), to: call)
+        } catch {
+            observer.logger.error(
+                "request failed", metadata: ["path": "\(route.path)", "error": "\(error)"])
+            answer = route.shape.response(APIError(.internal, "\(error)"), to: call)
+        }
+        observer.finished(
+            route: route.path, method: request.method.rawValue, status: answer.status.code,
+            startNanos: start, bodyCount: call.body.count, request: call)
+        return response(answer, options.corsOrigin)
+    }
+
+    /// Collects the body within its size and time limits.
+    private static func body(
+        of request: Request, limit: Int, _ options: Options
+    ) async throws -> [UInt8] {
+        if let declared = request.headers[.contentLength].flatMap({ Int($0) }), declared > limit {
+            throw APIError(
+                .tooLarge, "request body of \(declared) bytes exceeds the limit of \(limit) bytes")
+        }
+        let deadline = ContinuousClock.now + .seconds(options.bodySeconds)
+        return try await withThrowingTaskGroup(of: [UInt8]?.self) { group in
+            group.addTask {
+                var bytes: [UInt8] = []
+                for try await buffer in request.body {
+                    guard bytes.count + buffer.readableBytes <= limit else {
+                        throw APIError(
+                            .tooLarge, "request body exceeds the limit of \(limit) bytes")
+                    }
+                    buffer.withUnsafeReadableBytes { bytes.append(contentsOf: $0) }
+                }
+                return bytes
+            }
+            group.addTask {
+                try await Task.sleep(until: deadline)
+                return nil
+            }
+            defer { group.cancelAll() }
+            guard let first = try await group.next(), let bytes = first else {
+                throw APIError(
+                    .requestTimeout,
+                    "request body was not received within \(options.bodySeconds) seconds")
+            }
+            return bytes
+        }
+    }
+
+    private static func tenant(of request: Request, _ tenancy: Tenancy) throws -> Tenant {
+        guard tenancy == .header else { return .anonymous }
+        guard let name = request.headers[.scopeOrgID], !name.isEmpty else {
+            throw APIError(.unauthorized, "no org id")
+        }
+        let tenant = Tenant(name)
+        guard tenant.isValid else {
+            throw APIError(.badData, "tenant \"\(name)\" has characters that are not allowed")
+        }
+        return tenant
+    }
+}
+
+/// Whether requests choose their tenant.
+package enum Tenancy: String, Sendable {
+    case off, header
+}
+
+extension HTTPField.Name {
+    static let scopeOrgID = HTTPField.Name("X-Scope-OrgID").unsafelyUnwrapped
+}

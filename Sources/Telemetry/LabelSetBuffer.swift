@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reusable memory in which decoders make canonical label bytes.
+
+import Base
+
+/// Turns the labels of one series after another into canonical bytes without allocating.
+///
+/// A decoder appends borrowed names and values in wire order. Labels that arrive sorted, as most
+/// senders write them, are encoded in place and copied once into the batch's arena; others are
+/// sorted on `seal`. Empty values are dropped, as the data model has it. UTF-8 and the limits of
+/// names and values are the decoder's to check.
+///
+/// - Complexity: `append` O(bytes), `seal` O(1) when sorted and O(n log n) else.
+@usableFromInline package struct LabelSetBuffer: ~Copyable {
+    /// Where one label lies in the scratch memory; `start..<end` covers both lengths and texts.
+    struct Entry {
+        var start: Int
+        var end: Int
+        var nameStart: Int
+        var nameCount: Int
+    }
+
+    @usableFromInline var base: UnsafeMutableRawPointer
+    @usableFromInline var capacity: Int
+    /// Bytes written so far.
+    @usableFromInline package var count = 0
+    /// Labels with a value.
+    @usableFromInline package var labelCount = 0
+    @usableFromInline var isSorted = true
+    @usableFromInline var lastNameStart = 0
+    @usableFromInline var lastNameCount = 0
+    /// Whether `__name__` was appended with a value.
+    @usableFromInline package var hasMetricName = false
+    private var entries: [Entry] = []
+
+    package init(capacity: Int = 4096) {
+        self.capacity = max(capacity, 64)
+        base = .allocate(byteCount: self.capacity, alignment: 16)
+    }
+
+    deinit { base.deallocate() }
+
+    /// Starts the next label set; memory is kept.
+    @inlinable package mutating func reset() {
+        count = 0
+        labelCount = 0
+        isSorted = true
+        lastNameCount = 0
+        hasMetricName = false
+    }
+
+    /// Adds a label; one with an empty value is dropped.
+    @inlinable package mutating func append(
+        _ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer
+    ) {
+        guard !value.isEmpty else { return }
+        // Two lengths of at most ten bytes each.
+        let needed = count &+ name.count &+ value.count &+ 20
+        if needed > capacity { grow(needed) }
+        if labelCount > 0 {
+            let last = UnsafeRawBufferPointer(start: base + lastNameStart, count: lastNameCount)
+            if compareBytes(last, name) >= 0 { isSorted = false }
+        }
+        writeLength(name.count)
+        lastNameStart = count
+        lastNameCount = name.count
+        if let source = name.baseAddress {
+            if name.count == 8,
+                source.loadUnaligned(as: UInt64.self).littleEndian == 0x5f5f_656d_616e_5f5f
+            {
+                hasMetricName = true
+            }
+            (base + count).copyMemory(from: source, byteCount: name.count)
+        }
+        count &+= name.count
+        writeLength(value.count)
+        if let source = value.baseAddress {
+            (base + count).copyMemory(from: source, byteCount: value.count)
+        }
+        count &+= value.count
+        labelCount &+= 1
+    }
+
+    /// See `append(_:_:)`, for labels that the decoder itself makes.
+    package mutating func append(_ name: StaticString, _ value: UnsafeRawBufferPointer) {
+        append(UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount), value)
+    }
+
+    /// Adds labels that are canonical already.
+    package mutating func append(canonical labels: UnsafeRawBufferPointer) {
+        forEachLabel(in: labels) { append($0, $1) }
+    }
+
+    @inlinable mutating func writeLength(_ length: Int) {
+        var rest = UInt64(truncatingIfNeeded: length)
+        while rest >= 0x80 {
+            base.storeBytes(
+                of: UInt8(truncatingIfNeeded: rest) | 0x80, toByteOffset: count, as: UInt8.self)
+            count &+= 1
+            rest &>>= 7
+        }
+        base.storeBytes(of: UInt8(truncatingIfNeeded: rest), toByteOffset: count, as: UInt8.self)
+        count &+= 1
+    }
+
+    @inline(never) @usableFromInline mutating func grow(_ needed: Int) {
+        let larger = max(needed, 2 * capacity)
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: larger, alignment: 16)
+        memory.copyMemory(from: base, byteCount: count)
+        base.deallocate()
+        base = memory
+        capacity = larger
+    }
+
+    /// Puts the labels in canonical order.
+    ///
+    /// - Returns: false when a name occurs twice; the label appended first is kept.
+    @inlinable package mutating func seal() -> Bool {
+        if isSorted { return true }
+        return sort() == nil
+    }
+
+    /// Whether the labels came in canonical order, each name once.
+    @inlinable package var isSealed: Bool { isSorted }
+
+    /// The bytes so far; canonical after `seal`. Valid until the buffer changes.
+    @inlinable package var bytes: UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: base, count: count)
+    }
+
+    /// Copies sealed labels into an arena.
+    @inlinable package func keep(in arena: inout [UInt8]) -> LabelsRef {
+        LabelsRef(slice: arena.keep(bytes), hash: hash64(bytes))
+    }
+
+    /// The first name that occurs twice, for a message; call instead of `seal`.
+    package mutating func firstDuplicate() -> String? { isSorted ? nil : sort() }
+
+    /// Sorts and returns a name that occurred twice.
+    @inline(never) @usableFromInline mutating func sort() -> String? {
+        index()
+        let memory = base
+        func precedes(_ a: Entry, _ b: Entry) -> Bool {
+            compareBytes(
+                UnsafeRawBufferPointer(start: memory + a.nameStart, count: a.nameCount),
+                UnsafeRawBufferPointer(start: memory + b.nameStart, count: b.nameCount)) < 0
+        }
+        if entries.count <= 48 {
+            for i in 1..<max(entries.count, 1) {
+                var j = i
+                while j > 0, precedes(entries[j], entries[j - 1]) {
+                    entries.swapAt(j, j - 1)
+                    j -= 1
+                }
+            }
+        } else {
+            entries.sort(by: precedes)
+        }
+        let sorted = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
+        var written = 0
+        var kept = 0
+        var duplicate: String?
+        for (i, entry) in entries.enumerated() {
+            if i > 0, !precedes(entries[i - 1], entry) {
+                duplicate =
+                    duplicate
+                    ?? String(
+                        decoding: UnsafeRawBufferPointer(
+                            start: memory + entry.nameStart, count: entry.nameCount),
+                        as: UTF8.self)
+                continue
+            }
+            (sorted + written).copyMemory(
+                from: memory + entry.start, byteCount: entry.end - entry.start)
+            written += entry.end - entry.start
+            kept += 1
+        }
+        base.deallocate()
+        base = sorted
+        count = written
+        labelCount = kept
+        isSorted = true
+        return duplicate
+    }
+
+    /// Finds the labels in the scratch memory again.
+    private mutating func index() {
+        entries.removeAll(keepingCapacity: true)
+        var reader = ByteReader(UnsafeRawBufferPointer(start: base, count: count))
+        while !reader.isAtEnd {
+            let start = reader.offset
+            // Written by `append`, so it reads back.
+            guard let name = try? reader.lengthPrefixed() else { return }
+            let nameStart = reader.offset - name.count
+            guard (try? reader.lengthPrefixed()) != nil else { return }
+            entries.append(
+                Entry(
+                    start: start, end: reader.offset, nameStart: nameStart, nameCount: name.count))
+        }
+    }
+
+    /// `{a="b", …}` of what was appended, for messages. Works on labels that are not valid, too.
+    package var text: String {
+        Labels(canonical: Array(bytes)).description
+    }
+}
