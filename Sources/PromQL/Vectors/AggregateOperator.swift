@@ -182,7 +182,7 @@ struct AggregateGroup {
             switch column.kinds[step] {
             case .none: continue
             case .float:
-                kahanAdd(column.values[step], to: &values[step], &compensation[step])
+                compensatedAdd(column.values[step], to: &values[step], &compensation[step])
                 counts[step] += 1
             case .histogram: foldHistogram(column, step, notes)
             }
@@ -203,7 +203,7 @@ struct AggregateGroup {
                 }
                 if !incremental[step] {
                     var sum = values[step], rest = compensation[step]
-                    kahanAdd(value, to: &sum, &rest)
+                    compensatedAdd(value, to: &sum, &rest)
                     if !sum.isInfinite {
                         values[step] = sum
                         compensation[step] = rest
@@ -217,7 +217,7 @@ struct AggregateGroup {
                 let q = (n - 1) / n
                 means[step] *= q
                 compensation[step] *= q
-                kahanAdd(value / n, to: &means[step], &compensation[step])
+                compensatedAdd(value / n, to: &means[step], &compensation[step])
             case .histogram: foldHistogram(column, step, notes)
             }
         }

@@ -3,7 +3,7 @@
 
 /// Adds with Neumaier's compensation. Source: prometheus/prometheus `util/kahansum`.
 @inline(__always)
-func kahanAdd(_ term: Double, to sum: inout Double, _ compensation: inout Double) {
+func compensatedAdd(_ term: Double, to sum: inout Double, _ compensation: inout Double) {
     let total = sum + term
     if total.isInfinite {
         compensation = 0

@@ -98,7 +98,7 @@ struct SampleArithmetic {
                 let name = isAddition ? "addition" : "subtraction"
                 if outcome.resetCollision {
                     annotations.warn(MessageText.resetCollision(name), at: position)
-                } 
+                }
                 if outcome.reconciledBounds {
                     annotations.inform(MessageText.reconciled(name), at: position)
                 }
