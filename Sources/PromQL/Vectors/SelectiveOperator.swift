@@ -91,7 +91,7 @@ package final class SelectiveOperator: VectorOperator {
         if lowest <= -9_223_372_036_854_775_808 {
             throw QueryError("Scalar value \(GoText.value(lowest)) underflows int64")
         }
-        if highest >= 9_223_372_036_854_775_807 {
+        if highest >= 9_223_372_036_854_775_808 {
             throw QueryError("Scalar value \(GoText.value(highest)) overflows int64")
         }
         return true
