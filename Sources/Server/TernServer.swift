@@ -44,7 +44,7 @@ package enum TernServer {
         queries.samples = options.querySamples
         queries.memoryBytes = options.queryMemoryBytes ?? memory / 4
         queries.lookbackSeconds = options.lookbackSeconds
-        let pool = try WorkerPool(
+        let pool = WorkerPool(
             name: "query", threads: max(2, ProcessInfo.processInfo.activeProcessorCount),
             queueLimit: options.queryConcurrency)
         let service = QueryService(
