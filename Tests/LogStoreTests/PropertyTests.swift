@@ -71,7 +71,7 @@ func difference(_ got: [ModelRow], _ want: [ModelRow]) -> String? {
         return failures
     }
 
-    @Test(arguments: 1...40)
+    @Test(arguments: 1...20)
     func readsWhatTheModelReads(seed: Int) throws {
         var maker = RowMaker(seed: UInt64(seed), streamCount: 4 + seed * 2)
         let driver = Driver {
