@@ -57,10 +57,12 @@ let serverLibraries: [Target.Dependency] = [
     library("GRPCNIOTransportHTTP2Posix", "grpc-swift-nio-transport"),
     library("Logging", "swift-log"),
     library("ServiceLifecycle", "swift-service-lifecycle"),
+    library("UnixSignals", "swift-service-lifecycle"),
     library("Crypto", "swift-crypto"),
     library("Yams", "Yams"),
 ]
 let shellLibraries: [Target.Dependency] = [
+    library("UnixSignals", "swift-service-lifecycle"),
     library("AsyncHTTPClient", "async-http-client"),
     library("NIOCore", "swift-nio"),
     library("NIOHTTP1", "swift-nio"),
@@ -107,7 +109,9 @@ var targets: [Target] = [
     .executableTarget(
         name: "tern",
         dependencies: [
-            "Server", "Shell", "Base", library("ArgumentParser", "swift-argument-parser"),
+            "Server", "Shell", "Scrape", "Base",
+            library("ArgumentParser", "swift-argument-parser"),
+            library("UnixSignals", "swift-service-lifecycle"),
         ],
         swiftSettings: strict),
     .target(

@@ -76,12 +76,22 @@ package struct LabelsBuilder: Sendable {
         }
     }
 
+    /// A name that was appended twice: for messages. O(n).
+    package var firstRepeatedName: String? {
+        var seen: Set<[UInt8]> = []
+        for entry in entries {
+            let name = Array(arena[entry.name])
+            if !seen.insert(name).inserted { return String(decoding: name, as: UTF8.self) }
+        }
+        return nil
+    }
+
     /// Appends the canonical encoding to `out`; of equal names the first appended is kept and
     /// `false` is returned.
     @discardableResult
     package mutating func encode(into out: inout [UInt8]) -> Bool {
-        // Taken out of `self` while the arena is borrowed; few entries and usually sorted already,
-        // so insertion sort moves nothing, and it is stable.
+        // Taken out of `self` while the arena is borrowed. Entries are few and usually sorted already,
+        // so that insertion sort, which is stable, moves nothing; hostile numbers get another sort.
         var entries: [Entry] = []
         swap(&entries, &self.entries)
         defer { swap(&entries, &self.entries) }
@@ -90,6 +100,16 @@ package struct LabelsBuilder: Sendable {
                 compareBytes(
                     UnsafeRawBufferPointer(rebasing: all[a.name]),
                     UnsafeRawBufferPointer(rebasing: all[b.name])) < 0
+            }
+            guard entries.count <= 24 else {
+                // A name lies in the arena in order of arrival, which keeps the sort stable.
+                entries.sort { a, b in
+                    let order = compareBytes(
+                        UnsafeRawBufferPointer(rebasing: all[a.name]),
+                        UnsafeRawBufferPointer(rebasing: all[b.name]))
+                    return order == 0 ? a.name.lowerBound < b.name.lowerBound : order < 0
+                }
+                return
             }
             for i in entries.indices.dropFirst() {
                 var j = i

@@ -1,63 +1,80 @@
 // SPDX-License-Identifier: Apache-2.0
-// JSON of any shape, for corpora.
+// JSON as a tree: for test data only.
 
-import FoundationEssentials
+import Base
 
-/// A JSON value as the corpora hold it.
-enum JSONValue: Decodable, Equatable {
-    case null
-    case bool(Bool)
-    case number(Double)
+/// A JSON value; objects keep the order of the text.
+indirect enum JSONValue: Equatable {
+    case null, bool(Bool)
+    case number(String)
     case string(String)
     case array([JSONValue])
-    case object([String: JSONValue])
+    case object([Member])
 
-    init(from decoder: any Decoder) throws {
-        let container = try decoder.singleValueContainer()
-        if container.decodeNil() {
-            self = .null
-        } else if let value = try? container.decode(Bool.self) {
-            self = .bool(value)
-        } else if let value = try? container.decode(Double.self) {
-            self = .number(value)
-        } else if let value = try? container.decode(String.self) {
-            self = .string(value)
-        } else if let value = try? container.decode([JSONValue].self) {
-            self = .array(value)
-        } else {
-            self = .object(try container.decode([String: JSONValue].self))
+    struct Member: Equatable {
+        var name: String
+        var value: JSONValue
+    }
+
+    init(_ bytes: [UInt8]) throws {
+        self = try bytes.withUnsafeBytes { raw in
+            var reader = JSONReader(raw)
+            let value = try JSONValue(&reader)
+            try reader.end()
+            return value
         }
     }
 
-    init(parsing bytes: [UInt8]) throws {
-        self = try JSONDecoder().decode(JSONValue.self, from: Data(bytes))
+    private init(_ reader: inout JSONReader) throws {
+        switch try reader.peek() {
+        case .null:
+            _ = try reader.nullIfPresent()
+            self = .null
+        case .bool: self = .bool(try reader.bool())
+        case .number: self = .number(String(decoding: try reader.number(), as: UTF8.self))
+        case .string: self = .string(try reader.string().string)
+        case .array:
+            var values: [JSONValue] = []
+            try reader.beginArray()
+            while try reader.nextElement() { values.append(try JSONValue(&reader)) }
+            self = .array(values)
+        case .object:
+            var members: [Member] = []
+            try reader.beginObject()
+            while let key = try reader.nextKey() {
+                members.append(Member(name: key.string, value: try JSONValue(&reader)))
+            }
+            self = .object(members)
+        }
     }
 
-    /// The rows of a file with one value a line.
-    static func lines(_ bytes: [UInt8]) throws -> [JSONValue] {
-        try bytes.split(separator: UInt8(ascii: "\n")).map { try JSONValue(parsing: Array($0)) }
+    subscript(name: String) -> JSONValue? {
+        guard case .object(let members) = self else { return nil }
+        return members.first { $0.name == name }?.value
     }
-
-    subscript(key: String) -> JSONValue? {
-        if case .object(let members) = self { members[key] } else { nil }
+    var members: [Member] {
+        guard case .object(let members) = self else { return [] }
+        return members
     }
-    var string: String? { if case .string(let value) = self { value } else { nil } }
-    var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
-    var array: [JSONValue] { if case .array(let value) = self { value } else { [] } }
-    var members: [String: JSONValue] { if case .object(let value) = self { value } else { [:] } }
-    /// A number, or one of the strings that stand for what JSON cannot write.
-    var double: Double? {
+    var elements: [JSONValue] {
+        guard case .array(let values) = self else { return [] }
+        return values
+    }
+    var text: String? {
         switch self {
-        case .number(let value): value
-        case .string("NaN"): .nan
-        case .string("+Inf"), .string("Inf"): .infinity
-        case .string("-Inf"): -.infinity
+        case .string(let text), .number(let text): text
         default: nil
         }
     }
-    var int: Int64? { if case .number(let value) = self { Int64(exactly: value) } else { nil } }
-    /// String members, sorted: a label set.
-    var labels: [String] {
-        members.map { "\($0.key)=\($0.value.string ?? "?")" }.sorted()
+    /// Members sorted by name at every level: for comparison.
+    var sorted: JSONValue {
+        switch self {
+        case .array(let values): .array(values.map(\.sorted))
+        case .object(let members):
+            .object(
+                members.map { Member(name: $0.name, value: $0.value.sorted) }
+                    .sorted { $0.name < $1.name })
+        default: self
+        }
     }
 }

@@ -24,14 +24,16 @@ package final class Monitor<State: Sendable>: @unchecked Sendable {
         mutex.deallocate()
     }
 
-    package func withLock<R>(_ body: (inout State) throws -> R) rethrows -> R {
+    package func withLock<R, E: Error>(
+        _ body: (inout State) throws(E) -> R
+    ) throws(E) -> R {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         return try body(&state)
     }
 
     /// Like `withLock`, and wakes everybody who waits.
-    package func change<R>(_ body: (inout State) throws -> R) rethrows -> R {
+    package func change<R, E: Error>(_ body: (inout State) throws(E) -> R) throws(E) -> R {
         pthread_mutex_lock(mutex)
         defer {
             pthread_cond_broadcast(changed)

@@ -16,15 +16,17 @@ package enum WorkerPoolError: Error, Sendable, Equatable, CustomStringConvertibl
     }
 }
 
-/// A fixed number of threads and a bounded queue before them. Work that would block the
-/// cooperative pool (file I/O, decoding, queries) runs here. A hand-over costs some 10 µs, so hand
-/// over batches.
+/// At most so many threads and a bounded queue before them. Work that would block the cooperative
+/// pool (file I/O, decoding, queries) runs here. A hand-over costs some 10 µs, so hand over
+/// batches. Threads start when they are first needed and stay.
 package final class WorkerPool: Sendable {
     private struct State: Sendable {
         var jobs: [(@Sendable () -> Void)?] = []
         /// Jobs before this index are taken.
         var head = 0
+        var idle = 0
         var stopping = false
+        var threads: [DedicatedThread] = []
 
         var waiting: Int { jobs.count - head }
 
@@ -42,36 +44,27 @@ package final class WorkerPool: Sendable {
     }
 
     package let name: String
+    package let threadLimit: Int
     package let queueLimit: Int
     private let state = Monitor(State())
-    private let threads: [DedicatedThread]
 
     /// - Parameter queueLimit: pieces of work that may wait, besides those that run.
-    package init(name: String, threads count: Int, queueLimit: Int) throws(ThreadError) {
+    package init(name: String, threads: Int, queueLimit: Int) {
         self.name = name
+        threadLimit = max(1, threads)
         self.queueLimit = queueLimit
-        let state = state
-        var threads: [DedicatedThread] = []
-        do throws(ThreadError) {
-            for index in 0..<max(1, count) {
-                threads.append(
-                    try DedicatedThread(name: "\(name)-\(index)") { WorkerPool.work(state) })
-            }
-        } catch {
-            state.change { $0.stopping = true }
-            for thread in threads { thread.join() }
-            throw error
-        }
-        self.threads = threads
     }
 
     deinit { state.change { $0.stopping = true } }
 
     private static func work(_ state: Monitor<State>) {
         while true {
+            state.withLock { $0.idle += 1 }
             let job = state.wait { state -> (@Sendable () -> Void)?? in
-                if let job = state.take() { return .some(job) }
-                return state.stopping ? .some(nil) : nil
+                let job = state.take()
+                guard job != nil || state.stopping else { return nil }
+                state.idle -= 1
+                return .some(job)
             }
             guard let job else { return }
             job()
@@ -80,13 +73,25 @@ package final class WorkerPool: Sendable {
 
     /// Runs `work` on a thread of the pool.
     ///
-    /// - Throws: `WorkerPoolError` when it is not taken, else what `work` throws.
+    /// - Throws: `WorkerPoolError` or `ThreadError` when it is not taken, else what `work` throws.
     package func run<T: Sendable>(_ work: @escaping @Sendable () throws -> T) async throws -> T {
         try await withCheckedThrowingContinuation { continuation in
-            let refusal = state.change { state -> WorkerPoolError? in
-                guard !state.stopping else { return .stopped(pool: name) }
+            let refusal = state.change { state -> (any Error)? in
+                guard !state.stopping else { return WorkerPoolError.stopped(pool: name) }
                 guard state.waiting < queueLimit else {
-                    return .full(pool: name, queueLimit: queueLimit)
+                    return WorkerPoolError.full(pool: name, queueLimit: queueLimit)
+                }
+                if state.waiting >= state.idle, state.threads.count < threadLimit {
+                    do throws(ThreadError) {
+                        let shared = self.state
+                        state.threads.append(
+                            try DedicatedThread(name: "\(name)-\(state.threads.count)") {
+                                WorkerPool.work(shared)
+                            })
+                    } catch {
+                        // Those that run already will get to it.
+                        guard !state.threads.isEmpty else { return error }
+                    }
                 }
                 state.jobs.append { continuation.resume(with: Result { try work() }) }
                 return nil
@@ -100,7 +105,10 @@ package final class WorkerPool: Sendable {
 
     /// Refuses new work, finishes what waits and blocks until all threads have ended.
     package func stop() {
-        state.change { $0.stopping = true }
+        let threads = state.change { state -> [DedicatedThread] in
+            state.stopping = true
+            return state.threads
+        }
         for thread in threads { thread.join() }
     }
 }

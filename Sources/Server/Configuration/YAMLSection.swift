@@ -181,7 +181,7 @@ func editDistance(_ a: String, _ b: String) -> Int {
 }
 
 /// Bytes of `100`, `10KB`, `512MiB`, `1.5GB`; units are powers of 1024. Nil when malformed.
-func parseByteSize(_ text: String) -> Int? {
+package func parseByteSize(_ text: String) -> Int? {
     let units: [(String, Double)] = [
         ("EiB", 60), ("PiB", 50), ("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10),
         ("EB", 60), ("PB", 50), ("TB", 40), ("GB", 30), ("MB", 20), ("KB", 10), ("B", 0),

@@ -194,8 +194,12 @@ extension OTLPAttributes {
         case .double:
             json.key("doubleValue")
             let value = try reader.double()
-            let text = protobufDouble(value)
-            if value.isFinite { json.raw(text) } else { json.string(text) }
+            // Protobuf's JSON has names for what JSON has no number for.
+            if value.isFinite {
+                json.raw(floatText(value))
+            } else {
+                json.string(value.isNaN ? "NaN" : value < 0 ? "-Infinity" : "Infinity")
+            }
         case .bytes:
             json.key("bytesValue")
             var text: [UInt8] = []
@@ -218,14 +222,5 @@ extension OTLPAttributes {
             json.endObject()
         }
         json.endObject()
-    }
-
-    /// A double as protobuf's JSON has it: shortest text that reads back, and names for what JSON
-    /// has no number for.
-    static func protobufDouble(_ value: Double) -> String {
-        if value.isNaN { return "NaN" }
-        if value.isInfinite { return value < 0 ? "-Infinity" : "Infinity" }
-        let text = "\(value)"
-        return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
     }
 }

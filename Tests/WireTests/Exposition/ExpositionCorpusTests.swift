@@ -9,7 +9,7 @@ import Testing
 @testable import Wire
 
 @Suite struct ExpositionCorpusTests {
-    private func bytes(_ row: JSONValue) -> [UInt8] {
+    private func bytes(_ row: CorpusJSON) -> [UInt8] {
         if let text = row["input"]?.string { return Array(text.utf8) }
         var result: [UInt8] = []
         var digits = Array((row["inputHex"]?.string ?? "").utf8)[...]
@@ -22,14 +22,14 @@ import Testing
         return result
     }
 
-    private func format(_ row: JSONValue) -> ExpositionFormat {
+    private func format(_ row: CorpusJSON) -> ExpositionFormat {
         row["format"]?.string == "openmetrics" ? .openMetrics : .text
     }
 
     @Test func errorsHaveTheReferencesTexts() throws {
         guard let file = Corpora.file("exposition/errors.jsonl") else { return }
         var failures: [String] = []
-        for row in try JSONValue.lines(file) {
+        for row in try CorpusJSON.lines(file) {
             let input = bytes(row)
             var message: String?
             input.withUnsafeBytes { raw in
@@ -103,7 +103,7 @@ import Testing
         Labels(canonical: Array(bytes)).pairs.map { "\($0.name)=\($0.value)" }.sorted()
     }
 
-    private func expected(_ entry: JSONValue) -> String {
+    private func expected(_ entry: CorpusJSON) -> String {
         let series = entry["series"]?.string ?? ""
         if let help = entry["help"]?.string { return "help \(series) \(help)" }
         if let type = entry["type"]?.string { return "type \(series) \(type)" }
@@ -125,7 +125,7 @@ import Testing
     ])
     func entriesAreThoseOfTheReference(name: String) throws {
         guard let file = Corpora.file("exposition/\(name).json") else { return }
-        let root = try JSONValue(parsing: file)
+        let root = try CorpusJSON(parsing: file)
         let got = try entries(bytes(root), format(root))
         let want = (root["entries"]?.array ?? []).map(expected)
         #expect(got.count == want.count)

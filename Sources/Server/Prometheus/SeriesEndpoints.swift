@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// labels, label values, series, metadata, exemplars.
+
+import Base
+import PromQL
+import Telemetry
+
+/// Catalogue endpoints of Prometheus' API.
+struct SeriesEndpoints: Sendable {
+    let service: QueryService
+
+    private static let truncated = ["results truncated due to limit"]
+
+    private func names(
+        _ request: APIRequest,
+        _ read: @escaping @Sendable (SeriesRequest, ReadContext) throws -> [String]
+    ) async throws -> APIResponse {
+        let range = try request.metadataRange()
+        let selectors = try request.selectors(required: false)
+        let limit = try request.limitParameter()
+        let tenant = request.tenant
+        var values = try await service.run { context in
+            var all: Set<String> = []
+            for matchers in selectors.isEmpty ? [[]] : selectors {
+                let wanted = SeriesRequest(tenant: tenant, matchers: matchers, range: range)
+                all.formUnion(try read(wanted, context))
+            }
+            return all.sorted { Array($0.utf8).lexicographicallyPrecedes(Array($1.utf8)) }
+        }
+        let cut = limit > 0 && values.count > limit
+        if cut { values.removeLast(values.count - limit) }
+        return prometheusSuccess(warnings: cut ? Self.truncated : []) { json in
+            json.beginArray()
+            for value in values { json.string(value) }
+            json.endArray()
+        }
+    }
+
+    func labels(_ request: APIRequest) async throws -> APIResponse {
+        let reader = service.metrics
+        return try await names(request) { try reader.labelNames($0, $1) }
+    }
+
+    func labelValues(_ request: APIRequest) async throws -> APIResponse {
+        let name = unescapedLabelName(request.pathParameters["name"] ?? "")
+        guard !name.isEmpty else {
+            throw APIError(.badData, "invalid label name: \"\"")
+        }
+        let reader = service.metrics
+        return try await names(request) { try reader.labelValues(name, $0, $1) }
+    }
+
+    func series(_ request: APIRequest) async throws -> APIResponse {
+        let range = try request.metadataRange()
+        let selectors = try request.selectors(required: true)
+        let limit = try request.limitParameter()
+        let tenant = request.tenant
+        let reader = service.metrics
+        return try await service.run { context in
+            var found: [Labels] = []
+            var seen: Set<Labels> = []
+            for matchers in selectors {
+                let set = try reader.select(
+                    SeriesRequest(tenant: tenant, matchers: matchers, range: range), context)
+                for index in 0..<set.count {
+                    if index % 1024 == 0 { try context.check() }
+                    let labels = set.labels(index)
+                    if selectors.count == 1 || seen.insert(labels).inserted { found.append(labels) }
+                }
+            }
+            if selectors.count > 1 { found.sort() }
+            let cut = limit > 0 && found.count > limit
+            if cut { found.removeLast(found.count - limit) }
+            return prometheusSuccess(warnings: cut ? Self.truncated : []) { json in
+                json.beginArray()
+                for labels in found { writeLabels(labels, into: &json) }
+                json.endArray()
+            }
+        }
+    }
+
+    func metadata(_ request: APIRequest) async throws -> APIResponse {
+        let limit = try request.limitParameter()
+        let perMetric = request.nonEmpty("limit_per_metric").flatMap { Int($0) } ?? 0
+        let family = request.nonEmpty("metric")
+        let tenant = request.tenant
+        let reader = service.metrics
+        return try await service.run { _ in
+            let all = try reader.metadata(tenant, family: family)
+            return prometheusSuccess { json in
+                json.beginObject()
+                for (name, entries) in limit > 0 ? all.prefix(limit) : all[...] {
+                    json.key(name)
+                    json.beginArray()
+                    for entry in perMetric > 0 ? entries.prefix(perMetric) : entries[...] {
+                        json.beginObject()
+                        json.member("type", entry.type.text)
+                        json.member("help", entry.help)
+                        json.member("unit", entry.unit)
+                        json.endObject()
+                    }
+                    json.endArray()
+                }
+                json.endObject()
+            }
+        }
+    }
+
+    func exemplars(_ request: APIRequest) async throws -> APIResponse {
+        let range = MillisRange(
+            first: Millis(try request.millis("start", default: .min)),
+            last: Millis(try request.millis("end", default: .max)))
+        let text = request.parameter("query") ?? ""
+        let selectors: [[LabelMatcher]]
+        do {
+            selectors = try selectorsOfQuery(text)
+        } catch {
+            throw APIError(.badData, "invalid parameter \"query\": \(error)")
+        }
+        let tenant = request.tenant
+        let reader = service.metrics
+        return try await service.run { context in
+            var found: [Exemplar] = []
+            for matchers in selectors {
+                found += try reader.exemplars(
+                    SeriesRequest(tenant: tenant, matchers: matchers, range: range), context)
+            }
+            found.sort { $0.series == $1.series ? $0.millis < $1.millis : $0.series < $1.series }
+            return prometheusSuccess { json in
+                json.beginArray()
+                var index = 0
+                while index < found.count {
+                    let series = found[index].series
+                    json.beginObject()
+                    json.key("seriesLabels")
+                    writeLabels(series, into: &json)
+                    json.key("exemplars")
+                    json.beginArray()
+                    while index < found.count, found[index].series == series {
+                        let exemplar = found[index]
+                        json.beginObject()
+                        json.key("labels")
+                        writeLabels(exemplar.labels, into: &json)
+                        json.member("value", floatText(exemplar.value))
+                        json.key("timestamp")
+                        writeSeconds(exemplar.millis, into: &json)
+                        json.endObject()
+                        index += 1
+                    }
+                    json.endArray()
+                    json.endObject()
+                }
+                json.endArray()
+            }
+        }
+    }
+}
+
+/// A label set as a JSON object.
+func writeLabels(_ labels: Labels, into json: inout JSONWriter) {
+    json.beginObject()
+    labels.forEachBytes { name, value in
+        json.key(name)
+        json.string(value)
+    }
+    json.endObject()
+}
+
+/// Milliseconds as a JSON number of seconds.
+func writeSeconds(_ millis: Int64, into json: inout JSONWriter) {
+    var text: [UInt8] = []
+    appendSeconds(millis: millis, into: &text)
+    json.raw(text)
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// What `tern serve` was told on the command line.
+
+/// A host and a port to listen on.
+package struct ListenAddress: Sendable, Hashable, CustomStringConvertible {
+    package var host: String
+    /// 0 picks a free one.
+    package var port: Int
+
+    package init(host: String, port: Int) {
+        self.host = host
+        self.port = port
+    }
+
+    /// `host:port`, `:port` (all interfaces) or `[v6]:port`.
+    package init?(_ text: String) {
+        guard let colon = text.lastIndex(of: ":"),
+            let port = Int(text[text.index(after: colon)...]), (0...65_535).contains(port)
+        else { return nil }
+        var host = String(text[..<colon])
+        if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
+        self.init(host: host.isEmpty ? "0.0.0.0" : host, port: port)
+    }
+
+    package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+}
+
+/// Flags of `tern serve`; times in seconds, sizes in bytes.
+package struct ServerOptions: Sendable {
+    package var configurationFile: String?
+    package var storagePath = "./data"
+    package var retentionSeconds: Double?
+    package var retentionBytes: Int?
+    package var listen = [ListenAddress(host: "127.0.0.1", port: 4100)]
+    /// Nil switches the listener off.
+    package var otlpHTTP: ListenAddress? = ListenAddress(host: "127.0.0.1", port: 4318)
+    package var otlpGRPC: ListenAddress? = ListenAddress(host: "127.0.0.1", port: 4317)
+    package var enableLifecycle = false
+    package var corsOrigin: String?
+    package var queryTimeoutSeconds = 120.0
+    package var queryConcurrency = 20
+    package var querySamples = 50_000_000
+    package var lookbackSeconds = 300.0
+    /// Nil = a quarter of the memory limit.
+    package var queryMemoryBytes: Int?
+    /// Nil = 60 % of the cgroup or machine.
+    package var memoryLimitBytes: Int?
+    package var tenancy = Tenancy.off
+    /// Seconds after which a head is sealed whatever its size.
+    package var sealAgeSeconds = 300.0
+
+    package init() {}
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// Talking to a server.
+
+import AsyncHTTPClient
+import Base
+import NIOCore
+import NIOHTTP1
+
+/// A connection to one server. Cancelling the task that waits for an answer closes the request, and
+/// the server stops working on it.
+package struct ShellClient: Sendable {
+    /// Base address, without a trailing slash.
+    package let url: String
+    package var tenant: String?
+    /// Most bytes of an answer.
+    static let answerLimit = 256 << 20
+
+    package init(url: String, tenant: String? = nil) {
+        var url = url
+        while url.hasSuffix("/") { url.removeLast() }
+        self.url = url.contains("://") ? url : "http://" + url
+        self.tenant = tenant
+    }
+
+    /// Asks for a page and parses its JSON.
+    ///
+    /// - Throws: `ShellError` with the server's own text when it refuses.
+    package func get(
+        _ path: String, _ parameters: [(String, String)] = []
+    ) async throws -> JSONValue {
+        let body = try await bytes(path, parameters)
+        do {
+            return try JSONValue(parsing: body)
+        } catch {
+            throw ShellError("\(url) answered something that is not JSON: \(error)")
+        }
+    }
+
+    /// Asks for a page and returns its body.
+    package func bytes(
+        _ path: String, _ parameters: [(String, String)] = []
+    ) async throws -> [UInt8] {
+        let query = parameters.map { encoded($0.0) + "=" + encoded($0.1) }.joined(separator: "&")
+        var request = HTTPClientRequest(url: url + path + (query.isEmpty ? "" : "?" + query))
+        if let tenant { request.headers.add(name: "X-Scope-OrgID", value: tenant) }
+        let response: HTTPClientResponse
+        let body: [UInt8]
+        do {
+            response = try await HTTPClient.shared.execute(request, timeout: .minutes(5))
+            body = Array(buffer: try await response.body.collect(upTo: Self.answerLimit))
+        } catch is CancellationError {
+            throw ShellError("cancelled", .cancelled)
+        } catch let error as HTTPClientError where error == .cancelled {
+            throw ShellError("cancelled", .cancelled)
+        } catch is NIOTooManyBytesError {
+            throw ShellError("the answer is larger than \(Self.answerLimit) bytes: ask for less")
+        } catch {
+            throw ShellError("cannot reach \(url): \(error)")
+        }
+        guard (200..<300).contains(Int(response.status.code)) else {
+            throw ShellClient.refusal(Int(response.status.code), body)
+        }
+        return body
+    }
+
+    /// The server's own words, out of whichever error shape its family uses.
+    static func refusal(_ status: Int, _ body: [UInt8]) -> ShellError {
+        var text = String(decoding: body.prefix(4096), as: UTF8.self)
+        while let last = text.last, last.isNewline { text.removeLast() }
+        if let json = try? JSONValue(parsing: body) {
+            for name in ["error", "message"] where !json[name].text.isEmpty {
+                text = json[name].text
+            }
+        }
+        if text.isEmpty { text = "status \(status)" }
+        return ShellError(text, status == 401 || status == 403 ? .authentication : .failure)
+    }
+}
+
+/// Percent-encodes everything but unreserved characters.
+package func encoded(_ text: String) -> String {
+    let digits = Array("0123456789ABCDEF".utf8)
+    var out: [UInt8] = []
+    for byte in text.utf8 {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
+            UInt8(ascii: "_"), UInt8(ascii: "~"):
+            out.append(byte)
+        default:
+            out.append(contentsOf: [
+                UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)],
+            ])
+        }
+    }
+    return String(decoding: out, as: UTF8.self)
+}

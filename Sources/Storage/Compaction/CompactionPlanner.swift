@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which parts to merge.
+
+/// Chooses runs of parts to merge, size-tiered, inside one (tenant, signal, day, retention class).
+///
+/// Only neighbours in log order are merged, so that of two values for one key it stays known
+/// which was acknowledged first. A run is worth merging when its sum is several times its largest
+/// part: then every byte is rewritten about log₄(day's bytes / sealed bytes) times. Days that are
+/// over are merged more eagerly, since nothing will come and join them.
+package enum CompactionPlanner {
+    /// Most parts of one merge.
+    package static let maxInputs = 16
+    /// Least sum-to-largest ratio of a run: of the current day, and of days that are over.
+    package static let minRatio = 4.0
+    package static let minRatioOfClosedDay = 1.5
+
+    private struct Key: Hashable {
+        var signal: Signal
+        var tenant: String
+        var day: Int32
+        var retentionClass: UInt8
+    }
+
+    /// Runs to merge now, at most one per group, the most worthwhile first. No part is in two.
+    ///
+    /// - Parameters:
+    ///   - today: UTC day of the wall clock; earlier days count as over.
+    ///   - maxBytes: largest sum of inputs.
+    package static func plan(
+        _ parts: some Sequence<PartDescriptor>, today: Int32, maxBytes: Int
+    ) -> [[PartDescriptor]] {
+        var groups: [Key: [PartDescriptor]] = [:]
+        for part in parts {
+            let key = Key(
+                signal: part.signal, tenant: part.tenant, day: part.day,
+                retentionClass: part.retentionClass)
+            groups[key, default: []].append(part)
+        }
+        var runs: [(ratio: Double, parts: [PartDescriptor])] = []
+        for (key, var group) in groups where group.count > 1 {
+            group.sort { ($0.lastSequence, $0.id) < ($1.lastSequence, $1.id) }
+            let least = key.day < today ? minRatioOfClosedDay : minRatio
+            if let run = best(group, least, maxBytes) { runs.append(run) }
+        }
+        // Ids make the order the same in every run of the program.
+        runs.sort { ($0.ratio, $1.parts[0].id) > ($1.ratio, $0.parts[0].id) }
+        return runs.map(\.parts)
+    }
+
+    /// The run with the highest ratio; quadratic only within `maxInputs`.
+    private static func best(
+        _ group: [PartDescriptor], _ least: Double, _ maxBytes: Int
+    ) -> (ratio: Double, parts: [PartDescriptor])? {
+        var found: (ratio: Double, parts: Range<Int>)?
+        for first in group.indices {
+            var sum = 0.0
+            var largest = 1.0
+            for last in first..<min(first + maxInputs, group.count) {
+                let size = Double(group[last].byteCount)
+                sum += size
+                largest = max(largest, size)
+                if sum > Double(maxBytes) { break }
+                let ratio = sum / largest
+                if last > first, ratio >= least, ratio > found?.ratio ?? 0 {
+                    found = (ratio, first..<(last + 1))
+                }
+            }
+        }
+        return found.map { ($0.ratio, Array(group[$0.parts])) }
+    }
+}

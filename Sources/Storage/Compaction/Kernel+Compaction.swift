@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// Merging parts.
+
+import Base
+import Synchronization
+
+extension Kernel {
+    /// Merges whatever is worth merging now, until nothing is.
+    package func compactNow() async throws {
+        try await compactor.run { [self] in
+            while try mergePass() > 0 {}
+        }
+    }
+
+    /// One round of merges that do not touch each other.
+    ///
+    /// - Returns: how many were done.
+    private func mergePass() throws -> Int {
+        guard !isStopping else { return 0 }
+        let candidates = state.withLock { state in
+            state.handles.values.filter { !state.unmergeable.contains($0.descriptor.id) }
+        }
+        let handles = Dictionary(
+            candidates.map { ($0.descriptor.id, $0) }, uniquingKeysWith: { first, _ in first })
+        let runs = CompactionPlanner.plan(
+            candidates.map(\.descriptor), today: utcDay(ofNanos: clock.wallNanos),
+            maxBytes: configuration.maxPartBytes
+        ).map { $0.compactMap { handles[$0.id] } }
+        guard !runs.isEmpty else { return 0 }
+        let results = Mutex<[Int: Result<Bool, any Error>]>([:])
+        try concurrently(runs.count, width: configuration.compactionParallelism) { [self] index in
+            let result = Result { try merge(runs[index]) }
+            results.withLock { $0[index] = result }
+        }
+        var done = 0
+        for (_, result) in results.withLock({ $0 }).sorted(by: { $0.key < $1.key }) {
+            if try result.get() { done += 1 }
+        }
+        return done
+    }
+
+    var isStopping: Bool { stopping.load(ordering: .relaxed) }
+
+    /// Replaces parts by one. The inputs leave the manifest in the commit that adds the output.
+    ///
+    /// - Returns: false when the inputs could not be merged or the kernel is stopping.
+    private func merge(_ inputs: [PartHandle]) throws -> Bool {
+        guard let newest = inputs.last?.descriptor, let store = store(of: newest.signal) else {
+            return false
+        }
+        let ids = inputs.map(\.descriptor.id)
+        let draft: PartDraft?
+        do {
+            draft = try store.merge(inputs) { [self] in isStopping }
+        } catch is CancellationError {
+            return false
+        } catch {
+            // Merging the same parts would fail for ever; they stay as they are until reopened.
+            note("merging \(newest.signal.name) parts \(ids)", error) { $0.failedMerges += 1 }
+            state.withLock { $0.unmergeable.formUnion(ids) }
+            return false
+        }
+        do {
+            let added = try swap(inputs, for: draft)
+            store.replace(removed: ids, added: added)
+            state.withLock { state in
+                for id in ids { state.handles[id] = nil }
+                for handle in added { state.handles[handle.descriptor.id] = handle }
+                state.counters.merges += 1
+                state.counters.partsMerged += ids.count
+                state.counters.bytesMerged += draft?.bytes.count ?? 0
+            }
+        } catch {
+            note("merging \(newest.signal.name) parts \(ids)", error) { $0.failedMerges += 1 }
+            throw error
+        }
+        discard(ids.map(PartName.blob))
+        return true
+    }
+
+    private func swap(_ inputs: [PartHandle], for draft: PartDraft?) throws -> [PartHandle] {
+        let ids = inputs.map(\.descriptor.id)
+        guard let draft, let signal = inputs.first?.descriptor.signal else {
+            try change(PartEdit(removed: ids))
+            return []
+        }
+        let level = inputs.reduce(UInt8(0)) { max($0, $1.descriptor.level) }
+        let part = Kernel.descriptor(
+            of: draft, id: manifest.reserveIDs(1), signal: signal,
+            level: level == .max ? level : level + 1,
+            lastSequence: inputs.reduce(0) { max($0, $1.descriptor.lastSequence) })
+        return try install(
+            [part], [(PartName.blob(part.id), draft.bytes)],
+            PartEdit(added: [part], removed: ids))
+    }
+}

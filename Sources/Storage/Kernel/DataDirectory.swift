@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// Layout, lock and version of a data directory.
+
+import Base
+
+/// A locked data directory:
+///
+///     LOCK        locked while in use, holds the process id of the holder
+///     VERSION     "tern data 1"
+///     wal/        NNNNNNNN.wal
+///     parts/      NNNNNNNNNNNN.part
+///     manifest/   NNNNNNNN.manifest
+struct DataDirectory: Sendable {
+    static let version = 1
+    private static let versionPrefix = "tern data "
+
+    let path: String
+    let lock: any FileLock
+
+    var log: String { path + "/wal" }
+    var parts: String { path + "/parts" }
+    var manifest: String { path + "/manifest" }
+
+    /// Locks the directory and checks its version.
+    ///
+    /// - Parameter create: make a new data directory where there is nothing.
+    init(_ path: String, files: any FileSystem, create: Bool = true) throws {
+        self.path = path
+        if create {
+            try files.makeDirectory(path)
+        } else if try files.size(path + "/VERSION") == nil {
+            throw KernelError.notADataDirectory(path: path, problem: "it has no file VERSION")
+        }
+        switch try files.lock(path + "/LOCK") {
+        case .held(let processID): throw KernelError.inUse(path: path, processID: processID)
+        case .locked(let lock): self.lock = lock
+        }
+        do {
+            try checkVersion(files, create: create)
+            if create {
+                for directory in [log, parts, manifest] { try files.makeDirectory(directory) }
+                try files.syncDirectory(path)
+            }
+        } catch {
+            lock.unlock()
+            throw error
+        }
+    }
+
+    private func checkVersion(_ files: any FileSystem, create: Bool) throws {
+        let file = path + "/VERSION"
+        guard try files.size(file) != nil else {
+            guard create else { return }
+            // A directory of somebody else's is not taken over.
+            let foreign = try files.list(path).first {
+                !["LOCK", "VERSION.tmp", "wal", "parts", "manifest", "lost+found"].contains($0)
+            }
+            if let foreign {
+                throw KernelError.notADataDirectory(
+                    path: path, problem: "it has no file VERSION but holds \(foreign)")
+            }
+            try files.replace(
+                file, in: path, with: Array("\(Self.versionPrefix)\(Self.version)\n".utf8))
+            return
+        }
+        let text = String(
+            decoding: try files.read(file, offset: 0, count: 64), as: UTF8.self)
+        guard text.hasPrefix(Self.versionPrefix),
+            let found = Int(text.dropFirst(Self.versionPrefix.count).prefix { $0.isNumber })
+        else {
+            throw KernelError.notADataDirectory(
+                path: path, problem: "its file VERSION does not begin with '\(Self.versionPrefix)'")
+        }
+        guard found <= Self.version else {
+            throw KernelError.newerVersion(
+                path: file, found: found, readable: Self.version)
+        }
+    }
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// Background loops, and the end.
+
+import Base
+import Synchronization
+
+extension Kernel {
+    /// After a failed seal, seconds until the next attempt.
+    private static let sealRetrySeconds = 5.0
+
+    /// Starts the background work: sealing by size and age, probing a refusing disk, merging and
+    /// retention. Ends with `stop`.
+    package func start() {
+        state.withLock { state in
+            guard state.tasks.isEmpty, !state.isStopped else { return }
+            state.tasks = [
+                Task { [self] in await sealLoop() }, Task { [self] in await compactionLoop() },
+            ]
+        }
+    }
+
+    private func sealLoop() async {
+        var notBeforeNanos = Int64.min
+        while await pause(configuration.tickSeconds) {
+            log.probe()
+            guard shouldSeal(), clock.monotonicNanos >= notBeforeNanos else { continue }
+            do {
+                try await sealNow()
+            } catch {
+                // `seal` has noted it. The head stays and is tried again.
+                notBeforeNanos =
+                    clock.monotonicNanos + Int64(Kernel.sealRetrySeconds * 1_000_000_000)
+            }
+        }
+    }
+
+    private func shouldSeal() -> Bool {
+        if refreshHeadBytes() >= configuration.sealBytes { return true }
+        let now = clock.monotonicNanos
+        return state.withLock { state in
+            if state.pending != nil { return true }
+            guard let oldest = state.oldestCommitNanos else { return false }
+            return Double(now - oldest) / 1e9 >= configuration.sealAgeSeconds
+        }
+    }
+
+    private func compactionLoop() async {
+        while await pause(configuration.compactionIntervalSeconds) {
+            do {
+                try await enforceRetention()
+                try await compactNow()
+            } catch {
+                // Noted where it happened; the next round tries again.
+                continue
+            }
+        }
+    }
+
+    /// - Returns: false when the loop has to end.
+    private func pause(_ seconds: Double) async -> Bool {
+        do {
+            try await clock.sleep(seconds: seconds)
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    /// Refuses new commits, waits for those under way to be applied, ends the background work,
+    /// closes and unlocks. The log is durable anyway, so the heads need not be sealed.
+    ///
+    /// - Parameter flush: seal the heads all the same, for a quick start next time.
+    package func stop(flush: Bool = false) async {
+        let tasks = state.withLock { state -> [Task<Void, Never>]? in
+            guard !state.isStopped else { return nil }
+            state.isStopped = true
+            defer { state.tasks = [] }
+            return state.tasks
+        }
+        guard let tasks else { return }
+        stopping.store(true, ordering: .relaxed)
+        for task in tasks { task.cancel() }
+        for task in tasks { await task.value }
+        do {
+            try await compactor.run {}
+            try await sealer.run { [self] in
+                log.stop()
+                log.waitUntilIdle()
+                if flush { try seal() }
+            }
+        } catch {
+            note("stopping", error) { _ in }
+        }
+        sealer.stop()
+        compactor.stop()
+        manifest.close()
+        directory.lock.unlock()
+    }
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a directory, after a stop of any kind, to a running kernel.
+
+import Base
+
+extension Kernel {
+    /// Opens a data directory: locks it, reads the manifest, opens the parts, removes what
+    /// interrupted changes left, and replays the log into generation 0. Blocks, in proportion to
+    /// the log.
+    ///
+    /// Damage is not an error here: it is in `status.faults`, and everything else is served.
+    ///
+    /// - Throws: `KernelError` or `FileError` when the directory cannot be used at all.
+    package static func open(
+        _ configuration: KernelConfiguration, files: any FileSystem = LocalFileSystem(),
+        clock: any Clock = SystemClock(), random: any RandomSource = SystemRandom(),
+        stores: [any SignalStore], progress: (ReplayProgress) -> Void = { _ in }
+    ) throws -> Kernel {
+        let directory = try DataDirectory(configuration.path, files: files)
+        do {
+            let manifest = try ManifestLog(directory: directory.manifest, files: files)
+            let blobs = DirectoryBlobStore(directory: directory.parts, files: files)
+            var state = State()
+            state.faults = manifest.faults
+            try removeOrphans(manifest, blobs, &state)
+            openParts(manifest, blobs, stores, &state)
+            let log = try replay(
+                configuration, directory, manifest, stores, files, clock, random, &state, progress)
+            if log.options.nextSequence > manifest.current.covered {
+                state.oldestCommitNanos = clock.monotonicNanos
+            }
+            let kernel = Kernel(
+                configuration, directory, log: log, manifest: manifest, blobs: blobs, files: files,
+                clock: clock, stores: stores, state: state)
+            _ = kernel.refreshHeadBytes()
+            return kernel
+        } catch {
+            directory.lock.unlock()
+            throw error
+        }
+    }
+
+    /// Blobs that the manifest does not name come from changes that never happened.
+    private static func removeOrphans(
+        _ manifest: ManifestLog, _ blobs: any BlobStore, _ state: inout State
+    ) throws {
+        let set = manifest.current
+        var orphans: [String] = []
+        for blob in try blobs.list() {
+            if let id = PartName.id(blob.name) {
+                if set.parts[id] != nil { continue }
+                manifest.skipIDs(through: id)
+                if manifest.isDamagedInside {
+                    state.faults.append(
+                        StorageFault(
+                            file: "parts/" + blob.name, offset: 0,
+                            problem: "not in the damaged manifest; kept, but not served"))
+                    continue
+                }
+            } else if !blob.name.hasSuffix(".part.tmp") {
+                state.faults.append(
+                    StorageFault(
+                        file: "parts/" + blob.name, offset: 0, problem: "not a part; left alone"))
+                continue
+            }
+            orphans.append(blob.name)
+        }
+        try blobs.delete(orphans)
+    }
+
+    private static func openParts(
+        _ manifest: ManifestLog, _ blobs: any BlobStore, _ stores: [any SignalStore],
+        _ state: inout State
+    ) {
+        for part in manifest.current.sorted {
+            guard let store = stores.first(where: { $0.signal == part.signal }) else { continue }
+            do {
+                let handle = try openPart(part, blobs)
+                try store.open(handle)
+                state.handles[part.id] = handle
+            } catch {
+                state.unreadable.insert(part.id)
+                let offset = (error as? PartCorruption)?.offset ?? 0
+                state.faults.append(
+                    StorageFault(
+                        file: "parts/" + PartName.blob(part.id), offset: offset,
+                        problem: "not served: \(error)"))
+            }
+        }
+    }
+
+    static func openPart(_ part: PartDescriptor, _ blobs: any BlobStore) throws -> PartHandle {
+        let name = PartName.blob(part.id)
+        let bytes = try blobs.map(name)
+        guard UInt64(bytes.count) == part.byteCount else {
+            throw PartCorruption(
+                name: name, offset: bytes.count,
+                problem: "\(bytes.count) bytes, the manifest says \(part.byteCount)")
+        }
+        let reader = try PartReader(bytes, name: name)
+        guard reader.signal == part.signal else {
+            throw PartCorruption(
+                name: name, offset: 10,
+                problem: "holds \(reader.signal.name), the manifest says \(part.signal.name)")
+        }
+        return PartHandle(descriptor: part, reader: reader)
+    }
+
+    // MARK: - Replay
+
+    private static func replay(
+        _ configuration: KernelConfiguration, _ directory: DataDirectory,
+        _ manifest: ManifestLog, _ stores: [any SignalStore], _ files: any FileSystem,
+        _ clock: any Clock, _ random: any RandomSource, _ state: inout State,
+        _ progress: (ReplayProgress) -> Void
+    ) throws -> WriteAheadLog {
+        let began = clock.monotonicNanos
+        let covered = manifest.current.covered
+        let numbers = try files.list(directory.log).compactMap(LogFormat.number).sorted()
+        let replayer = LogReplayer(stores: stores)
+        var recovery = LogRecovery(covered: covered) { replayer.take($0) }
+        var segments: [LogSegment] = []
+        state.replay.segments = numbers.count
+        for (index, number) in numbers.enumerated() {
+            let name = LogFormat.name(number)
+            let bytes = try LogReplayer.read(
+                directory.log + "/" + name, named: "wal/" + name, files, &state.faults)
+            let last = try recovery.read(bytes, file: "wal/" + name, number: number)
+            segments.append(
+                LogSegment(number: number, byteCount: bytes.count, lastSequence: last ?? 0))
+            state.replay.bytes += bytes.count
+            replayer.flush()
+            progress(
+                ReplayProgress(
+                    segmentsDone: index + 1, segments: numbers.count,
+                    records: recovery.recordCount))
+        }
+        recovery.finish(lastFile: numbers.last.map { "wal/" + LogFormat.name($0) })
+        replayer.flush()
+        state.faults += recovery.faults + replayer.faults
+        state.replay.records = recovery.recordCount
+        state.replay.duplicates = recovery.duplicateCount
+        try makeDurable(directory, &segments, recovery.tear, files, &state)
+        state.replay.nanos = clock.monotonicNanos - began
+        return WriteAheadLog(
+            WriteAheadLog.Options(
+                directory: directory.log, segmentBytes: configuration.segmentBytes,
+                minFreeBytes: configuration.minFreeBytes, coding: configuration.logCoding,
+                nextSequence: recovery.acknowledged + 1, nextNumber: (numbers.last ?? 0) + 1,
+                segments: segments),
+            files: files, clock: clock, random: random)
+    }
+
+    /// Cuts the torn tail, and makes durable what was replayed: after a killed process records can
+    /// be read that were never synced, and from now on they count as acknowledged.
+    private static func makeDurable(
+        _ directory: DataDirectory, _ segments: inout [LogSegment],
+        _ tear: (file: String, offset: Int, problem: String)?, _ files: any FileSystem,
+        _ state: inout State
+    ) throws {
+        if let tear, let last = segments.last {
+            let path = directory.log + "/" + LogFormat.name(last.number)
+            state.replay.tornTail = StorageFault(
+                file: tear.file, offset: tear.offset,
+                problem: "\(last.byteCount - tear.offset) bytes cut: \(tear.problem)")
+            if tear.offset > LogFormat.headerCount {
+                let file = try files.open(path)
+                defer { file.close() }
+                try file.truncate(to: tear.offset)
+                segments[segments.count - 1].byteCount = tear.offset
+            } else {
+                try files.remove(path)
+                segments.removeLast()
+            }
+        }
+        for segment in segments {
+            let file = try files.open(directory.log + "/" + LogFormat.name(segment.number))
+            defer { file.close() }
+            try file.sync()
+        }
+        try files.syncDirectory(directory.log)
+    }
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an operator can decide about storage.
+
+/// Settings of one data directory.
+package struct KernelConfiguration: Sendable, Equatable {
+    /// The data directory.
+    package var path: String
+    /// Size at which a new log segment is begun, in bytes.
+    package var segmentBytes = 64 << 20
+    /// Memory in heads at which they are sealed into parts, in bytes.
+    package var sealBytes = 256 << 20
+    /// Age of the oldest commit in a head at which it is sealed: bounds replay after a crash.
+    package var sealAgeSeconds = 300.0
+    /// Memory in heads above which commits are refused, in bytes; nil = four times `sealBytes`.
+    /// Reached only while sealing fails or lags.
+    package var headLimitBytes: Int?
+    /// Data older than this, by its own time, is dropped. 0 or less = never.
+    package var retentionSeconds: Double
+    /// Other retentions, by retention class.
+    package var retentionSecondsByClass: [UInt8: Double] = [:]
+    /// Parts are dropped, oldest day first, while they take more than this many bytes.
+    package var retentionBytes: Int?
+    /// Commits are refused while the disk has less space than this left, in bytes.
+    package var minFreeBytes = 64 << 20
+    /// Merges that run at the same time.
+    package var compactionParallelism = 1
+    /// Largest part that merging makes, in bytes.
+    package var maxPartBytes = 512 << 20
+    /// How log records are stored.
+    package var logCoding = LogCoding.snappy
+    /// Between two looks at whether to seal, in seconds.
+    package var tickSeconds = 0.5
+    /// Between two looks for parts to merge or to drop, in seconds.
+    package var compactionIntervalSeconds = 15.0
+
+    package init(path: String, retentionSeconds: Double = 15 * 86_400) {
+        self.path = path
+        self.retentionSeconds = retentionSeconds
+    }
+
+    var headLimit: Int {
+        headLimitBytes ?? (sealBytes > Int.max / 4 ? Int.max : sealBytes * 4)
+    }
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// What can be seen of the kernel from outside.
+
+/// What replaying the log at opening came to.
+package struct ReplayReport: Sendable, Equatable {
+    package var segments = 0
+    package var bytes = 0
+    package var records = 0
+    /// Records that stood twice in the log, after a failed sync.
+    package var duplicates = 0
+    /// A tail that was never acknowledged and was cut off.
+    package var tornTail: StorageFault?
+    package var nanos: Int64 = 0
+}
+
+/// How far replay has come.
+package struct ReplayProgress: Sendable, Equatable {
+    package var segmentsDone: Int
+    package var segments: Int
+    package var records: Int
+}
+
+/// Parts of one signal.
+package struct PartTotals: Sendable, Equatable {
+    package var count = 0
+    package var bytes = 0
+    package var rows = 0
+}
+
+/// A snapshot for `/ready`, `/metrics` and `tern inspect`.
+package struct KernelStatus: Sendable {
+    package var replay: ReplayReport
+    /// What was found damaged since opening, at opening in the first place.
+    package var faults: [StorageFault]
+    package var logBytes: Int
+    package var segmentCount: Int
+    package var parts: [Signal: PartTotals]
+    package var headBytes: Int
+    /// Why commits are refused; nil while they are taken.
+    package var refusal: String?
+    package var writable: Bool { refusal == nil }
+    package var log: LogCounters
+    package var generation: UInt64
+    package var nextSequence: UInt64
+    /// First log sequence that is not in parts.
+    package var covered: UInt64
+    package var epoch: UInt64
+    package var work: KernelCounters
+}
+
+/// Background work since opening.
+package struct KernelCounters: Sendable, Equatable {
+    package var seals = 0
+    package var failedSeals = 0
+    package var partsSealed = 0
+    package var merges = 0
+    package var failedMerges = 0
+    package var partsMerged = 0
+    package var bytesMerged = 0
+    package var partsExpired = 0
+    /// The newest failure of background work, with what it was doing.
+    package var lastFailure: String?
+    package init() {}
+}

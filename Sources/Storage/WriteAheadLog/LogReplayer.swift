@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// Handing recovered records to the stores.
+
+import Base
+
+/// Collects recovered records and applies them in batches: every store works through all records
+/// in their order, the stores side by side, because each of them needs only its own sections.
+final class LogReplayer {
+    private struct Item: Sendable {
+        var payload: LogPayload
+        var sequence: UInt64
+        var file: String
+        var offset: Int
+    }
+
+    private let stores: [any SignalStore]
+    private var batch: [Item] = []
+    private var batchBytes = 0
+    private(set) var faults: [StorageFault] = []
+
+    /// Decompressed bytes per batch: bounds memory.
+    private static let batchBytesLimit = 32 << 20
+    /// Below this, starting threads costs more than it saves.
+    private static let parallelAboveBytes = 1 << 20
+
+    init(stores: [any SignalStore]) { self.stores = stores }
+
+    /// A record that cannot be decoded is reported, and the others go on.
+    func take(_ record: RecoveredRecord) {
+        do {
+            let payload = try record.segment.withUnsafeBytes {
+                try LogPayload(
+                    UnsafeRawBufferPointer(rebasing: $0[record.stored]), header: record.header)
+            }
+            batch.append(
+                Item(
+                    payload: payload, sequence: record.header.sequence, file: record.file,
+                    offset: record.offset))
+            batchBytes += payload.plain.count
+        } catch {
+            faults.append(
+                StorageFault(
+                    file: record.file, offset: record.offset,
+                    problem: "record \(record.header.sequence) cannot be decoded: \(error)"))
+        }
+        if batchBytes >= LogReplayer.batchBytesLimit { flush() }
+    }
+
+    /// Applies what was collected.
+    func flush() {
+        guard !batch.isEmpty else { return }
+        let items = batch
+        let width = batchBytes >= LogReplayer.parallelAboveBytes ? stores.count : 1
+        batch = []
+        batchBytes = 0
+        let stores = stores
+        let found = Monitor([StorageFault]())
+        do throws(ThreadError) {
+            try concurrently(stores.count, width: width) { index in
+                let new = LogReplayer.apply(items, to: stores[index])
+                if !new.isEmpty { found.withLock { $0 += new } }
+            }
+        } catch {
+            // No threads to be had: replay is idempotent, so start over on this one.
+            found.withLock { $0 = [] }
+            for store in stores {
+                let new = LogReplayer.apply(items, to: store)
+                found.withLock { $0 += new }
+            }
+        }
+        faults += found.withLock { $0 }.sorted { ($0.file, $0.offset) < ($1.file, $1.offset) }
+    }
+
+    private static func apply(_ items: [Item], to store: any SignalStore) -> [StorageFault] {
+        let observed = store.observedSignals
+        var faults: [StorageFault] = []
+        for item in items {
+            item.payload.plain.withUnsafeBytes { plain in
+                for section in item.payload.sections {
+                    let bytes = UnsafeRawBufferPointer(rebasing: plain[section.range])
+                    do {
+                        if section.signal == store.signal {
+                            try store.replay(
+                                bytes, tenant: item.payload.tenant, generation: 0,
+                                sequence: item.sequence)
+                        } else if observed.contains(section.signal) {
+                            try store.observe(
+                                bytes, from: section.signal, tenant: item.payload.tenant,
+                                generation: 0, sequence: item.sequence)
+                        }
+                    } catch {
+                        faults.append(
+                            StorageFault(
+                                file: item.file, offset: item.offset,
+                                problem: "\(section.signal.name) of record \(item.sequence) "
+                                    + "cannot be applied to \(store.signal.name): \(error)"))
+                    }
+                }
+            }
+        }
+        return faults
+    }
+
+    /// Reads a segment into memory. Where the disk refuses, zeros take the place, so that the rest
+    /// can be served.
+    static func read(
+        _ path: String, named name: String, _ files: any FileSystem,
+        _ faults: inout [StorageFault]
+    ) throws(FileError) -> [UInt8] {
+        let count = try files.size(path) ?? 0
+        do throws(FileError) {
+            return try files.read(path, offset: 0, count: count)
+        } catch {
+            guard error.code == FileError.inputOutput else { throw error }
+        }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(count)
+        let step = 64 << 10
+        while bytes.count < count {
+            let wanted = min(step, count - bytes.count)
+            do throws(FileError) {
+                let piece = try files.read(path, offset: bytes.count, count: wanted)
+                bytes += piece
+                if piece.count < wanted { break }
+            } catch {
+                faults.append(
+                    StorageFault(file: name, offset: bytes.count, problem: error.description))
+                bytes += repeatElement(0, count: wanted)
+            }
+        }
+        return bytes
+    }
+}

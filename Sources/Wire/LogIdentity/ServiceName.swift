@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// The service a stream belongs to.
+
+import Base
+import Telemetry
+
+/// Finds the label `service_name` of a stream that has none, as Loki does.
+package enum ServiceName {
+    package static let label: StaticString = "service_name"
+    /// Value for a stream that names no service in any way.
+    package static let unknown: StaticString = "unknown_service"
+
+    /// Labels that name a service, best first. Source: grafana/loki `discover_service_name`.
+    package static let sources: [StaticString] = [
+        "service", "app", "application", "app_name", "name", "app_kubernetes_io_name", "container",
+        "container_name", "k8s_container_name", "component", "workload", "job", "k8s_job_name",
+    ]
+
+    /// Value that `service_name` should get, or nil when the stream has one or wants none
+    /// (streams of aggregated metrics).
+    package static func discover(_ labels: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
+        var best = sources.count
+        var found = unknown.bytes
+        var isSettled = false
+        forEachLabel(in: labels) { name, value in
+            if equalBytes(name, label.bytes) || name.elementsEqual("__aggregated_metric__".utf8) {
+                isSettled = true
+            }
+            if let rank = sources.firstIndex(where: { equalBytes(name, $0.bytes) }), rank < best {
+                best = rank
+                found = value
+            }
+        }
+        return isSettled ? nil : found
+    }
+
+    /// Adds `service_name` to labels being collected, unless they have it.
+    static func addIfMissing(to labels: inout LabelsBuilder) {
+        var canonical: [UInt8] = []
+        labels.encode(into: &canonical)
+        canonical.withUnsafeBytes { bytes in
+            if let value = discover(bytes) { labels.set(label.bytes, value) }
+        }
+    }
+}

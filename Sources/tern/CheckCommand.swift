@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// `tern check`: offline verification.
+
+import ArgumentParser
+import Server
+import Shell
+
+struct CheckCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check", abstract: "Verify a data directory or a configuration.",
+        subcommands: [CheckData.self, CheckConfig.self])
+}
+
+struct CheckData: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "data",
+        abstract: "Verify every record, part, section and index of a directory not in use.")
+    @Argument(help: "Data directory.")
+    var directory: String
+
+    func run() throws {
+        let report = try checkData(directory)
+        Terminal.write(report.text)
+        if !report.isSound { throw ExitCode.failure }
+    }
+}
+
+struct CheckConfig: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "config", abstract: "Verify a configuration file.")
+    @Argument(help: "The file.")
+    var file: String
+
+    func run() throws {
+        do {
+            let configuration = try loadConfiguration(file)
+            Terminal.write(
+                "\(file): valid, \(configuration.scrapes.count) scrape configurations\n")
+            for note in configuration.notes { Terminal.complain("note: \(note)") }
+        } catch let error as ConfigurationError {
+            Terminal.complain("\(file): \(error)")
+            throw ExitCode.failure
+        }
+    }
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+// `tern serve`.
+
+import ArgumentParser
+import Scrape
+import Server
+import Shell
+
+/// Value of `--some.flag`, else of `TERN_SOME_FLAG`.
+func flagValue(_ given: String?, _ name: String) -> String? {
+    if let given { return given }
+    let variable = "TERN_" + name.map { $0 == "." || $0 == "-" ? "_" : $0 }.map(String.init)
+        .joined().uppercased()
+    return Terminal.environment(variable)
+}
+
+struct ServeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve", abstract: "Run the server.",
+        discussion: "Every flag can also be set in the environment: TERN_ and the flag in upper "
+            + "case with . and - as _. A flag wins.")
+
+    @Option(name: .customLong("config.file"), help: "A prometheus.yml. None: scrape itself.")
+    var configFile: String?
+    @Option(
+        name: [.customLong("storage.path"), .customLong("storage.tsdb.path")],
+        help: "Data directory, created when absent (./data).")
+    var storagePath: String?
+    @Option(
+        name: [.customLong("storage.retention.time"), .customLong("storage.tsdb.retention.time")],
+        help: "How long data is kept (15d).")
+    var retentionTime: String?
+    @Option(
+        name: [.customLong("storage.retention.size"), .customLong("storage.tsdb.retention.size")],
+        help: "How many bytes of parts are kept, for example 50GB (no limit).")
+    var retentionSize: String?
+    @Option(
+        name: .customLong("web.listen-address"), help: "HOST:PORT, repeatable (127.0.0.1:4100).")
+    var listen: [String] = []
+    @Option(
+        name: .customLong("otlp.http-listen-address"), help: "HOST:PORT or off (127.0.0.1:4318).")
+    var otlpHTTP: String?
+    @Option(
+        name: .customLong("otlp.grpc-listen-address"), help: "HOST:PORT or off (127.0.0.1:4317).")
+    var otlpGRPC: String?
+    @Flag(name: .customLong("web.enable-lifecycle"), help: "Allow POST /-/reload and /-/quit.")
+    var enableLifecycle = false
+    @Option(
+        name: .customLong("web.cors.origin"), help: "Value of Access-Control-Allow-Origin (none).")
+    var corsOrigin: String?
+    @Option(name: .customLong("query.timeout"), help: "Longest a query may run (2m).")
+    var queryTimeout: String?
+    @Option(name: .customLong("query.max-concurrency"), help: "Queries at once (20).")
+    var queryConcurrency: String?
+    @Option(name: .customLong("query.max-samples"), help: "Samples one query may read (50000000).")
+    var querySamples: String?
+    @Option(name: .customLong("query.lookback-delta"), help: "How far back a sample counts (5m).")
+    var lookback: String?
+    @Option(
+        name: .customLong("query.memory-limit"),
+        help: "Bytes one query may hold (a quarter of the memory limit).")
+    var queryMemory: String?
+    @Option(
+        name: .customLong("memory.limit"),
+        help: "Bytes the process aims to stay below (60 % of the cgroup or machine).")
+    var memoryLimit: String?
+    @Option(name: .customLong("storage.seal-age"), help: "Age at which heads become parts (5m).")
+    var sealAge: String?
+    @Option(
+        name: .customLong("tenancy"), help: "off, or header: X-Scope-OrgID selects the tenant.")
+    var tenancy: String?
+    @Option(name: .customLong("log.level"), help: "debug, info, warning or error (info).")
+    var logLevel: String?
+    @Option(name: .customLong("log.format"), help: "logfmt or json (logfmt).")
+    var logFormat: String?
+
+    func run() async throws {
+        let options = try self.options()
+        let log = try LogOptions(
+            level: flagValue(logLevel, "log.level") ?? "info",
+            format: flagValue(logFormat, "log.format") ?? "logfmt")
+        do {
+            try await TernServer.run(options, log: log)
+        } catch {
+            Terminal.complain("tern: \(error)")
+            throw ExitCode.failure
+        }
+    }
+
+    private func options() throws -> ServerOptions {
+        var options = ServerOptions()
+        options.configurationFile = flagValue(configFile, "config.file")
+        options.storagePath = flagValue(storagePath, "storage.path") ?? options.storagePath
+        options.retentionSeconds = try seconds(retentionTime, "storage.retention.time")
+        options.retentionBytes = try bytes(retentionSize, "storage.retention.size")
+        let addresses =
+            listen.isEmpty
+            ? flagValue(nil, "web.listen-address")?.split(separator: ",").map(String.init) ?? []
+            : listen
+        if !addresses.isEmpty {
+            options.listen = try addresses.map { try address($0, "web.listen-address") }
+        }
+        options.otlpHTTP = try optional(otlpHTTP, "otlp.http-listen-address", options.otlpHTTP)
+        options.otlpGRPC = try optional(otlpGRPC, "otlp.grpc-listen-address", options.otlpGRPC)
+        options.enableLifecycle =
+            enableLifecycle || flagValue(nil, "web.enable-lifecycle") == "true"
+        options.corsOrigin = flagValue(corsOrigin, "web.cors.origin")
+        options.queryTimeoutSeconds =
+            try seconds(queryTimeout, "query.timeout") ?? options.queryTimeoutSeconds
+        options.queryConcurrency =
+            try count(queryConcurrency, "query.max-concurrency") ?? options.queryConcurrency
+        options.querySamples = try count(querySamples, "query.max-samples") ?? options.querySamples
+        options.lookbackSeconds =
+            try seconds(lookback, "query.lookback-delta") ?? options.lookbackSeconds
+        options.queryMemoryBytes = try bytes(queryMemory, "query.memory-limit")
+        options.memoryLimitBytes = try bytes(memoryLimit, "memory.limit")
+        options.sealAgeSeconds =
+            try seconds(sealAge, "storage.seal-age") ?? options.sealAgeSeconds
+        if let text = flagValue(tenancy, "tenancy") {
+            guard let value = Tenancy(rawValue: text) else {
+                throw ValidationError("--tenancy takes off or header, not \(text)")
+            }
+            options.tenancy = value
+        }
+        return options
+    }
+
+    private func address(_ text: String, _ flag: String) throws -> ListenAddress {
+        guard let address = ListenAddress(text) else {
+            throw ValidationError("--\(flag) takes HOST:PORT, not \(text)")
+        }
+        return address
+    }
+
+    private func optional(
+        _ given: String?, _ flag: String, _ standard: ListenAddress?
+    ) throws -> ListenAddress? {
+        guard let text = flagValue(given, flag) else { return standard }
+        return text == "off" ? nil : try address(text, flag)
+    }
+
+    private func seconds(_ given: String?, _ flag: String) throws -> Double? {
+        guard let text = flagValue(given, flag) else { return nil }
+        guard let value = parseDurationSeconds(text), value > 0 else {
+            throw ValidationError("--\(flag) takes a duration such as 30s, 5m or 15d, not \(text)")
+        }
+        return value
+    }
+
+    private func bytes(_ given: String?, _ flag: String) throws -> Int? {
+        guard let text = flagValue(given, flag) else { return nil }
+        guard let value = parseByteSize(text), value > 0 else {
+            throw ValidationError("--\(flag) takes a size such as 512MB or 10GB, not \(text)")
+        }
+        return value
+    }
+
+    private func count(_ given: String?, _ flag: String) throws -> Int? {
+        guard let text = flagValue(given, flag) else { return nil }
+        guard let value = Int(text), value > 0 else {
+            throw ValidationError("--\(flag) takes a whole number above 0, not \(text)")
+        }
+        return value
+    }
+}
