@@ -18,7 +18,7 @@ import Testing
             guard let test = Corpora.file(folder + "/test.json"),
                 let text = Corpora.file(folder + "/metrics")
             else { continue }
-            let shouldParse = try JSONValue(parsing: test)["shouldParse"]?.bool
+            let shouldParse = try CorpusJSON(parsing: test)["shouldParse"]?.bool
             cases += 1
             do {
                 _ = try text.withUnsafeBytes {
