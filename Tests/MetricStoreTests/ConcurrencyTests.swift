@@ -16,18 +16,22 @@ private func series(_ index: Int) -> Labels {
     Labels([("__name__", "load"), ("instance", "host\(index)")])
 }
 
+private final class Progress: Sendable {
+    /// The generation appends go to: held while appending, as the kernel waits for appliers.
+    let gate = Mutex<UInt64>(1)
+    let acknowledged = Atomic<Int>(0)
+    let nextID = Atomic<UInt64>(1)
+}
+
 /// One writer appends a growing row of samples to each series; readers must see every row that was
 /// complete before they began, in order, each with its own value.
 @Test(.timeLimit(.minutes(2)))
 func readersSeeEveryAcknowledgedSample() async throws {
     let store = MetricStore(MetricStoreConfiguration())
-    /// The generation appends go to: held while appending, as the kernel waits for appliers.
-    let gate = Mutex<UInt64>(1)
-    let acknowledged = Atomic<Int>(0)
-    let nextID = Atomic<UInt64>(1)
+    let progress = Progress()
 
     @Sendable func handle(_ draft: PartDraft) throws -> PartHandle {
-        let id = nextID.wrappingAdd(1, ordering: .relaxed).newValue
+        let id = progress.nextID.wrappingAdd(1, ordering: .relaxed).newValue
         return PartHandle(
             descriptor: PartDescriptor(
                 id: id, signal: .metrics, tenant: draft.tenant, day: draft.day, level: 0,
@@ -45,18 +49,18 @@ func readersSeeEveryAcknowledgedSample() async throws {
                         series: batch.addSeries(series(index)), millis: Int64(round) * 1000,
                         value: Double(round * 1000 + index))
                 }
-                gate.withLock {
+                progress.gate.withLock {
                     _ = store.append(
                         batch, tenant: .anonymous, generation: $0, sequence: UInt64(round))
                 }
-                acknowledged.store(round + 1, ordering: .releasing)
+                progress.acknowledged.store(round + 1, ordering: .releasing)
                 await Task.yield()
             }
         }
         group.addTask { @concurrent in
             var parts: [PartHandle] = []
-            while acknowledged.load(ordering: .acquiring) < rounds {
-                let generation = gate.withLock { generation in
+            while progress.acknowledged.load(ordering: .acquiring) < rounds {
+                let generation = progress.gate.withLock { generation in
                     generation += 1
                     return generation - 1
                 }
@@ -75,7 +79,7 @@ func readersSeeEveryAcknowledgedSample() async throws {
         group.addTask { @concurrent in
             var columns = SampleColumns()
             while true {
-                let complete = acknowledged.load(ordering: .acquiring)
+                let complete = progress.acknowledged.load(ordering: .acquiring)
                 let context = ReadContext()
                 let set = try store.select(
                     SeriesRequest(tenant: .anonymous, matchers: [], range: .all), context)

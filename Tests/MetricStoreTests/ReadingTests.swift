@@ -2,6 +2,7 @@
 // Matchers, label look-ups, exemplars, metadata, snapshots and budgets.
 
 import Base
+import Storage
 import Telemetry
 import Testing
 
