@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every path the server answers.
 
+import Correlation
 import HTTPTypes
 import Ingest
 
 /// The routes of all families. Paths are those of the family's own server.
 func makeRoutes(
-    pipeline: IngestPipeline, service: QueryService, intake: OTLPIntake, metrics: SelfMetrics
+    pipeline: IngestPipeline, service: QueryService, intake: OTLPIntake,
+    correlation: Correlation, metrics: SelfMetrics
 ) -> [Route] {
     let admin = AdminEndpoints(pipeline: pipeline, metrics: metrics)
     let both: [HTTPRequest.Method] = [.get, .post]
@@ -70,6 +72,13 @@ func makeRoutes(
         Route([.get], "/api/v2/search/tag/{name}/values", .plain, traces.tagValuesV2),
         Route([.get], "/api/echo", .plain) { _ in .text("echo") },
         Route([.get], "/api/status/buildinfo", .plain, admin.buildInfo),
+    ]
+    let correlate = CorrelateEndpoints(service: service, index: correlation)
+    let base = "/api/v1/correlate/"
+    routes += [
+        Route([.get], base + "trace/{id}", .prometheus, correlate.trace),
+        Route([.get], base + "services", .prometheus, correlate.services),
+        Route([.get], base + "service/{name}", .prometheus, correlate.serviceDetail),
     ]
     return routes
 }

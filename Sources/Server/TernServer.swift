@@ -3,6 +3,7 @@
 
 import AsyncHTTPClient
 import Base
+import Correlation
 import FoundationEssentials
 import GRPCCore
 import GRPCNIOTransportHTTP2Posix
@@ -35,7 +36,7 @@ package enum TernServer {
         limits.retentionSeconds = retention(options, configuration)
         let pipeline = IngestPipeline(
             kernel: kernel, metrics: stores.metrics, logs: stores.logs, traces: stores.traces,
-            observers: [], clock: clock, limits: limits)
+            observers: [stores.correlation], clock: clock, limits: limits)
         kernel.start()
 
         var queries = QueryLimits()
@@ -51,7 +52,7 @@ package enum TernServer {
             metrics: stores.metrics, logs: stores.logs, traces: stores.traces, clock: clock,
             limits: queries, pool: pool)
         do {
-            try await serve(options, pipeline, service, logger, clock)
+            try await serve(options, pipeline, service, stores.correlation, logger, clock)
         } catch {
             await kernel.stop()
             pool.stop()
@@ -67,7 +68,8 @@ package enum TernServer {
         let metrics = MetricStore(MetricStoreConfiguration())
         let logs = LogStore()
         let traces = TraceStore()
-        var all: [any SignalStore] { [metrics, logs, traces] }
+        let correlation = Correlation()
+        var all: [any SignalStore] { [metrics, logs, traces, correlation] }
     }
 
     private static func retention(
@@ -104,7 +106,7 @@ package enum TernServer {
 
     private static func serve(
         _ options: ServerOptions, _ pipeline: IngestPipeline, _ service: QueryService,
-        _ logger: Logger, _ clock: any Clock
+        _ correlation: Correlation, _ logger: Logger, _ clock: any Clock
     ) async throws {
         let metrics = SelfMetrics()
         let observer = SelfObserver(logger: logger, metrics: metrics, clock: clock)
@@ -114,7 +116,8 @@ package enum TernServer {
         endpointOptions.corsOrigin = options.corsOrigin
         let endpoint = HTTPEndpoint(
             routes: makeRoutes(
-                pipeline: pipeline, service: service, intake: intake, metrics: metrics),
+                pipeline: pipeline, service: service, intake: intake,
+                correlation: correlation, metrics: metrics),
             options: endpointOptions, observer: observer)
         var quiet = logger
         quiet.logLevel = max(.notice, logger.logLevel)
