@@ -27,6 +27,9 @@ package enum TernServer {
         let clock = SystemClock()
         let configuration = try options.configurationFile.map { try loadConfiguration($0) }
         for note in configuration?.notes ?? [] { logger.warning("\(note)") }
+        if configuration?.scrapes.isEmpty == false {
+            logger.warning("scrape_configs: this version scrapes nothing; use remote write")
+        }
 
         let memory = options.memoryLimitBytes ?? availableMemoryBytes() * 6 / 10
         let stores = Stores()

@@ -6,7 +6,7 @@ import Correlation
 import Storage
 import Telemetry
 
-/// The correlation API. Contract: docs/api.md.
+/// The correlation API: exact look-ups, an unknown id or service is 404.
 struct CorrelateEndpoints: Sendable {
     let service: QueryService
     let index: Correlation
