@@ -93,7 +93,7 @@ final class Simulation: Sendable {
         ledger.withLock { $0.settle(server.store.rows) }
         if random.next() % 3 == 0 { disk.failRandomly(0.03) }
         var problems: [String] = []
-        for _ in 0..<(8 + random.next() % 20) {
+        for _ in 0..<(6 + random.next() % 12) {
             await act(server)
             // Refusals end by themselves once a second has passed.
             clock.advance(seconds: 1.5)
