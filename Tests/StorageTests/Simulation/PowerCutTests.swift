@@ -11,7 +11,7 @@ struct PowerCutTests {
     }
 
     @Test func nothingAcknowledgedIsLostAtAnyOperation() async {
-        let count = PowerCutTests.setting("TERN_CUT_SEEDS") ?? 12
+        let count = PowerCutTests.setting("TERN_CUT_SEEDS") ?? 20
         let first = PowerCutTests.setting("TERN_CUT_FIRST") ?? 1
         var problems: [String] = []
         var images = 0
