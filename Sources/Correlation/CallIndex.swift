@@ -38,18 +38,15 @@ struct CallIndex: Sendable, Equatable {
 
     var count: Int { callers.count + callees.count }
 
-    mutating func merge(_ other: CallIndex, range: NanosRange = .all) {
-        for (key, span) in other.callers where range.contains(span.startNanos) {
-            if callers[key] == nil { callers[key] = span }
-        }
-        for (key, callee) in other.callees where range.contains(callee.span.startNanos) {
-            if callees[key] == nil { callees[key] = callee }
-        }
+    mutating func merge(_ other: CallIndex) {
+        for (key, span) in other.callers where callers[key] == nil { callers[key] = span }
+        for (key, callee) in other.callees where callees[key] == nil { callees[key] = callee }
     }
 
-    /// The calls of every pair of services. A call counts once: by its callee when both sides are
-    /// known, else by the caller's attribute. O(spans).
-    func edges() -> [CallEdge.Key: OperationCounts] {
+    /// The calls of every pair of services whose caller starts in the range. A call counts once: by
+    /// its callee when both sides are known, else by the caller's attribute. The callee may start
+    /// outside the range: what is on the wire at its end still belongs together. O(spans).
+    func edges(range: NanosRange = .all) -> [CallEdge.Key: OperationCounts] {
         var result: [CallEdge.Key: OperationCounts] = [:]
         func add(_ from: String, _ to: String, _ nanos: Int64, _ isError: Bool) {
             let key = CallEdge.Key(caller: from, callee: to)
@@ -63,13 +60,15 @@ struct CallIndex: Sendable, Equatable {
         for callee in callees.values {
             guard let caller = callers[callee.parent] else { continue }
             joined.insert(callee.parent)
-            guard caller.service != callee.span.service else { continue }
+            guard caller.service != callee.span.service, range.contains(caller.startNanos) else {
+                continue
+            }
             add(
                 caller.service, callee.span.service, caller.durationNanos,
                 caller.isError || callee.span.isError)
         }
         for (key, caller) in callers where !caller.peer.isEmpty && !joined.contains(key) {
-            if caller.peer == caller.service { continue }
+            if caller.peer == caller.service || !range.contains(caller.startNanos) { continue }
             add(caller.service, caller.peer, caller.durationNanos, caller.isError)
         }
         return result

@@ -42,7 +42,7 @@ extension Correlation {
         else { return nil }
         let totals = ServiceIndex.Totals(service)
         var upstream: [ServiceEdge] = [], downstream: [ServiceEdge] = []
-        for (key, counts) in calls(tenant, range).edges() {
+        for (key, counts) in calls(tenant, range).edges(range: range) {
             if key.callee == name { upstream.append(ServiceEdge(key.caller, counts)) }
             if key.caller == name { downstream.append(ServiceEdge(key.callee, counts)) }
         }
@@ -110,19 +110,21 @@ extension Correlation {
         return result
     }
 
+    /// Calls of all days that touch the range, and of the days beside them: a callee may start
+    /// after midnight, or by its own clock before.
     private func calls(_ tenant: Tenant, _ range: NanosRange) -> CallIndex {
         var result = CallIndex()
         let snapshot = snapshot()
         for heads in snapshot.heads.values {
             heads[tenant.name]?.index.withLock { index in
-                for (day, content) in index.days where range.touches(day: day) {
-                    result.merge(content.calls, range: range)
+                for (day, content) in index.days where range.nearlyTouches(day: day) {
+                    result.merge(content.calls)
                 }
             }
         }
         for part in snapshot.parts
-        where part.tenant == tenant.name && range.touches(day: part.day) {
-            result.merge(part.calls, range: range)
+        where part.tenant == tenant.name && range.nearlyTouches(day: part.day) {
+            result.merge(part.calls)
         }
         return result
     }
@@ -131,6 +133,10 @@ extension Correlation {
 extension NanosRange {
     fileprivate func touches(day: Int32) -> Bool {
         utcDay(ofNanos: first.rawValue) <= day && day <= utcDay(ofNanos: last.rawValue)
+    }
+
+    fileprivate func nearlyTouches(day: Int32) -> Bool {
+        touches(day: day - 1) || touches(day: day) || touches(day: day + 1)
     }
 }
 

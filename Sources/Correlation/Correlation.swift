@@ -90,7 +90,11 @@ package final class Correlation: SignalStore {
         case .traces:
             let batch = try SpanBatch(decoding: payload)
             guard isNew(signal, tenant, generation, sequence) else { return }
-            record(spans: batch, tenant: Tenant(tenant), generation: generation)
+            // A span sent twice stands in two records; live, the trace store leaves it out.
+            let fresh = head(tenant, generation).replayedSpans.withLock { seen in
+                batch.removingSpans { !seen.insert($0).inserted }
+            }
+            record(spans: fresh, tenant: Tenant(tenant), generation: generation)
         case .correlation: return
         }
     }
@@ -109,6 +113,7 @@ package final class Correlation: SignalStore {
     package var headBytes: Int {
         allHeads().reduce(0) { sum, head in
             sum + head.index.withLock { $0.days.values.reduce(0) { $0 + $1.byteCount } }
+                + head.replayedSpans.withLock { $0.count * 2 * MemoryLayout<SpanIdentity>.stride }
         }
     }
 
@@ -154,6 +159,35 @@ final class CorrelationHead: Sendable {
     let index = Mutex(HeadIndex())
     /// Records that recovery has brought.
     let observed = Mutex<Set<ObservedRecord>>([])
+    /// Spans that recovery has brought, so that those sent twice are counted once.
+    let replayedSpans = Mutex<Set<SpanIdentity>>([])
+}
+
+/// What makes two spans the same, as in `TraceStore`.
+struct SpanIdentity: Hashable, Sendable {
+    var traceID: TraceID
+    var spanID: SpanID
+    var startNanos: Int64
+    var kind: UInt8
+}
+
+extension SpanBatch {
+    /// Without the spans for which `isUnwanted` is true; asked once per row, in order.
+    fileprivate func removingSpans(_ isUnwanted: (SpanIdentity) -> Bool) -> SpanBatch {
+        let kept = (0..<rowCount).filter { row in
+            !isUnwanted(
+                SpanIdentity(
+                    traceID: traceIDs[row], spanID: spanIDs[row], startNanos: startNanos[row],
+                    kind: kinds[row]))
+        }
+        if kept.count == rowCount { return self }
+        var result = SpanBatch()
+        result.arena = arena
+        result.resources = resources
+        result.scopes = scopes
+        for row in kept { result.add(self.row(row)) }
+        return result
+    }
 }
 
 struct ObservedRecord: Hashable, Sendable {

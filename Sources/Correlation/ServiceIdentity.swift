@@ -23,7 +23,8 @@ package struct ServiceAlias: Sendable, Hashable, Comparable {
 
 /// The service of a label set, with what led to it.
 struct ServiceIdentity {
-    /// In order of precedence. `job` is `namespace/name` or `name`. Source: OpenTelemetry's
+    /// In order of precedence. `job` is `namespace/name` or `name`; the name is what follows the
+    /// last slash. Source: OpenTelemetry's
     /// Prometheus compatibility specification, "Resource Attributes".
     static let nameLabels = [
         "service_name", "service", "app", "application", "app_kubernetes_io_name", "job",
@@ -45,7 +46,7 @@ struct ServiceIdentity {
             alias = value
             rule = label
             namespace = labels["service_namespace"] ?? labels["namespace"]
-            if label == "job", let slash = value.firstIndex(of: "/") {
+            if label == "job", let slash = value.lastIndex(of: "/") {
                 let rest = value[value.index(after: slash)...]
                 if !rest.isEmpty {
                     name = String(rest)

@@ -84,13 +84,27 @@ package struct TraceRefs: Sendable, Equatable {
     }
 }
 
-/// Names under which exemplars carry a trace id.
-private let traceIDLabels = ["trace_id", "traceID", "traceId", "TraceID", "trace.id"]
+/// Names under which exemplars carry a trace id, in any case: clients write `trace_id`, `traceID`,
+/// `TraceId`, `trace.id`.
+private let traceIDLabels = ["trace_id", "traceid", "trace.id"]
 
 /// The trace id in an exemplar's labels, or nil.
 func traceID(ofExemplar labels: Labels) -> TraceID? {
-    for name in traceIDLabels {
-        if let text = labels[name], let id = TraceID(hex: text), !id.isZero { return id }
+    var found: TraceID?
+    labels.forEachBytes { name, value in
+        guard found == nil, (7...8).contains(name.count),
+            traceIDLabels.contains(where: { equalIgnoringCase($0, name) }),
+            let id = TraceID(hex: value), !id.isZero
+        else { return }
+        found = id
     }
-    return nil
+    return found
+}
+
+/// Whether bytes are a lower-case ASCII text in any case.
+private func equalIgnoringCase(_ text: String, _ bytes: UnsafeRawBufferPointer) -> Bool {
+    text.utf8.count == bytes.count
+        && zip(text.utf8, bytes).allSatisfy { a, b in
+            a == b || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(b) && a == b | 0x20
+        }
 }

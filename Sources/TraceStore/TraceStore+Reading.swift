@@ -134,14 +134,17 @@ extension TraceStore: SpanReading {
         _ context: ReadContext
     ) throws -> [AttributeValue] {
         var values: Set<[UInt8]> = []
-        let isIndexed = subject.catalogueKeys != nil && request.conditions.isEmpty
-        if isIndexed, let keys = subject.catalogueKeys {
+        var isComplete = false
+        if let keys = subject.catalogueKeys, request.conditions.isEmpty {
+            isComplete = true
             for catalogue in try catalogues(request.tenant, request.range, context) {
-                for key in keys {
-                    if let entry = catalogue.entries[key] { values.formUnion(entry.values) }
+                for entry in keys.compactMap({ catalogue.entries[$0] }) {
+                    values.formUnion(entry.values)
+                    if !entry.isComplete { isComplete = false }
                 }
             }
-        } else {
+        }
+        if !isComplete, values.count < limit {
             try search(request, context) { batch in
                 subject.collect(from: batch, into: &values)
                 return values.count < limit

@@ -88,7 +88,7 @@ package final class TraceStore: SignalStore {
 
     package func sealed(generation: UInt64, parts: [PartHandle]) {
         // A part that was written a moment ago and does not open is a fault of the disk; the head
-        // then stays readable, and the log still has the data.
+        // then stays readable as long as the process lives.
         let opened = parts.compactMap { try? TracePart($0) }
         state.withLock { state in
             state.parts += opened

@@ -101,6 +101,59 @@ import Testing
         }
     }
 
+    /// A client that lost the answer sends again: two records, one span, also after a restart.
+    @Test func spansOfTwoRecordsCountOnceAfterRecovery() throws {
+        var first = ByteWriter(), second = ByteWriter()
+        spanBatch(frontSpans).encode(into: &first)
+        spanBatch(frontSpans + backSpans).encode(into: &second)
+        let index = Correlation()
+        for (sequence, bytes) in [first.bytes, second.bytes].enumerated() {
+            try bytes.withUnsafeBytes {
+                try index.observe(
+                    $0, from: .traces, tenant: tenant.name, generation: 0,
+                    sequence: UInt64(sequence))
+            }
+        }
+        let live = Correlation()
+        live.record(spans: spanBatch(frontSpans + backSpans), tenant: tenant, generation: 0)
+        #expect(Everything(index) == Everything(live))
+    }
+
+    @Test func exemplarsNameTheirTraceInAnyCase() {
+        for name in ["trace_id", "traceID", "TraceId", "TRACE_ID", "trace.id", "Trace.ID"] {
+            var batch = MetricBatch()
+            let series = batch.addSeries(frontSeries)
+            let labels = Labels([(name: name, value: "abc0000000000000001")])
+            batch.exemplarLabels.append(labels.bytes.withUnsafeBytes { batch.arena.keep($0) })
+            batch.exemplarSeries.append(series)
+            batch.exemplarMillis.append(1)
+            batch.exemplarValues.append(1)
+            let index = Correlation()
+            index.record(metrics: batch, tenant: tenant, generation: 1)
+            #expect(index.traceRefs(traceA, tenant: tenant).exemplars.count == 1, "\(name)")
+        }
+    }
+
+    /// A call belongs to the stretch in which its caller starts, even over midnight.
+    @Test func callsOverTheEndOfARangeStayWhole() {
+        let midnight = (noon / nanosPerDay + 1) * nanosPerDay
+        let index = Correlation()
+        index.record(
+            spans: spanBatch([
+                TestSpan(
+                    service: "front", id: 2, kind: 3, start: midnight - 5,
+                    attributes: [("server.address", "back:80")])
+            ]), tenant: tenant, generation: 1)
+        index.record(
+            spans: spanBatch([TestSpan(service: "back", id: 3, parent: 2, start: midnight + 5)]),
+            tenant: tenant, generation: 2)
+        let before = NanosRange(first: Nanos(midnight - 100), last: Nanos(midnight - 1))
+        let after = NanosRange(first: Nanos(midnight), last: .max)
+        let edges = index.service("front", tenant: tenant, range: before)?.downstream
+        #expect(edges?.map(\.service) == ["back"])
+        #expect(index.service("back", tenant: tenant, range: after)?.upstream == [])
+    }
+
     @Test func headsAndPartsAreReadAsOne() throws {
         let whole = Correlation(), split = Correlation()
         var shelf = Shelf()
@@ -170,7 +223,8 @@ import Testing
         let cases: [([(String, String)], String?)] = [
             ([("service_name", "a"), ("job", "b")], "a"),
             ([("job", "ns/b"), ("container", "c")], "b"),
-            ([("job", "b/")], "b/"), ([("app", "d"), ("job", "b")], "d"),
+            ([("job", "b/")], "b/"), ([("job", "monitoring/front/metrics")], "metrics"),
+            ([("app", "d"), ("job", "b")], "d"),
             ([("container", "c")], "c"), ([("host", "h")], nil),
         ]
         for (pairs, name) in cases {

@@ -69,7 +69,7 @@ struct StoreModel {
 
 @Suite struct TraceStoreTests {
     /// Random steps; after each some the store must answer as the model does.
-    @Test(arguments: 0..<8) func everyMixtureOfHeadsAndPartsAnswersAlike(seed: Int) throws {
+    @Test(arguments: 0..<6) func everyMixtureOfHeadsAndPartsAnswersAlike(seed: Int) throws {
         var generator = SpanGenerator(seed: UInt64(seed))
         generator.spanNanos = seed % 2 == 0 ? 3_600_000_000_000 : nanosPerDay * 2
         var model = StoreModel()
@@ -84,7 +84,7 @@ struct StoreModel {
                 // The client did not get the answer and sends again.
                 if let recent { _ = model.append(recent) }
             default:
-                let batch = generator.batch(rows: 1 + random.below(300))
+                let batch = generator.batch(rows: 1 + random.below(120))
                 recent = batch
                 _ = model.append(batch)
             }

@@ -27,6 +27,8 @@ struct AttributeColumns {
         var valueCount: Int
         /// Distinct strings, or nil when there are too many.
         var strings: [[UInt8]]?
+        /// Some of them when there are too many.
+        var someStrings: [[UInt8]] = []
         /// For int and double: smallest and greatest, as their bit patterns. Nil with a NaN.
         var low: UInt64?
         var high: UInt64?
@@ -189,9 +191,9 @@ extension AttributeColumns.Column {
             indices.append(UInt8(distinct.count))
             distinct.append([UInt8](text))
         } else {
+            // The strings so far stay, for the catalogue.
             hasDictionary = false
             indexByHash = [:]
-            distinct = []
             indices = []
         }
     }
@@ -231,7 +233,8 @@ extension AttributeColumns.Column {
     fileprivate var summary: AttributeColumns.Summary {
         var summary = AttributeColumns.Summary(key: key, type: type, valueCount: count)
         switch type {
-        case .string: summary.strings = hasDictionary ? distinct : nil
+        case .string:
+            if hasDictionary { summary.strings = distinct } else { summary.someStrings = distinct }
         case .int:
             summary.low = numbers.map { Int64(bitPattern: $0) }.min().map(UInt64.init(bitPattern:))
             summary.high = numbers.map { Int64(bitPattern: $0) }.max().map(UInt64.init(bitPattern:))

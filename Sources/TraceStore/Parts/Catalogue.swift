@@ -52,7 +52,9 @@ struct Catalogue: Sendable {
             } else if let numbers = summary.numbers {
                 add(key, numbers.lazy.map { encoded($0, summary.type) }, isComplete: true)
             } else {
-                add(key, [], isComplete: summary.type == .empty)
+                add(
+                    key, summary.someStrings.lazy.map(encodedString),
+                    isComplete: summary.type == .empty)
             }
         }
     }

@@ -98,16 +98,50 @@ struct TraceIndex: Sendable {
         return low > 0 ? pages[low - 1] : nil
     }
 
-    /// Rows of one trace in a page, ascending; empty when the id is not there.
+    /// Rows of one trace in a page, ascending; empty when the id is not there. Bisects the ids,
+    /// then steps over the rows of those before it.
     static func rows(
         of id: TraceID, inPage bytes: [UInt8]
     ) throws(MalformedBytes) -> [Int] {
-        var found: [Int] = []
-        try forEach(inPage: bytes) { other, rows in
-            if other == id { found = rows }
-            return other < id
+        let result = bytes.withUnsafeBytes { raw -> Result<[Int], MalformedBytes> in
+            do throws(MalformedBytes) {
+                var ids = ByteReader(raw)
+                let n = try ids.length(limit: raw.count / 16, "number of traces")
+                let start = ids.offset
+                var rows = ids
+                try rows.skip(n * 16)
+                func read(_ index: Int) throws(MalformedBytes) -> TraceID {
+                    ids.offset = start + index * 16
+                    return TraceID(high: try ids.u64(), low: try ids.u64())
+                }
+                var low = 0, high = n
+                while low < high {
+                    let middle = (low + high) / 2
+                    if try read(middle) < id { low = middle + 1 } else { high = middle }
+                }
+                guard low < n, try read(low) == id else { return .success([]) }
+                for _ in 0..<low {
+                    let count = try rows.length(limit: rows.remaining, "rows of a trace")
+                    for _ in 0..<count { _ = try rows.u32Varint() }
+                }
+                return .success(try list(&rows))
+            } catch { return .failure(error) }
         }
-        return found
+        return try result.get()
+    }
+
+    /// The rows of one trace, from where they begin.
+    private static func list(_ rows: inout ByteReader) throws(MalformedBytes) -> [Int] {
+        let count = try rows.length(limit: rows.remaining, "rows of a trace")
+        var list: [Int] = []
+        list.reserveCapacity(count)
+        var row = 0
+        for i in 0..<count {
+            let step = Int(try rows.u32Varint())
+            row = i == 0 ? step : row + 1 + step
+            list.append(row)
+        }
+        return list
     }
 
     /// Calls `body` with each id of a page and its rows until it returns false.
@@ -122,16 +156,7 @@ struct TraceIndex: Sendable {
                 try rows.skip(n * 16)
                 for _ in 0..<n {
                     let id = TraceID(high: try ids.u64(), low: try ids.u64())
-                    let count = try rows.length(limit: rows.remaining, "rows of a trace")
-                    var list: [Int] = []
-                    list.reserveCapacity(count)
-                    var row = 0
-                    for i in 0..<count {
-                        let step = Int(try rows.u32Varint())
-                        row = i == 0 ? step : row + 1 + step
-                        list.append(row)
-                    }
-                    if !body(id, list) { return .success(()) }
+                    if !body(id, try list(&rows)) { return .success(()) }
                 }
                 return .success(())
             } catch { return .failure(error) }
