@@ -238,7 +238,9 @@ extension StringProtocol {
         while let last = text.last, isBlank(last) { text = text.dropLast() }
         return String(text)
     }
-    var words: [String] { split { $0 == " " || $0 == "\t" }.map(String.init) }
+    var words: [String] {
+        split(whereSeparator: { $0 == " " || $0 == "\t" }).map { String($0) }
+    }
     var firstWord: String { words.first ?? "" }
 
     /// Where `@st` ends a metric, when the line gives start times.

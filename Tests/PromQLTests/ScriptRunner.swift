@@ -73,7 +73,8 @@ struct ScriptRunner {
             var runs = [(text: evaluation.expression, time: time)]
             if !expression.dependsOnEvaluationTime {
                 let pinned = expression.pinned(at: time).description
-                let times = time == 0
+                let times =
+                    time == 0
                     ? [-1000, 0, 1000] : [-10 * time, 0, time / 5, time, 10 * time]
                 runs += times.map { (pinned, $0) }
             }

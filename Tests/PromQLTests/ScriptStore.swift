@@ -79,9 +79,10 @@ private struct ClassicConversion {
         result.schema = NativeHistogram.customSchema
         let bounds = point.buckets.keys.sorted()
         result.customBounds = bounds.filter { $0 != .infinity }
-        let total = point.count ?? point.buckets[.infinity] ?? bounds.last.map {
-            point.buckets[$0] ?? 0
-        } ?? 0
+        let total =
+            point.count ?? point.buckets[.infinity] ?? bounds.last.map {
+                point.buckets[$0] ?? 0
+            } ?? 0
         var previous = 0.0
         var counts: [Double] = []
         for bound in result.customBounds {

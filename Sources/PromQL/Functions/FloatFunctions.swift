@@ -49,7 +49,9 @@ let histogramFunctions: [String: @Sendable (NativeHistogram) -> Double] = [
 private func wholeSeconds(_ value: Double) -> Int64 {
     let whole = value.rounded(.towardZero)
     // Beyond this the calendar's arithmetic would overflow.
-    guard whole.magnitude < 9e15 else { return value.isNaN ? 0 : whole > 0 ? 9_000_000_000_000_000 : -9_000_000_000_000_000 }
+    guard whole.magnitude < 9e15 else {
+        return value.isNaN ? 0 : whole > 0 ? 9_000_000_000_000_000 : -9_000_000_000_000_000
+    }
     return Int64(whole)
 }
 

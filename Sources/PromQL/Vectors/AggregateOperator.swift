@@ -311,7 +311,9 @@ struct AggregateGroup {
             for input in columns where input.kinds[step] == .float {
                 present.append(input.values[step])
             }
-            if !present.isEmpty { column.set(step, interpolatedQuantile(quantiles[step], of: &present)) }
+            if !present.isEmpty {
+                column.set(step, interpolatedQuantile(quantiles[step], of: &present))
+            }
         }
     }
 }
