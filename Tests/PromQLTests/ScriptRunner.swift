@@ -166,10 +166,8 @@ extension Expression {
             if node.selector.anchor == nil { node.selector.anchor = anchor }
             return .matrix(node)
         case .subquery(var node):
-            if node.anchor == nil {
-                node.anchor = anchor
-                node.expression = node.expression.pinned(at: millis)
-            }
+            // What is inside sees the times of the subquery.
+            if node.anchor == nil { node.anchor = anchor }
             return .subquery(node)
         case .call(var node):
             node.arguments = node.arguments.map { $0.pinned(at: millis) }

@@ -30,7 +30,34 @@ extension InMemorySeries {
                 columns[labels] = samples
             }
         }
-        for (labels, samples) in columns { append(labels, samples) }
+        for (labels, samples) in columns { append(labels, samples.withHintsOfChunks) }
+    }
+}
+
+extension SampleColumns {
+    /// Counter-reset hints as Prometheus' store returns them: samples go into one chunk until the
+    /// counter is reset or the layout changes; within a chunk there is no reset, and of the first
+    /// sample of a chunk nothing is known.
+    fileprivate var withHintsOfChunks: SampleColumns {
+        var result = self
+        var previous: NativeHistogram?
+        for i in histograms.indices {
+            defer { previous = histograms[i] }
+            guard let current = histograms[i], current.counterReset != .gauge, !current.isStale
+            else { continue }
+            var unhinted = current
+            unhinted.counterReset = .unknown
+            if let previous, previous.counterReset != .gauge, !previous.isStale,
+                current.counterReset != .reset, current.schema == previous.schema,
+                current.zeroThreshold == previous.zeroThreshold,
+                current.customBounds == previous.customBounds,
+                !unhinted.isReset(after: previous)
+            {
+                unhinted.counterReset = .notReset
+            }
+            result.histograms[i] = unhinted
+        }
+        return result
     }
 }
 
@@ -61,7 +88,7 @@ private struct ClassicConversion {
                     case "_count": point.count = value
                     default: point.sum = value
                     }
-                    points[target]?[samples.millis[i]] = point
+                    points[target, default: [:]][samples.millis[i]] = point
                 }
             }
         }

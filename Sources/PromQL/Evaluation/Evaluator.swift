@@ -96,6 +96,15 @@ final class Evaluator {
         return ""
     }
 
+    /// A string that names a label.
+    ///
+    /// - Parameter message: of the error when it cannot, followed by the string.
+    func labelName(_ expression: Expression, _ message: String) throws -> String {
+        guard case .string(let node) = expression.unwrapped, node.isUTF8, !node.value.isEmpty
+        else { throw QueryError(message + string(expression)) }
+        return node.value
+    }
+
     // MARK: Names
 
     /// Drops the names whose removal was delayed.
@@ -136,8 +145,7 @@ final class Evaluator {
     private func aggregation(_ node: Aggregation, _ grid: StepGrid) throws -> any VectorOperator {
         let grouping = Grouping(labels: node.grouping, without: node.without)
         if node.operation == .countValues {
-            let label = node.parameter.map(string) ?? ""
-            if label.isEmpty { throw QueryError("invalid label name \(quotedText(label))") }
+            let label = try node.parameter.map { try labelName($0, "invalid label name ") } ?? ""
             return CountValuesOperator(
                 try vector(node.expression, grid), label: label, by: grouping, steps: grid.count,
                 scope: scope)

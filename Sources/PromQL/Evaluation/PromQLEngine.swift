@@ -56,9 +56,22 @@ package struct PromQLEngine: Sendable {
         let times = QueryTimes(
             start: start.rawValue, end: end.rawValue, step: stepMillis)
         let resolved = try Resolution(times: times).resolve(expression)
+        guard stepMillis > 0 else { throw QueryError("query step must be greater than 0") }
         let grid = StepGrid(start: start.rawValue, end: end.rawValue, step: stepMillis)
+        try PromQLEngine.checkSize(grid)
         return try evaluate(
             resolved, text, tenant, grid, context, lookbackMillis, isInstant: false)
+    }
+
+    /// Most steps of a query or subquery: what a column of them takes must stay affordable.
+    private static let maxSteps = 10_000_000
+
+    static func checkSize(_ grid: StepGrid) throws(QueryError) {
+        if grid.count > maxSteps {
+            throw QueryError(
+                "query processing would load too many samples into memory: \(grid.count) steps, "
+                    + "at most \(maxSteps) are allowed; use a longer step or a shorter range")
+        }
     }
 
     private func evaluate(

@@ -148,7 +148,8 @@ extension Evaluator {
         if selector.anchored || selector.smoothed { first &-= options.lookbackMillis }
         if selector.smoothed { last &+= options.lookbackMillis }
         let set = try select(
-            selector.matchers, MillisRange(first: Millis(first), last: Millis(last)))
+            selector.matchers, MillisRange(first: Millis(first), last: Millis(last)),
+            skippingBuckets: selector.skipsBuckets)
         return RangeVector(
             source: SelectorRangeSource(set, scope: scope), rangeMillis: node.rangeMillis,
             offset: selector.offsetMillis, anchor: anchor, anchored: selector.anchored,
@@ -161,6 +162,7 @@ extension Evaluator {
         var anchor: Int64?
         if case .millis(let millis)? = node.anchor { anchor = millis }
         let inner = subqueryGrid(node, anchor.map { StepGrid(at: $0) } ?? grid)
+        try PromQLEngine.checkSize(inner)
         return RangeVector(
             source: SubqueryRangeSource(try vector(node.expression, inner), grid: inner),
             rangeMillis: node.rangeMillis, offset: node.offsetMillis, anchor: anchor,

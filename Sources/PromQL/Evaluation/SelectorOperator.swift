@@ -113,16 +113,19 @@ extension Evaluator {
             range.last.rawValue &+= options.lookbackMillis
             range.first.rawValue &-= 1
         }
-        let set = try select(node.matchers, range)
+        let set = try select(node.matchers, range, skippingBuckets: node.skipsBuckets)
         if node.smoothed, part == .value {
             return SmoothedSelectorOperator(set, lookup: lookup, scope: scope, at: node.range)
         }
         return SelectorOperator(set, lookup: lookup, part: part, scope: scope)
     }
 
-    func select(_ matchers: [LabelMatcher], _ range: MillisRange) throws -> any SeriesSet {
-        try reader.select(
+    func select(
+        _ matchers: [LabelMatcher], _ range: MillisRange, skippingBuckets: Bool = false
+    ) throws -> any SeriesSet {
+        let set = try reader.select(
             SeriesRequest(tenant: tenant, matchers: matchers, range: range), scope.context)
+        return skippingBuckets ? BucketlessSeriesSet(full: set) : set
     }
 }
 
@@ -130,5 +133,40 @@ extension VectorSelector {
     /// The time of a resolved `@`.
     var anchorMillis: Int64? {
         if case .millis(let millis)? = anchor { millis } else { nil }
+    }
+}
+
+/// Series whose histograms are reduced to count and sum. Without buckets a counter reset could no
+/// longer be seen, so it is noted in the hint.
+private struct BucketlessSeriesSet: SeriesSet {
+    let full: any SeriesSet
+
+    var count: Int { full.count }
+    func labels(_ index: Int) -> Labels { full.labels(index) }
+
+    func read(
+        _ index: Int, into columns: inout SampleColumns, _ context: ReadContext
+    ) throws {
+        let first = columns.count
+        try full.read(index, into: &columns, context)
+        if columns.histograms.isEmpty { return }
+        var previous: NativeHistogram?
+        for i in first..<columns.count {
+            guard let current = columns.histograms[i] else { continue }
+            if current.isStale {
+                previous = nil
+                continue
+            }
+            var reduced = NativeHistogram()
+            reduced.schema = current.schema
+            reduced.count = current.count
+            reduced.sum = current.sum
+            reduced.counterReset = current.counterReset
+            if current.counterReset == .unknown, let previous {
+                reduced.counterReset = current.isReset(after: previous) ? .reset : .notReset
+            }
+            columns.histograms[i] = reduced
+            previous = current
+        }
     }
 }

@@ -6,7 +6,8 @@ import Telemetry
 
 extension Evaluator {
     func labelReplace(_ node: Call, _ grid: StepGrid) throws -> any VectorOperator {
-        let target = string(node.arguments[1])
+        let target = try labelName(
+            node.arguments[1], "invalid destination label name in label_replace(): ")
         let template = ReplacementTemplate(string(node.arguments[2]))
         let source = string(node.arguments[3])
         let pattern = string(node.arguments[4])
@@ -16,9 +17,6 @@ extension Evaluator {
                 "^(?s:" + pattern + ")$", [.dotMatchesNewline])
         } catch {
             throw QueryError("invalid regular expression in label_replace(): \(pattern)")
-        }
-        if target.isEmpty {
-            throw QueryError("invalid destination label name in label_replace(): \(target)")
         }
         let names = expression.groupNames()
         let relabelled = RelabelOperator(try vector(node.arguments[0], grid)) { series in
@@ -37,14 +35,11 @@ extension Evaluator {
     }
 
     func labelJoin(_ node: Call, _ grid: StepGrid) throws -> any VectorOperator {
-        let target = string(node.arguments[1])
+        let target = try labelName(
+            node.arguments[1], "invalid destination label name in label_join(): ")
         let separator = string(node.arguments[2])
-        let sources = node.arguments.dropFirst(3).map(string)
-        for source in sources where source.isEmpty {
-            throw QueryError("invalid source label name in label_join(): \(source)")
-        }
-        if target.isEmpty {
-            throw QueryError("invalid destination label name in label_join(): \(target)")
+        let sources = try node.arguments.dropFirst(3).map {
+            try labelName($0, "invalid source label name in label_join(): ")
         }
         let relabelled = RelabelOperator(try vector(node.arguments[0], grid)) { series in
             let joined = sources.map { series.labels[$0] ?? "" }.joined(separator: separator)

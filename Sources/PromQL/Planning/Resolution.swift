@@ -21,6 +21,16 @@ package struct QueryTimes: Sendable, Equatable {
 /// of evaluation.
 struct Resolution {
     let times: QueryTimes
+    /// Whether what is being resolved only needs count and sum of histograms.
+    private var skipsBuckets = false
+
+    init(times: QueryTimes) { self.times = times }
+
+    private func skippingBuckets(_ skips: Bool) -> Resolution {
+        var result = self
+        result.skipsBuckets = skips
+        return result
+    }
 
     func resolve(_ expression: Expression) throws(QueryError) -> Expression {
         switch expression {
@@ -38,15 +48,20 @@ struct Resolution {
             if let value = constant(node.name), node.arguments.isEmpty {
                 return .number(NumberLiteral(value: value, range: node.range))
             }
-            for i in node.arguments.indices { node.arguments[i] = try resolve(node.arguments[i]) }
+            let inner = resolution(inside: node.name)
+            for i in node.arguments.indices {
+                node.arguments[i] = try inner.resolve(node.arguments[i])
+            }
             return .call(node)
         case .aggregation(var node):
             node.expression = try resolve(node.expression)
             if let parameter = node.parameter { node.parameter = try resolve(parameter) }
             return .aggregation(node)
         case .binary(var node):
-            node.left = try resolve(node.left)
-            node.right = try resolve(node.right)
+            let trims = node.operation == .trimUpper || node.operation == .trimLower
+            let inner = trims ? skippingBuckets(false) : self
+            node.left = try inner.resolve(node.left)
+            node.right = try inner.resolve(node.right)
             return .binary(node)
         case .unary(var node):
             node.operand = try resolve(node.operand)
@@ -54,6 +69,15 @@ struct Resolution {
         case .parenthesized(var node):
             node.expression = try resolve(node.expression)
             return .parenthesized(node)
+        }
+    }
+
+    private func resolution(inside function: String) -> Resolution {
+        switch function {
+        case "histogram_count", "histogram_sum", "histogram_avg": skippingBuckets(true)
+        case "histogram_quantile", "histogram_quantiles", "histogram_fraction":
+            skippingBuckets(false)
+        default: self
         }
     }
 
@@ -69,6 +93,7 @@ struct Resolution {
 
     private func resolve(_ node: VectorSelector) throws(QueryError) -> VectorSelector {
         var node = node
+        node.skipsBuckets = skipsBuckets
         node.anchor = resolve(node.anchor)
         if let offset = node.offsetExpression {
             node.offsetMillis = try duration(offset, mayBeNegative: true)
@@ -79,7 +104,7 @@ struct Resolution {
 
     private func resolve(_ node: Subquery) throws(QueryError) -> Subquery {
         var node = node
-        node.expression = try resolve(node.expression)
+        node.expression = try skippingBuckets(false).resolve(node.expression)
         node.anchor = resolve(node.anchor)
         if let offset = node.offsetExpression {
             node.offsetMillis = try duration(offset, mayBeNegative: true)

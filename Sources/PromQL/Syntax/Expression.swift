@@ -95,6 +95,8 @@ package struct NumberLiteral: Sendable {
 
 package struct StringLiteral: Sendable {
     package var value: String
+    /// False when escapes made bytes that are no UTF-8, which `value` shows as U+FFFD.
+    package var isUTF8 = true
     package var range: SourceRange
 }
 
@@ -117,6 +119,8 @@ package struct VectorSelector: Sendable {
     package var range: SourceRange
     /// The second argument of `info` selects labels, not series.
     var mayBeEmpty = false
+    /// Of native histograms only count and sum are needed.
+    var skipsBuckets = false
 
     var hasOffset: Bool { offsetMillis != 0 || offsetExpression != nil }
 }

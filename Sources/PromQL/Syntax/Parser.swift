@@ -185,7 +185,11 @@ struct Parser {
         case .number, .duration: return .number(try numberOrDuration())
         case .string:
             try take()
-            return .string(StringLiteral(value: unquote(token), range: token.range))
+            let bytes = unquotedBytes(token.text.utf8) ?? []
+            return .string(
+                StringLiteral(
+                    value: unquote(token), isUTF8: bytes.withUnsafeBytes(isValidUTF8),
+                    range: token.range))
         case .leftParen:
             try take()
             let inner = try expression(above: 0)
