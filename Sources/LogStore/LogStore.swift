@@ -1,5 +1,182 @@
 // SPDX-License-Identifier: Apache-2.0
 // Front door of LogStore.
 
-/// Heads, columns, part layout and index of logs.
-package enum LogStore {}
+import Base
+import Storage
+import Synchronization
+import Telemetry
+
+/// Sizes and levels of a log store.
+package struct LogStoreConfiguration: Sendable {
+    /// Locks that a tenant's streams are shared among; rounded up to a power of two.
+    package var shardCount = 16
+    /// Lines and metadata of a block, in bytes before compression.
+    package var blockBytes = 1 << 20
+    /// Most rows of a block.
+    package var blockRows = 16_384
+    /// zstd levels at sealing and at merging.
+    package var sealLevel: Int32 = 1
+    package var mergeLevel: Int32 = 3
+    /// Memory for decompressed frames, in bytes.
+    package var frameCacheBytes = 64 << 20
+    /// Chooses a stream's retention class when it is sealed; asked once per stream and head.
+    package var retentionClass: @Sendable (Tenant, Labels) -> UInt8 = { _, _ in 0 }
+
+    package init() {}
+}
+
+/// Log lines: heads in memory, parts on disk, one reading protocol over both.
+///
+/// - A *stream* is a label set. In a head its rows lie in append-only chunks in order of arrival
+///   (`HeadStream`); in a part they lie in blocks of one stream and one stretch of time, sorted
+///   (`LogPart`, `LogFormat`).
+/// - Any order of times is accepted. Rows of equal time keep the order of their log records.
+/// - A row with the stream, time, line and metadata of another is dropped: by the head when it
+///   arrives, by reading and merging when the two lie in different sources.
+/// - Every read takes a snapshot (`ReadPlan`) and runs one merge over it (`RowMerge`); sealing and
+///   merging are the same merge into a `LogPartBuilder`.
+///
+/// Never does I/O itself: parts come from the kernel and go to it.
+package final class LogStore: SignalStore, LogReading {
+    struct State {
+        /// By generation; two at most.
+        var heads: [UInt64: Head] = [:]
+        /// By tenant, in order of arrival.
+        var parts: [String: [LogPart]] = [:]
+        var faults: [PartCorruption] = []
+    }
+
+    let configuration: LogStoreConfiguration
+    let cache: FrameCache
+    private let shardCount: Int
+    private let state = Mutex(State())
+
+    package init(_ configuration: LogStoreConfiguration = LogStoreConfiguration()) {
+        self.configuration = configuration
+        cache = FrameCache(limitBytes: configuration.frameCacheBytes)
+        var count = 1
+        while count < min(configuration.shardCount, 1 << 15) { count *= 2 }
+        shardCount = count
+    }
+
+    package var signal: Signal { .logs }
+
+    // MARK: - Appending
+
+    /// Adds a batch to a head; its rows can be read when this returns.
+    ///
+    /// - Parameters:
+    ///   - batch: canonical labels and metadata, slices inside the arena, as decoders make it.
+    ///   - sequence: number of the log record: orders rows of equal time.
+    /// - Complexity: O(rows); takes each of the tenant's locks at most once.
+    @discardableResult
+    package func append(
+        _ batch: LogBatch, tenant: Tenant, generation: UInt64, sequence: UInt64
+    ) -> LogAppendCounts {
+        var counts = LogAppendCounts()
+        if batch.rowCount == 0 { return counts }
+        let head = head(generation)
+        let grown = head.tenant(tenant).append(batch, sequence: sequence, &counts)
+        head.byteCount.wrappingAdd(grown, ordering: .relaxed)
+        return counts
+    }
+
+    private func head(_ generation: UInt64) -> Head {
+        state.withLock { state in
+            if let found = state.heads[generation] { return found }
+            let made = Head(generation: generation, shardCount: shardCount)
+            state.heads[generation] = made
+            return made
+        }
+    }
+
+    package func replay(
+        _ payload: UnsafeRawBufferPointer, tenant: String, generation: UInt64, sequence: UInt64
+    ) throws {
+        append(
+            try LogBatch(decoding: payload), tenant: Tenant(tenant), generation: generation,
+            sequence: sequence)
+    }
+
+    package var headBytes: Int {
+        state.withLock { state in
+            state.heads.values.reduce(0) { $0 + $1.byteCount.load(ordering: .relaxed) }
+        }
+    }
+
+    // MARK: - Parts
+
+    package func open(_ part: PartHandle) throws {
+        let opened = try LogPart(part)
+        state.withLock { LogStore.add([opened], to: &$0) }
+    }
+
+    private static func add(_ parts: [LogPart], to state: inout State) {
+        for part in parts { state.parts[part.descriptor.tenant, default: []].append(part) }
+        for tenant in Set(parts.map(\.descriptor.tenant)) {
+            state.parts[tenant]?.sort {
+                ($0.descriptor.lastSequence, $0.descriptor.id)
+                    < ($1.descriptor.lastSequence, $1.descriptor.id)
+            }
+        }
+    }
+
+    /// Opens what can be opened.
+    private static func open(
+        _ handles: [PartHandle]
+    ) -> (parts: [LogPart], faults: [PartCorruption]) {
+        var parts: [LogPart] = []
+        var faults: [PartCorruption] = []
+        for handle in handles {
+            do throws(PartCorruption) {
+                parts.append(try LogPart(handle))
+            } catch { faults.append(error) }
+        }
+        return (parts, faults)
+    }
+
+    package func sealed(generation: UInt64, parts: [PartHandle]) {
+        let opened = LogStore.open(parts)
+        state.withLock { state in
+            LogStore.add(opened.parts, to: &state)
+            state.faults += opened.faults
+            // Rows of a part that does not open stay readable in the head; those of the others are
+            // then there twice, which reading removes.
+            if opened.faults.isEmpty { state.heads[generation] = nil }
+        }
+    }
+
+    package func replace(removed: [UInt64], added: [PartHandle]) {
+        let opened = LogStore.open(added)
+        let removed = Set(removed)
+        state.withLock { state in
+            state.faults += opened.faults
+            for tenant in state.parts.keys.sorted() {
+                state.parts[tenant]?.removeAll { removed.contains($0.descriptor.id) }
+                if state.parts[tenant]?.isEmpty ?? false { state.parts[tenant] = nil }
+            }
+            LogStore.add(opened.parts, to: &state)
+        }
+    }
+
+    /// Parts that the kernel handed over after sealing or merging and that did not open.
+    package var openFaults: [PartCorruption] { state.withLock { $0.faults } }
+
+    // MARK: - Snapshots
+
+    /// A tenant's parts in order of arrival and its heads by generation, as they are together now.
+    func snapshot(_ tenant: Tenant) -> (parts: [LogPart], heads: [TenantHead]) {
+        let (parts, heads) = state.withLock { state in
+            (state.parts[tenant.name] ?? [], Array(state.heads.values))
+        }
+        let tenantHeads = heads.sorted { $0.generation < $1.generation }.compactMap {
+            $0.existing(tenant)
+        }
+        return (parts, tenantHeads)
+    }
+
+    /// The heads of all tenants in one generation.
+    func tenantHeads(_ generation: UInt64) -> [TenantHead] {
+        state.withLock { $0.heads[generation] }?.allTenants() ?? []
+    }
+}

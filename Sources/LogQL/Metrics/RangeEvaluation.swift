@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+// Range aggregations: from lines to series.
+
+import Base
+import PromQL
+import Telemetry
+
+/// Which labels a line's series has.
+struct SeriesKey {
+    private enum Kind {
+        case all
+        case by([SharedBytes])
+        case without([SharedBytes])
+    }
+    private let kind: Kind
+    private let unwrapped: SharedBytes?
+
+    init(_ grouping: LabelGrouping?, unwrapped: String?) {
+        func bytes(_ text: String) -> SharedBytes { SharedBytes(Array(text.utf8)) }
+        self.unwrapped = unwrapped.map(bytes)
+        switch grouping {
+        case nil: kind = .all
+        case let grouping? where grouping.isWithout: kind = .without(grouping.labels.map(bytes))
+        case let grouping?: kind = .by(grouping.labels.map(bytes))
+        }
+    }
+
+    func encode(_ state: LineState, into key: inout [UInt8]) {
+        key.removeAll(keepingCapacity: true)
+        switch kind {
+        case .all:
+            guard let unwrapped else { return state.encode(into: &key) }
+            state.encode(into: &key) { !equalBytes($0.name, unwrapped.buffer) }
+        case .without(let names):
+            state.encode(into: &key) { entry in
+                if let unwrapped, equalBytes(entry.name, unwrapped.buffer) { return false }
+                return !names.contains { equalBytes($0.buffer, entry.name) }
+            }
+        case .by(let names):
+            state.encode(into: &key) { entry in
+                !entry.value.isEmpty && names.contains { equalBytes($0.buffer, entry.name) }
+            }
+        }
+    }
+}
+
+/// Evaluates one range aggregation at all steps.
+struct RangeEvaluation {
+    let aggregation: RangeAggregation
+    let steps: EvaluationSteps
+    let tenant: Tenant
+    let context: ReadContext
+    let nowNanos: Int64
+    /// Replaces the aggregation's own grouping when an outer `sum` needs no more labels than these.
+    var pushedGrouping: LabelGrouping?
+
+    private var range: Int64 { aggregation.rangeNanos }
+
+    private func request(_ filters: [LineFilter]) -> LogRequest {
+        let offset = aggregation.offsetNanos
+        func saturating(_ value: Int64, minus amount: Int64) -> Int64 {
+            let (result, overflow) = value.subtractingReportingOverflow(amount)
+            return overflow ? (amount > 0 ? .min : .max) : result
+        }
+        let first = saturating(saturating(steps.startNanos, minus: offset), minus: range - 1)
+        let last = saturating(steps.lastNanos, minus: offset)
+        return LogRequest(
+            tenant: tenant, matchers: aggregation.selector.matchers,
+            range: NanosRange(first: Nanos(first), last: Nanos(last)), filters: filters)
+    }
+
+    func series(
+        from reader: any LogReading, _ statistics: inout LogQLStatistics
+    ) throws -> [MetricSeries] {
+        switch aggregation.operation {
+        case .absentOverTime: try absent(reader, &statistics)
+        case .countOverTime, .bytesOverTime, .bytesRate: try additive(reader, &statistics)
+        case .rate where aggregation.unwrap == nil: try additive(reader, &statistics)
+        default: try unwrapped(reader, &statistics)
+        }
+    }
+
+    /// Runs the pipeline and hands over each line that falls into a window, with the steps it
+    /// belongs to.
+    private func forEachSample(
+        _ reader: any LogReading, _ statistics: inout LogQLStatistics,
+        _ body: (_ value: Double, _ nanos: Int64, _ steps: ClosedRange<Int>, LineState, GroupHint)
+            throws -> Void
+    ) throws {
+        let unwrap = aggregation.unwrap.map { UnwrapStage($0) }
+        let filters = try aggregation.unwrap?.filters.map { try LabelFilterStage($0) } ?? []
+        let extra: [any Stage] = (unwrap.map { [$0] } ?? []) + filters
+        let pipeline = try Pipeline(
+            aggregation.selector.stages, nowNanos: nowNanos, extra: extra)
+        try pipeline.run(
+            request(pipeline.pushedFilters), on: reader, context, &statistics
+        ) { state, stream, batch, hasMetadata in
+            let nanos = state.nanos &+ aggregation.offsetNanos
+            guard let window = steps.indices(of: nanos, range: range) else { return true }
+            if state.hasError { throw PipelineError(state) }
+            let hint = GroupHint(
+                stream: stream, batch: batch,
+                isOfStream: !pipeline.changesLabels && !hasMetadata)
+            try body(unwrap?.value ?? 0, nanos, window, state, hint)
+            return true
+        }
+    }
+
+    /// Whether a line's labels are known from its stream.
+    struct GroupHint {
+        var stream: Int
+        var batch: Int
+        var isOfStream: Bool
+    }
+
+    private func seriesKey() -> SeriesKey {
+        SeriesKey(pushedGrouping ?? aggregation.grouping, unwrapped: aggregation.unwrap?.label)
+    }
+
+    /// Numbers the series that lines belong to.
+    private struct Groups {
+        var table = LabelSetTable()
+        let key: SeriesKey
+        private var cache = StreamCache()
+        private var scratch: [UInt8] = []
+
+        init(_ key: SeriesKey) { self.key = key }
+
+        mutating func index(of state: LineState, _ hint: GroupHint) -> Int {
+            if hint.isOfStream,
+                let known = cache.index(stream: hint.stream, batch: hint.batch)
+            {
+                return known
+            }
+            key.encode(state, into: &scratch)
+            let index = table.index(of: scratch)
+            if hint.isOfStream { cache.remember(index, stream: hint.stream, batch: hint.batch) }
+            return index
+        }
+    }
+
+    // MARK: counts and bytes
+
+    /// Sums of whole numbers: each line is added where its steps begin and taken off behind their
+    /// end, and one pass at the end makes totals of it. Costs the same whatever the range.
+    private func additive(
+        _ reader: any LogReading, _ statistics: inout LogQLStatistics
+    ) throws -> [MetricSeries] {
+        let operation = aggregation.operation
+        let countsBytes = operation == .bytesOverTime || operation == .bytesRate
+        let width = steps.count + 1
+        var groups = Groups(seriesKey())
+        var lines: [Int] = []
+        var bytes: [Int] = []
+        try forEachSample(reader, &statistics) { _, _, window, state, hint in
+            let index = groups.index(of: state, hint)
+            if index * width == lines.count {
+                try context.reserve(width * 16)
+                lines.append(contentsOf: repeatElement(0, count: width))
+                if countsBytes { bytes.append(contentsOf: repeatElement(0, count: width)) }
+            }
+            lines[index * width + window.lowerBound] += 1
+            lines[index * width + window.upperBound + 1] -= 1
+            if countsBytes {
+                bytes[index * width + window.lowerBound] += state.line.count
+                bytes[index * width + window.upperBound + 1] -= state.line.count
+            }
+        }
+        let isRate = operation == .rate || operation == .bytesRate
+        let divisor = isRate ? Double(range) / 1e9 : 1
+        return (0..<groups.table.count).map { index in
+            var column = StepColumn(steps: steps.count)
+            var lineTotal = 0, byteTotal = 0
+            for step in 0..<steps.count {
+                lineTotal += lines[index * width + step]
+                if countsBytes { byteTotal += bytes[index * width + step] }
+                if lineTotal > 0 {
+                    column.set(step, Double(countsBytes ? byteTotal : lineTotal) / divisor)
+                }
+            }
+            return MetricSeries(labels: groups.table.labels(index), column: column)
+        }
+    }
+
+    // MARK: absence
+
+    /// 1 at each step whose window holds no line at all, labelled by what the selector demands.
+    private func absent(
+        _ reader: any LogReading, _ statistics: inout LogQLStatistics
+    ) throws -> [MetricSeries] {
+        var changes = [Int](repeating: 0, count: steps.count + 1)
+        try forEachSample(reader, &statistics) { _, _, window, _, _ in
+            changes[window.lowerBound] += 1
+            changes[window.upperBound + 1] -= 1
+        }
+        var column = StepColumn(steps: steps.count)
+        var total = 0
+        for step in 0..<steps.count {
+            total += changes[step]
+            if total == 0 { column.set(step, 1) }
+        }
+        return column.isEmpty ? [] : [MetricSeries(labels: absentLabels(), column: column)]
+    }
+
+    /// Labels of equality matchers, of those names that are matched only once.
+    private func absentLabels() -> Labels {
+        let matchers = aggregation.selector.matchers
+        let unique = matchers.filter { matcher in
+            matcher.operation == .equal && matchers.filter { $0.name == matcher.name }.count == 1
+        }
+        return Labels(unique.map { ($0.name, $0.value) })
+    }
+
+    // MARK: unwrapped values
+
+    private func unwrapped(
+        _ reader: any LogReading, _ statistics: inout LogQLStatistics
+    ) throws -> [MetricSeries] {
+        var groups = Groups(seriesKey())
+        var samples: [WindowSamples] = []
+        try forEachSample(reader, &statistics) { value, nanos, _, state, hint in
+            let index = groups.index(of: state, hint)
+            if index == samples.count { samples.append(WindowSamples()) }
+            try context.reserve(16)
+            samples[index].append(nanos, value)
+        }
+        return try samples.indices.map { index in
+            try context.check()
+            samples[index].sort()
+            return MetricSeries(
+                labels: groups.table.labels(index), column: windows(samples[index]))
+        }
+    }
+
+    /// The function at each step, over a window that slides along the samples.
+    private func windows(_ samples: WindowSamples) -> StepColumn {
+        var column = StepColumn(steps: steps.count)
+        var low = 0, high = 0
+        for step in 0..<steps.count {
+            let end = steps.nanos(at: step)
+            while high < samples.nanos.count, samples.nanos[high] <= end { high += 1 }
+            while low < high, samples.nanos[low] <= end &- range { low += 1 }
+            guard low < high else { continue }
+            let value = aggregation.operation.value(
+                samples, low..<high, windowEnd: end, range: range,
+                parameter: aggregation.parameter ?? 0)
+            column.set(step, value)
+        }
+        return column
+    }
+}
+
+/// A metric query met a line that a stage could not work on.
+package struct PipelineError: Error, Sendable, CustomStringConvertible {
+    /// Value of `__error__`.
+    package let fault: String
+    package let series: Labels
+
+    init(_ state: LineState) {
+        fault = state.errorText
+        series = state.labels()
+    }
+
+    package var description: String {
+        "pipeline error: '\(fault)' for series: '\(series)'.\nUse a label filter to intentionally "
+            + "skip this error. (e.g | __error__!=\"\(fault)\").\nTo skip all potential errors you "
+            + "can match empty errors.(e.g __error__=\"\")\nThe label filter can also be specified "
+            + "after unwrap. (e.g | unwrap latency | __error__=\"\" )\n"
+    }
+}

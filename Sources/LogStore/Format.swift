@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// Log parts byte by byte; the same diagram is in docs/formats/log-part.md.
+
+/// Sections of a log part (the file around them: `PartFormat`), little-endian:
+///
+///     info     (1)  u8 version = 1 | varint streams | varint blocks | varint frames | varint rows
+///     symbols  (2)  varint count | count × (varint length, bytes)     distinct, ascending bytewise
+///     streams  (3)  varint count | per stream, ascending by labels:
+///                     varint pairs | pairs × (varint name symbol, varint value symbol)
+///     postings (4)  varint count | per label pair, ascending by (name, value):
+///                     varint name symbol | varint value symbol | varint streams |
+///                     first stream, then distance − 1 to the one before, as varints
+///     frames   (5)  per frame: u8 coding (0 raw, 1 zstd) | varint data section | varint offset |
+///                     varint storedCount | varint plainCount | u32 crc32c(stored)
+///     blocks   (6)  per block, ascending by (stream, time):
+///                     varint stream | varint rows | i64 min nanos | varint max − min |
+///                     4 columns × (varint frame, varint offset, varint count)
+///     7, 8, 9       reserved: distinct tokens, line templates, id filter
+///     data (256 …)  frames, back to back; never checked or read as a whole
+///
+/// A *block* is one stream over one stretch of time, at most about 1 MiB of lines. Its columns lie
+/// in *frames*, the unit of compression: a frame holds the same column of neighbouring blocks, so
+/// that thousands of small streams compress like one large one while each block stays addressable.
+///
+///     numbers   time column, then line lengths
+///     lines     the lines back to back
+///     metadata  structured metadata, one column per key; count 0 = no row has any
+///     ids       trace ids, then span ids; count 0 = no row has one
+///
+///     time      u8 kind | zigzag first nanos |
+///                 0: varint step
+///                 1: varint unit | (rows − 1) × varint delta / unit
+///                 2: varint unit | varint first delta / unit | (rows − 2) × zigzag change of delta
+///     lengths   u8 kind | 0: varint length of all | 1: rows × varint
+///     metadata  varint keys | per key, ascending: varint + name | u8 coding | u8 presence |
+///                 [presence 1: bitmap of rows, low bit first] |
+///                 0 constant:   varint + value
+///                 1 dictionary: varint values | values × (varint + bytes) | present × u8
+///                 2 strings:    present × varint length | bytes
+///                 3, 4:         nothing: text of the row's trace id, span id; present where that is
+///     ids       twice (16 bytes each, then 8): u8 kind |
+///                 0: none · 1: one id of all rows · 2: rows × id · 3: bitmap | present × id
+enum LogFormat {
+    static let version: UInt8 = 1
+
+    enum Section {
+        static let info: UInt16 = 1
+        static let symbols: UInt16 = 2
+        static let streams: UInt16 = 3
+        static let postings: UInt16 = 4
+        static let frames: UInt16 = 5
+        static let blocks: UInt16 = 6
+        static let data: UInt16 = 256
+    }
+
+    enum Time {
+        static let constantStep: UInt8 = 0
+        static let delta: UInt8 = 1
+        static let deltaOfDelta: UInt8 = 2
+    }
+
+    enum Length {
+        static let constant: UInt8 = 0
+        static let each: UInt8 = 1
+    }
+
+    enum Metadata {
+        static let constant: UInt8 = 0
+        static let dictionary: UInt8 = 1
+        static let strings: UInt8 = 2
+        static let traceID: UInt8 = 3
+        static let spanID: UInt8 = 4
+        /// Most values of a dictionary: an index is one byte.
+        static let maxDictionary = 256
+    }
+
+    enum Identifier {
+        static let none: UInt8 = 0
+        static let constant: UInt8 = 1
+        static let all: UInt8 = 2
+        static let some: UInt8 = 3
+    }
+
+    /// Most rows of a block. A reader refuses more, since a constant column needs no bytes per row.
+    static let maxBlockRows = 1 << 20
+    /// Most metadata keys of a block.
+    static let maxKeys = 1 << 16
+    /// Largest frame after decompression, in bytes: the longest line that a batch can carry.
+    static let maxFrameCount = 1 << 30
+    /// A data section is closed when it passes this many bytes.
+    static let dataSectionTarget = 256 << 20
+    /// Frames are closed when they reach this many bytes; a larger column makes its own frame.
+    static let lineFrameTarget = 256 << 10
+    static let columnFrameTarget = 64 << 10
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// Packs columns of neighbouring blocks into compressed frames.
+
+import Base
+import Storage
+
+/// Where a column of a block lies: a frame and a range of its plain bytes. Count 0 = nowhere.
+struct ColumnLocation: Sendable, Hashable {
+    var frame: UInt32
+    var offset: UInt32
+    var count: UInt32
+    static let none = ColumnLocation(frame: 0, offset: 0, count: 0)
+}
+
+/// A compressed piece of a data section.
+struct LogFrame: Sendable, Hashable {
+    /// 0 raw, 1 zstd.
+    var coding: UInt8
+    /// Ordinal of the data section.
+    var section: UInt32
+    var offset: Int
+    var storedCount: Int
+    var plainCount: Int
+    var crc: UInt32
+}
+
+/// All frames of a part that is being built.
+struct FrameStore {
+    /// Of zstd.
+    let level: Int32
+    private(set) var frames: [LogFrame] = []
+    private(set) var sections: [[UInt8]] = [[]]
+
+    init(level: Int32) { self.level = level }
+
+    /// Takes a number for a frame whose bytes come later.
+    mutating func reserve() -> Int {
+        frames.append(
+            LogFrame(coding: 0, section: 0, offset: 0, storedCount: 0, plainCount: 0, crc: 0))
+        return frames.count - 1
+    }
+
+    mutating func store(_ plain: [UInt8], as index: Int) {
+        let packed = Zstd.compress(plain, level: level)
+        let isSmaller = packed.count < plain.count
+        let stored = isSmaller ? packed : plain
+        let open = sections[sections.count - 1].count
+        if open > 0, open + stored.count > LogFormat.dataSectionTarget { sections.append([]) }
+        let section = sections.count - 1
+        frames[index] = LogFrame(
+            coding: isSmaller ? 1 : 0, section: UInt32(section), offset: sections[section].count,
+            storedCount: stored.count, plainCount: plain.count, crc: crc32c(stored))
+        sections[section].append(contentsOf: stored)
+    }
+}
+
+/// Frames of one kind of column.
+struct FrameWriter {
+    let targetCount: Int
+    private var plain: [UInt8] = []
+    private var index: Int?
+
+    init(targetCount: Int) { self.targetCount = targetCount }
+
+    /// Adds a column and says where it will be.
+    mutating func place(_ column: [UInt8], in store: inout FrameStore) -> ColumnLocation {
+        if column.isEmpty { return .none }
+        // A column is never split, and a large one does not share.
+        if !plain.isEmpty, plain.count + column.count > targetCount { flush(&store) }
+        let frame = index ?? store.reserve()
+        index = frame
+        let location = ColumnLocation(
+            frame: UInt32(frame), offset: UInt32(plain.count), count: UInt32(column.count))
+        plain.append(contentsOf: column)
+        if plain.count >= targetCount { flush(&store) }
+        return location
+    }
+
+    mutating func flush(_ store: inout FrameStore) {
+        guard let index else { return }
+        store.store(plain, as: index)
+        plain.removeAll(keepingCapacity: true)
+        self.index = nil
+    }
+}

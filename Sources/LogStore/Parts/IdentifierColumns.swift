@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// Trace and span ids of a block.
+
+import Base
+
+/// The two id columns; see `LogFormat`.
+enum IdentifierColumns {
+    /// Appends nothing when no row has an id.
+    static func encode(_ ids: [RowIDs], into out: inout ByteWriter) {
+        guard ids.contains(where: { $0 != .none }) else { return }
+        encode(
+            ids, isPresent: { $0.traceHigh != 0 || $0.traceLow != 0 },
+            isSame: { $0.traceHigh == $1.traceHigh && $0.traceLow == $1.traceLow }, into: &out
+        ) { id, out in
+            out.u64(id.traceHigh)
+            out.u64(id.traceLow)
+        }
+        encode(
+            ids, isPresent: { $0.span != 0 }, isSame: { $0.span == $1.span }, into: &out
+        ) { id, out in out.u64(id.span) }
+    }
+
+    private static func encode(
+        _ ids: [RowIDs], isPresent: (RowIDs) -> Bool, isSame: (RowIDs, RowIDs) -> Bool,
+        into out: inout ByteWriter, _ write: (RowIDs, inout ByteWriter) -> Void
+    ) {
+        let present = ids.filter(isPresent)
+        if present.isEmpty {
+            out.u8(LogFormat.Identifier.none)
+            return
+        }
+        if present.count == ids.count {
+            let isConstant = ids.allSatisfy { isSame($0, ids[0]) }
+            out.u8(isConstant ? LogFormat.Identifier.constant : LogFormat.Identifier.all)
+            for id in isConstant ? present.prefix(1) : present[...] { write(id, &out) }
+            return
+        }
+        out.u8(LogFormat.Identifier.some)
+        out.raw(bitmap(of: ids.count) { isPresent(ids[$0]) })
+        for id in present { write(id, &out) }
+    }
+
+    static func decode(
+        _ bytes: UnsafeRawBufferPointer, rows n: Int
+    ) throws(MalformedBytes) -> [RowIDs] {
+        var ids = [RowIDs](repeating: .none, count: n)
+        var reader = ByteReader(bytes)
+        try decode(&reader, n) { (reader, rows) throws(MalformedBytes) in
+            let high = try reader.u64(), low = try reader.u64()
+            for row in rows {
+                ids[row].traceHigh = high
+                ids[row].traceLow = low
+            }
+        }
+        try decode(&reader, n) { (reader, rows) throws(MalformedBytes) in
+            let span = try reader.u64()
+            for row in rows { ids[row].span = span }
+        }
+        guard reader.isAtEnd else { throw reader.malformed("end of ids") }
+        return ids
+    }
+
+    private static func decode(
+        _ reader: inout ByteReader, _ n: Int,
+        _ read: (inout ByteReader, Range<Int>) throws(MalformedBytes) -> Void
+    ) throws(MalformedBytes) {
+        switch try reader.u8() {
+        case LogFormat.Identifier.none: break
+        case LogFormat.Identifier.constant: try read(&reader, 0..<n)
+        case LogFormat.Identifier.all: for row in 0..<n { try read(&reader, row..<(row + 1)) }
+        case LogFormat.Identifier.some:
+            let present = try reader.bytes((n + 7) / 8)
+            for row in 0..<n where isSet(row, in: present) { try read(&reader, row..<(row + 1)) }
+        default: throw reader.malformed("kind of id column")
+        }
+    }
+}
+
+/// One bit per row, low bit first.
+func bitmap(of n: Int, _ isSet: (Int) -> Bool) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: (n + 7) / 8)
+    for i in 0..<n where isSet(i) { bytes[i >> 3] |= 1 << UInt8(i & 7) }
+    return bytes
+}
+
+func isSet(_ i: Int, in bitmap: UnsafeRawBufferPointer) -> Bool {
+    bitmap[i >> 3] >> UInt8(i & 7) & 1 == 1
+}

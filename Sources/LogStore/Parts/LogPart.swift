@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+// An opened log part.
+
+import Base
+import Storage
+import Telemetry
+
+/// A part with its index in memory; blocks are read on demand.
+final class LogPart: Sendable {
+    let handle: PartHandle
+    let index: StreamIndex
+    /// Ascending by (stream, time).
+    let blocks: [LogBlock]
+    /// Blocks of stream i are `blockStarts[i]..<blockStarts[i + 1]`.
+    private let blockStarts: [Int]
+    let frames: [LogFrame]
+    private let dataSections: [PartReader.Section]
+    /// Streams ascending by label hash.
+    private let byHash: [UInt32]
+
+    var reader: PartReader { handle.reader }
+    var descriptor: PartDescriptor { handle.descriptor }
+
+    /// Reads and checks everything but the frames.
+    ///
+    /// - Throws: `PartCorruption`.
+    init(_ handle: PartHandle) throws(PartCorruption) {
+        self.handle = handle
+        let reader = handle.reader
+        func fault(_ kind: UInt16, _ problem: String) -> PartCorruption {
+            PartCorruption(
+                name: reader.name, offset: reader.section(kind)?.offset ?? 0, problem: problem)
+        }
+        guard reader.signal == .logs else {
+            throw fault(0, "a part of \(reader.signal.name), not of logs")
+        }
+        dataSections = reader.sections.filter { $0.kind >= LogFormat.Section.data }
+        guard
+            dataSections.enumerated().allSatisfy({
+                Int($1.kind) == Int(LogFormat.Section.data) + $0 && $1.coding == 0
+            })
+        else { throw fault(LogFormat.Section.data, "data sections out of order") }
+        var kind = LogFormat.Section.info
+        do {
+            let counts = try parse(try reader.read(kind)) { reader throws(MalformedBytes) in
+                let version = try reader.u8()
+                guard version == LogFormat.version else {
+                    throw reader.malformed("log part version \(LogFormat.version)")
+                }
+                return (
+                    streams: try reader.length(), blocks: try reader.length(),
+                    frames: try reader.length(), rows: try reader.length()
+                )
+            }
+            kind = LogFormat.Section.streams
+            index = try StreamIndex(
+                symbols: try reader.read(LogFormat.Section.symbols),
+                streams: try reader.read(LogFormat.Section.streams),
+                postings: try reader.read(LogFormat.Section.postings))
+            kind = LogFormat.Section.frames
+            frames = try LogPart.frames(try reader.read(kind), dataSections)
+            kind = LogFormat.Section.blocks
+            blocks = try LogPart.blocks(
+                try reader.read(kind), frames: frames, streamCount: index.streams.count)
+            let rows = blocks.reduce(0) { $0 + Int($1.rows) }
+            guard counts == (index.streams.count, blocks.count, frames.count, rows) else {
+                throw fault(LogFormat.Section.info, "counts differ from what the part holds")
+            }
+        } catch let error as MalformedBytes {
+            throw fault(kind, "section \(kind): \(error)")
+        } catch let error as PartCorruption {
+            throw error
+        } catch {
+            throw fault(kind, "\(error)")
+        }
+        var starts = [Int](repeating: 0, count: index.streams.count + 1)
+        for block in blocks { starts[Int(block.stream) + 1] += 1 }
+        for stream in 0..<index.streams.count { starts[stream + 1] += starts[stream] }
+        blockStarts = starts
+        let streams = index.streams
+        byHash = streams.indices.map { UInt32($0) }.sorted {
+            (streams[Int($0)].hash, $0) < (streams[Int($1)].hash, $1)
+        }
+    }
+
+    private static func frames(
+        _ bytes: [UInt8], _ dataSections: [PartReader.Section]
+    ) throws(MalformedBytes) -> [LogFrame] {
+        try parse(bytes) { reader throws(MalformedBytes) in
+            var frames: [LogFrame] = []
+            while !reader.isAtEnd {
+                let coding = try reader.u8()
+                let section = try reader.length(limit: dataSections.count, "data section")
+                guard section < dataSections.count else { throw reader.malformed("data section") }
+                let size = dataSections[section].storedCount
+                let offset = try reader.length(limit: size, "frame offset")
+                let stored = try reader.length(limit: size - offset, "frame size")
+                let plain = try reader.length(limit: LogFormat.maxFrameCount, "frame plain size")
+                guard coding == 1 || (coding == 0 && stored == plain) else {
+                    throw reader.malformed("frame coding")
+                }
+                frames.append(
+                    LogFrame(
+                        coding: coding, section: UInt32(section), offset: offset,
+                        storedCount: stored, plainCount: plain, crc: try reader.u32()))
+            }
+            return frames
+        }
+    }
+
+    private static func blocks(
+        _ bytes: [UInt8], frames: [LogFrame], streamCount: Int
+    ) throws(MalformedBytes) -> [LogBlock] {
+        try parse(bytes) { reader throws(MalformedBytes) in
+            func column(_ reader: inout ByteReader) throws(MalformedBytes) -> ColumnLocation {
+                let frame = try reader.length(limit: frames.count, "frame")
+                let offset = try reader.length(limit: LogFormat.maxFrameCount, "column offset")
+                let count = try reader.length(limit: LogFormat.maxFrameCount, "column size")
+                if count == 0 { return .none }
+                guard frame < frames.count, offset + count <= frames[frame].plainCount else {
+                    throw reader.malformed("column inside its frame")
+                }
+                return ColumnLocation(
+                    frame: UInt32(frame), offset: UInt32(offset), count: UInt32(count))
+            }
+            var blocks: [LogBlock] = []
+            while !reader.isAtEnd {
+                let stream = try reader.length(limit: streamCount, "stream")
+                let rows = try reader.length(limit: LogFormat.maxBlockRows, "rows of a block")
+                let minNanos = try reader.i64()
+                let span = try reader.varint()
+                let maxNanos = minNanos &+ Int64(bitPattern: span)
+                guard stream < streamCount, rows > 0, maxNanos >= minNanos else {
+                    throw reader.malformed("block of a known stream with rows")
+                }
+                if let last = blocks.last {
+                    guard
+                        Int(last.stream) < stream
+                            || (Int(last.stream) == stream && last.maxNanos <= minNanos)
+                    else { throw reader.malformed("blocks ascending by stream and time") }
+                }
+                blocks.append(
+                    LogBlock(
+                        stream: UInt32(stream), rows: UInt32(rows), minNanos: minNanos,
+                        maxNanos: maxNanos, numbers: try column(&reader),
+                        lines: try column(&reader), metadata: try column(&reader),
+                        ids: try column(&reader)))
+            }
+            return blocks
+        }
+    }
+
+    func blocks(of stream: Int) -> Range<Int> { blockStarts[stream]..<blockStarts[stream + 1] }
+
+    /// Indices of streams with this label hash.
+    func streams(hash: UInt64) -> [Int] {
+        var low = 0, high = byHash.count
+        while low < high {
+            let middle = (low + high) / 2
+            if index.streams[Int(byHash[middle])].hash < hash {
+                low = middle + 1
+            } else {
+                high = middle
+            }
+        }
+        var found: [Int] = []
+        while low < byHash.count, index.streams[Int(byHash[low])].hash == hash {
+            found.append(Int(byHash[low]))
+            low += 1
+        }
+        return found
+    }
+
+    // MARK: - Frames
+
+    /// Offset of a frame in the file, for messages.
+    func fileOffset(of frame: UInt32) -> Int {
+        let entry = frames[Int(frame)]
+        return dataSections[Int(entry.section)].offset + entry.offset
+    }
+
+    func fault(_ frame: UInt32, _ problem: String) -> PartCorruption {
+        PartCorruption(name: reader.name, offset: fileOffset(of: frame), problem: problem)
+    }
+
+    /// The plain bytes of a frame, checked. A raw frame is borrowed from the file.
+    func frame(_ number: UInt32, _ cache: FrameCache?) throws(PartCorruption) -> SharedBytes {
+        if let cached = cache?.frame(part: descriptor.id, number) { return cached }
+        let frame = frames[Int(number)]
+        let file = reader.bytes
+        let start = dataSections[Int(frame.section)].offset + frame.offset
+        let stored = UnsafeRawBufferPointer(
+            rebasing: file.buffer[start..<(start + frame.storedCount)])
+        guard crc32c(stored) == frame.crc else {
+            throw fault(number, "checksum of frame \(number) differs")
+        }
+        if frame.coding == 0 {
+            return SharedBytes(stored, release: { withExtendedLifetime(file) {} })
+        }
+        do throws(CompressionError) {
+            let plain = try Zstd.decompress(stored, exactly: frame.plainCount)
+            cache?.keep(plain, part: descriptor.id, number)
+            return plain
+        } catch {
+            throw fault(number, "frame \(number): \(error)")
+        }
+    }
+}

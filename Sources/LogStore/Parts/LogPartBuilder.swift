@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+// Builds the bytes of a log part.
+
+import Base
+import Storage
+import Telemetry
+
+/// One stream over one stretch of time inside a part.
+struct LogBlock: Sendable, Hashable {
+    var stream: UInt32
+    var rows: UInt32
+    var minNanos: Int64
+    var maxNanos: Int64
+    var numbers: ColumnLocation
+    var lines: ColumnLocation
+    var metadata: ColumnLocation
+    var ids: ColumnLocation
+}
+
+/// Takes streams in ascending order of labels and each stream's rows in ascending time, and makes a
+/// part. See `LogFormat`.
+struct LogPartBuilder {
+    private let blockBytes: Int
+    private let blockRows: Int
+
+    private var streams: [Labels] = []
+    private var blocks: [LogBlock] = []
+    private(set) var rowCount = 0
+    private var minNanos = Int64.max
+    private var maxNanos = Int64.min
+
+    private var store: FrameStore
+    private var numberFrames = FrameWriter(targetCount: LogFormat.columnFrameTarget)
+    private var lineFrames = FrameWriter(targetCount: LogFormat.lineFrameTarget)
+    private var metadataFrames = FrameWriter(targetCount: LogFormat.columnFrameTarget)
+    private var idFrames = FrameWriter(targetCount: LogFormat.columnFrameTarget)
+
+    // The open block.
+    private var nanos: [Int64] = []
+    private var lengths: [UInt32] = []
+    private var lines: [UInt8] = []
+    private var metadata = MetadataEncoder()
+    private var ids: [RowIDs] = []
+
+    /// - Parameters:
+    ///   - level: of zstd.
+    ///   - blockBytes: lines and metadata of a block stay below, unless one row is larger.
+    ///   - blockRows: most rows of a block.
+    init(level: Int32, blockBytes: Int, blockRows: Int) {
+        store = FrameStore(level: level)
+        self.blockBytes = blockBytes
+        self.blockRows = max(1, min(blockRows, LogFormat.maxBlockRows))
+    }
+
+    /// The stream that the following rows belong to, unless it is that already.
+    mutating func begin(_ labels: Labels) {
+        if let last = streams.last, last == labels { return }
+        closeBlock()
+        streams.append(labels)
+    }
+
+    mutating func append(
+        nanos time: Int64, line: UnsafeRawBufferPointer, metadata pairs: UnsafeRawBufferPointer,
+        ids rowIDs: RowIDs
+    ) {
+        if !nanos.isEmpty,
+            nanos.count >= blockRows
+                || lines.count + metadata.byteCount + line.count + pairs.count > blockBytes
+        {
+            closeBlock()
+        }
+        nanos.append(time)
+        lengths.append(UInt32(line.count))
+        lines.append(contentsOf: line)
+        metadata.append(pairs)
+        ids.append(rowIDs)
+    }
+
+    private mutating func closeBlock() {
+        guard let first = nanos.first, let last = nanos.last else { return }
+        var numbers = ByteWriter(), pairs = ByteWriter(), identifiers = ByteWriter()
+        TimeColumn.encode(nanos, into: &numbers)
+        LengthColumn.encode(lengths, into: &numbers)
+        metadata.encode(ids: ids, into: &pairs)
+        IdentifierColumns.encode(ids, into: &identifiers)
+        blocks.append(
+            LogBlock(
+                stream: UInt32(streams.count - 1), rows: UInt32(nanos.count), minNanos: first,
+                maxNanos: last,
+                numbers: numberFrames.place(numbers.bytes, in: &store),
+                lines: lineFrames.place(lines, in: &store),
+                metadata: metadataFrames.place(pairs.bytes, in: &store),
+                ids: idFrames.place(identifiers.bytes, in: &store)))
+        rowCount += nanos.count
+        minNanos = min(minNanos, first)
+        maxNanos = max(maxNanos, last)
+        nanos.removeAll(keepingCapacity: true)
+        lengths.removeAll(keepingCapacity: true)
+        lines.removeAll(keepingCapacity: true)
+        metadata.reset()
+        ids.removeAll(keepingCapacity: true)
+    }
+
+    /// The finished part; nil when it has no rows. Nothing may be added afterwards.
+    mutating func finish(tenant: String, day: Int32, retentionClass: UInt8) -> PartDraft? {
+        closeBlock()
+        flushFrames()
+        if rowCount == 0 { return nil }
+
+        var info = ByteWriter()
+        info.u8(LogFormat.version)
+        info.varint(streams.count)
+        info.varint(blocks.count)
+        info.varint(store.frames.count)
+        info.varint(rowCount)
+
+        var part = PartWriter(signal: .logs)
+        let index = StreamIndex(streams)
+        part.add(kind: LogFormat.Section.info, info.bytes)
+        part.add(kind: LogFormat.Section.symbols, index.encodedSymbols(), .zstd(level: 3))
+        part.add(kind: LogFormat.Section.streams, index.encodedStreams(), .zstd(level: 3))
+        part.add(kind: LogFormat.Section.postings, index.encodedPostings(), .zstd(level: 3))
+        part.add(kind: LogFormat.Section.frames, encodedFrames(), .zstd(level: 3))
+        part.add(kind: LogFormat.Section.blocks, encodedBlocks(), .zstd(level: 3))
+        for (ordinal, data) in store.sections.enumerated() {
+            part.add(kind: LogFormat.Section.data + UInt16(ordinal), data)
+        }
+        return PartDraft(
+            tenant: tenant, day: day, minNanos: minNanos, maxNanos: maxNanos,
+            rowCount: UInt64(rowCount), retentionClass: retentionClass, bytes: part.finish())
+    }
+
+    private mutating func flushFrames() {
+        numberFrames.flush(&store)
+        lineFrames.flush(&store)
+        metadataFrames.flush(&store)
+        idFrames.flush(&store)
+    }
+
+    private func encodedFrames() -> [UInt8] {
+        var out = ByteWriter()
+        for frame in store.frames {
+            out.u8(frame.coding)
+            out.varint(UInt64(frame.section))
+            out.varint(frame.offset)
+            out.varint(frame.storedCount)
+            out.varint(frame.plainCount)
+            out.u32(frame.crc)
+        }
+        return out.bytes
+    }
+
+    private func encodedBlocks() -> [UInt8] {
+        var out = ByteWriter()
+        for block in blocks {
+            out.varint(UInt64(block.stream))
+            out.varint(UInt64(block.rows))
+            out.i64(block.minNanos)
+            out.varint(UInt64(bitPattern: block.maxNanos &- block.minNanos))
+            for column in [block.numbers, block.lines, block.metadata, block.ids] {
+                out.varint(UInt64(column.frame))
+                out.varint(UInt64(column.offset))
+                out.varint(UInt64(column.count))
+            }
+        }
+        return out.bytes
+    }
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+// Times and line lengths of a block.
+
+import Base
+import Telemetry
+
+/// Ascending times of a block; see `LogFormat`.
+enum TimeColumn {
+    /// - Parameter nanos: ascending, at least one.
+    static func encode(_ nanos: [Int64], into out: inout ByteWriter) {
+        let n = nanos.count
+        var deltas = [UInt64](repeating: 0, count: max(0, n - 1))
+        var unit: UInt64 = 0
+        for i in 1..<max(n, 1) {
+            let delta = UInt64(bitPattern: nanos[i] &- nanos[i - 1])
+            deltas[i - 1] = delta
+            // Sources that count in milliseconds or seconds give deltas with a large divisor.
+            if unit != 1 { unit = greatestCommonDivisor(unit, delta) }
+        }
+        if n <= 2 || deltas.allSatisfy({ $0 == deltas[0] }) {
+            out.u8(LogFormat.Time.constantStep)
+            out.zigzag(nanos.first ?? 0)
+            out.varint(deltas.first ?? 0)
+            return
+        }
+        var deltaCost = 0, changeCost = 0
+        var previous = deltas[0] / unit
+        for delta in deltas {
+            let scaled = delta / unit
+            deltaCost += varintCount(scaled)
+            let change = Int64(bitPattern: scaled &- previous)
+            changeCost += varintCount(UInt64(bitPattern: (change &<< 1) ^ (change &>> 63)))
+            previous = scaled
+        }
+        out.u8(changeCost < deltaCost ? LogFormat.Time.deltaOfDelta : LogFormat.Time.delta)
+        out.zigzag(nanos[0])
+        out.varint(unit)
+        if changeCost < deltaCost {
+            previous = deltas[0] / unit
+            out.varint(previous)
+            for delta in deltas.dropFirst() {
+                out.zigzag(Int64(bitPattern: (delta / unit) &- previous))
+                previous = delta / unit
+            }
+        } else {
+            for delta in deltas { out.varint(delta / unit) }
+        }
+    }
+
+    /// - Throws: also when the times do not ascend, on which merging relies.
+    static func decode(_ reader: inout ByteReader, rows n: Int) throws(MalformedBytes) -> [Int64] {
+        let kind = try reader.u8()
+        var nanos = [Int64](repeating: 0, count: n)
+        guard n > 0 else { return nanos }
+        var current = try reader.zigzag()
+        nanos[0] = current
+        switch kind {
+        case LogFormat.Time.constantStep:
+            let step = Int64(bitPattern: try reader.varint())
+            for i in 1..<n {
+                current = current &+ step
+                nanos[i] = current
+            }
+        case LogFormat.Time.delta:
+            let unit = try reader.varint()
+            for i in 1..<n {
+                current = current &+ Int64(bitPattern: try reader.varint() &* unit)
+                nanos[i] = current
+            }
+        case LogFormat.Time.deltaOfDelta:
+            let unit = try reader.varint()
+            guard n > 1 else { break }
+            var delta = try reader.varint()
+            current = current &+ Int64(bitPattern: delta &* unit)
+            nanos[1] = current
+            for i in 2..<n {
+                delta = delta &+ UInt64(bitPattern: try reader.zigzag())
+                current = current &+ Int64(bitPattern: delta &* unit)
+                nanos[i] = current
+            }
+        default: throw reader.malformed("kind of time column")
+        }
+        for i in 1..<n where nanos[i] < nanos[i - 1] { throw reader.malformed("ascending times") }
+        return nanos
+    }
+
+    private static func greatestCommonDivisor(_ a: UInt64, _ b: UInt64) -> UInt64 {
+        var a = a, b = b
+        while b != 0 { (a, b) = (b, a % b) }
+        return a
+    }
+
+    private static func varintCount(_ value: UInt64) -> Int {
+        max(1, (70 - value.leadingZeroBitCount) / 7)
+    }
+}
+
+/// Lengths of the lines of a block.
+enum LengthColumn {
+    static func encode(_ lengths: [UInt32], into out: inout ByteWriter) {
+        if let first = lengths.first, lengths.allSatisfy({ $0 == first }) {
+            out.u8(LogFormat.Length.constant)
+            out.varint(UInt64(first))
+            return
+        }
+        out.u8(LogFormat.Length.each)
+        for length in lengths { out.varint(UInt64(length)) }
+    }
+
+    /// Where each line lies in bytes that hold them back to back.
+    ///
+    /// - Throws: when the lengths do not add up to `total`.
+    static func decode(
+        _ reader: inout ByteReader, rows n: Int, total: Int
+    ) throws(MalformedBytes) -> [ByteSlice] {
+        var slices = [ByteSlice](repeating: .empty, count: n)
+        let kind = try reader.u8()
+        var offset = 0
+        switch kind {
+        case LogFormat.Length.constant:
+            let length = try reader.length(limit: total, "line length")
+            guard length == 0 || n <= total / length else { throw reader.malformed("line length") }
+            for i in 0..<n {
+                slices[i] = ByteSlice(offset: offset, count: length)
+                offset += length
+            }
+        case LogFormat.Length.each:
+            for i in 0..<n {
+                let length = try reader.length(limit: total - offset, "line length")
+                slices[i] = ByteSlice(offset: offset, count: length)
+                offset += length
+            }
+        default: throw reader.malformed("kind of length column")
+        }
+        guard offset == total else { throw reader.malformed("lengths that add up to \(total)") }
+        return slices
+    }
+}

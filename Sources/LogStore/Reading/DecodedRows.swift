@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rows of one stream in memory, from a block or from a head.
+
+import Base
+import Storage
+import Telemetry
+
+/// Structured metadata of decoded rows.
+enum RowMetadata {
+    case none
+    /// The same canonical bytes in every row.
+    case constant([UInt8])
+    /// Slices of the same memory as the lines.
+    case slices([ByteSlice])
+    case columns(MetadataColumns)
+}
+
+/// Rows of one stream in ascending order of (time, log record), and which of them are wanted.
+///
+/// Belongs to the one thread that reads.
+final class DecodedRows {
+    let nanos: [Int64]
+    /// Log record of each row; empty when all are alike.
+    let sequences: [UInt64]
+    /// Slices of `base`.
+    let lines: [ByteSlice]
+    /// Whether lines lie back to back in `base`, in order.
+    let isContiguous: Bool
+    /// Keeps the memory of lines and metadata.
+    private let owner: AnyObject
+    let base: UnsafeRawBufferPointer
+    /// Indices of the wanted rows, ascending.
+    var selection: [UInt32]
+    var metadata = RowMetadata.none
+    /// Empty when no row has an id.
+    var ids: [RowIDs] = []
+    /// Bytes that the lines were decoded from.
+    let byteCount: Int
+
+    private init(
+        nanos: [Int64], sequences: [UInt64], lines: [ByteSlice], isContiguous: Bool,
+        owner: AnyObject, base: UnsafeRawBufferPointer, selection: [UInt32], byteCount: Int
+    ) {
+        self.nanos = nanos
+        self.sequences = sequences
+        self.lines = lines
+        self.isContiguous = isContiguous
+        self.owner = owner
+        self.base = base
+        self.selection = selection
+        self.byteCount = byteCount
+    }
+
+    func line(_ row: Int) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(rebasing: base[lines[row].range])
+    }
+
+    func rowIDs(_ row: Int) -> RowIDs { ids.isEmpty ? .none : ids[row] }
+
+    func sequence(_ row: Int) -> UInt64 { sequences.isEmpty ? 0 : sequences[row] }
+
+    /// Appends the canonical metadata of a row.
+    func appendMetadata(_ row: Int, into out: inout [UInt8]) {
+        switch metadata {
+        case .none: return
+        case .constant(let bytes): out.append(contentsOf: bytes)
+        case .slices(let slices):
+            out.append(contentsOf: UnsafeRawBufferPointer(rebasing: base[slices[row].range]))
+        case .columns(let columns): columns.append(row: row, ids: rowIDs(row), into: &out)
+        }
+    }
+
+    /// Memory held, roughly.
+    var heldBytes: Int { byteCount + nanos.count * 32 }
+
+    // MARK: - From a head
+
+    /// The rows of a chunk in the range, sorted.
+    convenience init(_ view: ChunkView, range: NanosRange) {
+        var order: [Int] = []
+        order.reserveCapacity(view.rows.count)
+        for index in view.rows.indices where range.contains(view.rows[index].nanos) {
+            order.append(index)
+        }
+        if !view.isSorted {
+            let rows = view.rows
+            order.sort {
+                (rows[$0].nanos, rows[$0].sequence, $0) < (rows[$1].nanos, rows[$1].sequence, $1)
+            }
+        }
+        let rows = view.rows
+        self.init(
+            nanos: order.map { rows[$0].nanos }, sequences: order.map { rows[$0].sequence },
+            lines: order.map { rows[$0].line }, isContiguous: false, owner: view.chunk,
+            base: view.arena, selection: order.indices.map { UInt32($0) },
+            byteCount: order.reduce(0) { $0 + Int(rows[$1].line.count) })
+        if order.contains(where: { !rows[$0].metadata.isEmpty }) {
+            metadata = .slices(order.map { rows[$0].metadata })
+        }
+        if let all = view.ids { ids = order.map { all[$0] } }
+    }
+
+    // MARK: - From a part
+
+    /// Decodes a block as far as needed: times first, then lines, and the other columns only when a
+    /// row is left. Nil when none is.
+    static func decode(
+        _ number: Int, of part: LogPart, range: NanosRange, filter: LineSelector,
+        cache: FrameCache?, _ context: ReadContext
+    ) throws -> DecodedRows? {
+        let block = part.blocks[number]
+        let n = Int(block.rows)
+        // A block without numbers cannot be: even one row has a time.
+        guard block.numbers.count > 0 else {
+            throw PartCorruption(
+                name: part.reader.name, offset: 0, problem: "block \(number) has no times")
+        }
+        let (nanos, lines) = try part.column(block.numbers, number, cache) { bytes, _ in
+            var reader = ByteReader(bytes)
+            let nanos = try TimeColumn.decode(&reader, rows: n)
+            guard nanos.first == block.minNanos, nanos.last == block.maxNanos else {
+                throw reader.malformed("times from \(block.minNanos) to \(block.maxNanos)")
+            }
+            let lines = try LengthColumn.decode(
+                &reader, rows: n, total: Int(block.lines.count))
+            guard reader.isAtEnd else { throw reader.malformed("end of the column") }
+            return (nanos, lines)
+        }
+        let first = lowerBound(nanos, range.first.rawValue)
+        let end =
+            range.last.rawValue == .max ? n : lowerBound(nanos, range.last.rawValue + 1)
+        guard first < end else { return nil }
+        var owner = SharedBytes([])
+        var base = owner.buffer
+        if block.lines.count > 0 {
+            owner = try part.frame(block.lines.frame, cache)
+            base = block.lines.bytes(in: owner)
+        }
+        let rows = DecodedRows(
+            nanos: nanos, sequences: [], lines: lines, isContiguous: true, owner: owner, base: base,
+            selection: (first..<end).map { UInt32($0) }, byteCount: Int(block.lines.count))
+        try context.count(samples: end - first, bytes: rows.byteCount)
+        filter.apply(to: rows)
+        if rows.selection.isEmpty { return nil }
+        if block.ids.count > 0 {
+            rows.ids = try part.column(block.ids, number, cache) { bytes, _ in
+                try IdentifierColumns.decode(bytes, rows: n)
+            }
+        }
+        if block.metadata.count > 0 {
+            rows.metadata = try part.column(block.metadata, number, cache) { bytes, owner in
+                let columns = try MetadataColumns(bytes, owner: owner, rows: n)
+                return columns.constantBytes().map { .constant($0) } ?? .columns(columns)
+            }
+        }
+        return rows
+    }
+
+    /// First index whose value is not below `wanted`.
+    private static func lowerBound(_ values: [Int64], _ wanted: Int64) -> Int {
+        var low = 0, high = values.count
+        while low < high {
+            let middle = (low + high) / 2
+            if values[middle] < wanted { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+}
+
+extension ColumnLocation {
+    /// The column's bytes; opening the part has checked that they lie inside the frame.
+    func bytes(in frame: SharedBytes) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(
+            rebasing: frame.buffer[Int(offset)..<(Int(offset) + Int(count))])
+    }
+}
+
+extension LogPart {
+    /// Runs a decoder over a column, keeps its memory alive meanwhile and names the place when the
+    /// decoder refuses.
+    func column<T>(
+        _ location: ColumnLocation, _ block: Int, _ cache: FrameCache?,
+        _ body: (UnsafeRawBufferPointer, SharedBytes) throws -> T
+    ) throws -> T {
+        let frame = try frame(location.frame, cache)
+        do {
+            return try frame.withBytes { _ in try body(location.bytes(in: frame), frame) }
+        } catch let error as MalformedBytes {
+            throw fault(location.frame, "block \(block): \(error)")
+        }
+    }
+}

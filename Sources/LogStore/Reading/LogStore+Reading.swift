@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// What engines ask of the log store.
+
+import Base
+import Storage
+import Telemetry
+
+extension LogStore {
+    package func read(
+        _ request: LogRequest, _ context: ReadContext, _ body: (LogBatch) throws -> Bool
+    ) throws {
+        let filter = try LineSelector(request.filters)
+        try context.check()
+        if filter.rejectsAll { return }
+        let (parts, heads) = snapshot(request.tenant)
+        let source = ReadSource(
+            parts: parts.filter {
+                request.range.overlaps(
+                    first: $0.descriptor.minNanos, last: $0.descriptor.maxNanos)
+            }.map { ($0, $0.index.matching(request.matchers)) },
+            heads: heads.map { $0.views(request.matchers, request.range) })
+        try read(source, request, filter, context, body)
+    }
+
+    /// Reads day by day in the direction asked for, so that a reader that stops early leaves the
+    /// other days unplanned.
+    private func read(
+        _ source: ReadSource, _ request: LogRequest, _ filter: LineSelector,
+        _ context: ReadContext, _ body: (LogBatch) throws -> Bool
+    ) throws {
+        let isDescending = request.order == .newestFirst
+        let days = source.days(of: request.range)
+        for range in isDescending ? days.reversed() : days {
+            let plan = source.plan(range)
+            var merge = RowMerge(
+                plan, range: range, filter: filter, cache: cache, isDescending: isDescending,
+                context)
+            let goesOn = try withoutActuallyEscaping(body) { body in
+                var sink = BatchSink(
+                    plan.streams, isDescending: isDescending, limit: request.limit, body)
+                for pieces in request.order == .any ? plan.byStream : [plan.pieces.indices] {
+                    let goesOn = try merge.run(pieces, into: &sink) { try context.check() }
+                    if !goesOn { return false }
+                }
+                return try sink.flush()
+            }
+            if !goesOn { return }
+        }
+    }
+
+    package func streams(_ request: LogRequest, _ context: ReadContext) throws -> [Labels] {
+        try context.check()
+        let (parts, heads) = snapshot(request.tenant)
+        var found: Set<Labels> = []
+        for part in parts
+        where request.range.overlaps(
+            first: part.descriptor.minNanos, last: part.descriptor.maxNanos)
+        {
+            try context.check()
+            for stream in part.index.matching(request.matchers) {
+                let overlaps = part.blocks[part.blocks(of: stream)].contains {
+                    request.range.overlaps(first: $0.minNanos, last: $0.maxNanos)
+                }
+                if overlaps { found.insert(part.index.streams[stream]) }
+            }
+        }
+        for head in heads {
+            try context.check()
+            found.formUnion(head.labels(request.matchers, request.range))
+        }
+        return found.sorted()
+    }
+
+    package func labelNames(_ request: LogRequest, _ context: ReadContext) throws -> [String] {
+        var names: Set<[UInt8]> = []
+        for stream in try streams(request, context) {
+            stream.forEachBytes { name, _ in names.insert([UInt8](name)) }
+        }
+        return LogStore.sortedTexts(names)
+    }
+
+    package func labelValues(
+        _ name: String, _ request: LogRequest, _ context: ReadContext
+    ) throws -> [String] {
+        let wanted = Array(name.utf8)
+        var values: Set<[UInt8]> = []
+        for stream in try streams(request, context) {
+            stream.bytes.withUnsafeBytes { labels in
+                wanted.withUnsafeBytes { wanted in
+                    if let value = labelValue(of: wanted, in: labels) {
+                        values.insert([UInt8](value))
+                    }
+                }
+            }
+        }
+        return LogStore.sortedTexts(values)
+    }
+
+    /// Ascending bytewise.
+    private static func sortedTexts(_ texts: Set<[UInt8]>) -> [String] {
+        texts.sorted { $0.lexicographicallyPrecedes($1) }.map {
+            String(decoding: $0, as: UTF8.self)
+        }
+    }
+
+    package func rows(
+        tenant: Tenant, streamHash: UInt64, nanos: Int64, _ context: ReadContext
+    ) throws -> LogBatch {
+        let range = NanosRange(first: Nanos(nanos), last: Nanos(nanos))
+        let (parts, heads) = snapshot(tenant)
+        let source = ReadSource(
+            parts: parts.filter {
+                range.overlaps(first: $0.descriptor.minNanos, last: $0.descriptor.maxNanos)
+            }.map { ($0, $0.streams(hash: streamHash)) },
+            heads: heads.map { $0.views(hash: streamHash, range) })
+        var result = LogBatch()
+        let request = LogRequest(tenant: tenant, matchers: [], range: range, order: .oldestFirst)
+        try read(source, request, .none, context) { batch in
+            result.append(rowsOf: batch)
+            return true
+        }
+        return result
+    }
+}
+
+/// A snapshot of what a read may look at: parts with their matching streams, and heads.
+struct ReadSource {
+    /// In order of arrival.
+    let parts: [(part: LogPart, streams: [Int])]
+    /// In order of arrival, after the parts.
+    let heads: [[StreamView]]
+
+    /// The range in pieces that begin where the days of the parts begin, ascending. Parts never
+    /// reach over a day's end; rows of heads fall where they fall.
+    func days(of range: NanosRange) -> [NanosRange] {
+        let days = Set(parts.map(\.part.descriptor.day)).sorted()
+        var pieces: [NanosRange] = []
+        var first = range.first.rawValue
+        for day in days.dropFirst() {
+            let (start, overflow) = Int64(day).multipliedReportingOverflow(by: nanosPerDay)
+            if overflow || start <= first || start > range.last.rawValue { continue }
+            pieces.append(NanosRange(first: Nanos(first), last: Nanos(start - 1)))
+            first = start
+        }
+        pieces.append(NanosRange(first: Nanos(first), last: range.last))
+        return pieces
+    }
+
+    func plan(_ range: NanosRange) -> ReadPlan {
+        var builder = ReadPlan.Builder()
+        for (part, streams) in parts { builder.add(part, streams: streams, range: range) }
+        for views in heads { builder.add(views, range: range) }
+        return builder.plan()
+    }
+}
+
+extension LogBatch {
+    /// Appends the streams and rows of another batch.
+    fileprivate mutating func append(rowsOf other: LogBatch) {
+        let shift = UInt32(arena.count)
+        let streamShift = UInt32(streams.count)
+        func moved(_ slice: ByteSlice) -> ByteSlice {
+            ByteSlice(offset: Int(slice.offset + shift), count: Int(slice.count))
+        }
+        arena += other.arena
+        streams += other.streams.map { LabelsRef(slice: moved($0.slice), hash: $0.hash) }
+        rowStreams += other.rowStreams.map { $0 + streamShift }
+        nanos += other.nanos
+        lines += other.lines.map(moved)
+        metadata += other.metadata.map { $0.isEmpty ? .empty : moved($0) }
+        traceIDs += other.traceIDs
+        spanIDs += other.spanIDs
+    }
+}

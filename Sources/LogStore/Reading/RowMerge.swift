@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+// Brings the rows of many pieces into one order.
+
+import Base
+import Telemetry
+
+/// Takes rows in the order of a merge.
+protocol RowSink {
+    /// Takes rows at these positions of the selection of `rows`; a descending merge means them in
+    /// reverse.
+    ///
+    /// - Returns: false to end the merge.
+    mutating func take(_ rows: DecodedRows, _ positions: Range<Int>, stream: Int) throws -> Bool
+}
+
+/// Merges the pieces of a plan by (time, stream, arrival), ascending or descending, dropping
+/// duplicates.
+///
+/// A heap holds each piece under the time that bounds its rows; a piece is decoded only when it
+/// comes to the top, so a reader that stops early leaves the others untouched. As long as the top
+/// piece stays ahead of the next one its rows go out in runs.
+struct RowMerge {
+    private struct Entry {
+        /// Time, stream and rank, inverted for a descending merge so that the least comes first.
+        var key: Int64
+        var stream: UInt32
+        var rank: UInt32
+        var cursor: Int32
+
+        static func < (a: Entry, b: Entry) -> Bool {
+            if a.key != b.key { return a.key < b.key }
+            if a.stream != b.stream { return a.stream < b.stream }
+            return a.rank < b.rank
+        }
+    }
+    private struct Cursor {
+        var piece: Int
+        /// Nil until decoded.
+        var rows: DecodedRows?
+        /// Rows already gone out, counted in the direction of the merge.
+        var done = 0
+    }
+    /// A row among others of the same stream and time.
+    private struct Tie {
+        var rows: DecodedRows
+        var position: Int
+        var source: UInt32
+        var sequence: UInt64
+        var rank: UInt32
+    }
+
+    private let plan: ReadPlan
+    private let range: NanosRange
+    private let filter: LineSelector
+    private let cache: FrameCache?
+    private let context: ReadContext
+    private let isDescending: Bool
+    private var heap: [Entry] = []
+    private var cursors: [Cursor] = []
+    private var reserved = 0
+
+    init(
+        _ plan: ReadPlan, range: NanosRange, filter: LineSelector, cache: FrameCache?,
+        isDescending: Bool, _ context: ReadContext
+    ) {
+        self.plan = plan
+        self.range = range
+        self.filter = filter
+        self.cache = cache
+        self.isDescending = isDescending
+        self.context = context
+    }
+
+    /// Merges these pieces into `sink`.
+    ///
+    /// - Parameter checkpoint: called before each piece is decoded; what it throws ends the merge.
+    /// - Returns: false when the sink wanted no more.
+    mutating func run(
+        _ pieces: Range<Int>, into sink: inout some RowSink, checkpoint: () throws -> Void
+    ) throws -> Bool {
+        heap.removeAll(keepingCapacity: true)
+        cursors.removeAll(keepingCapacity: true)
+        defer {
+            context.release(reserved)
+            reserved = 0
+        }
+        for number in pieces {
+            let piece = plan.pieces[number]
+            heap.append(
+                entry(
+                    isDescending ? piece.maxNanos : piece.minNanos, piece,
+                    cursor: cursors.count))
+            cursors.append(Cursor(piece: number))
+        }
+        for index in stride(from: heap.count / 2 - 1, through: 0, by: -1) { siftDown(index) }
+
+        while let top = heap.first {
+            let cursor = Int(top.cursor)
+            guard let rows = cursors[cursor].rows else {
+                try checkpoint()
+                try decode(cursor)
+                continue
+            }
+            let next = second()
+            let stream = streamOrdinal(top)
+            if let next, plan.gathers[stream], next.key == top.key, next.stream == top.stream {
+                let ties = try gather(top, checkpoint)
+                for tie in ties {
+                    let position = tie.position..<(tie.position + 1)
+                    if try !sink.take(tie.rows, position, stream: stream) { return false }
+                }
+                continue
+            }
+            let count = rows.selection.count
+            var done = cursors[cursor].done
+            let start = done
+            repeat { done += 1 } while done < count && precedes(rows, done, top, next)
+            cursors[cursor].done = done
+            let positions = isDescending ? (count - done)..<(count - start) : start..<done
+            advance(cursor)
+            if try !sink.take(rows, positions, stream: stream) { return false }
+        }
+        return true
+    }
+
+    private func entry(_ nanos: Int64, _ piece: Piece, cursor: Int) -> Entry {
+        isDescending
+            ? Entry(
+                key: ~nanos, stream: ~piece.stream, rank: ~piece.rank, cursor: Int32(cursor))
+            : Entry(key: nanos, stream: piece.stream, rank: piece.rank, cursor: Int32(cursor))
+    }
+
+    /// Time of the row that is number `done` in the direction of the merge.
+    private func nanos(_ rows: DecodedRows, _ done: Int) -> Int64 {
+        let position = isDescending ? rows.selection.count - 1 - done : done
+        return rows.nanos[Int(rows.selection[position])]
+    }
+
+    /// Whether a row comes before everything that `next` may bring.
+    private func precedes(
+        _ rows: DecodedRows, _ done: Int, _ top: Entry, _ next: Entry?
+    ) -> Bool {
+        guard let next else { return true }
+        let time = nanos(rows, done)
+        let key = isDescending ? ~time : time
+        if key != next.key { return key < next.key }
+        if top.stream != next.stream { return top.stream < next.stream }
+        return !plan.gathers[streamOrdinal(top)] && top.rank < next.rank
+    }
+
+    private func streamOrdinal(_ entry: Entry) -> Int {
+        Int(isDescending ? ~entry.stream : entry.stream)
+    }
+
+    /// Decodes the piece at the top of the heap and puts it where its first row belongs.
+    private mutating func decode(_ cursor: Int) throws {
+        let piece = plan.pieces[cursors[cursor].piece]
+        var decoded: DecodedRows?
+        switch piece.origin {
+        case .block(let part, let number):
+            decoded = try DecodedRows.decode(
+                number, of: part, range: range, filter: filter, cache: cache, context)
+        case .chunk(let view):
+            let rows = DecodedRows(view, range: range)
+            try context.count(samples: rows.nanos.count, bytes: rows.byteCount)
+            filter.apply(to: rows)
+            if !rows.selection.isEmpty { decoded = rows }
+        }
+        guard let decoded else {
+            removeTop()
+            return
+        }
+        reserved += decoded.heldBytes
+        try context.reserve(decoded.heldBytes)
+        cursors[cursor].rows = decoded
+        heap[0] = entry(nanos(decoded, 0), piece, cursor: cursor)
+        siftDown(0)
+    }
+
+    /// Moves the top of the heap, which is this cursor, to its next row or drops it.
+    private mutating func advance(_ cursor: Int) {
+        guard let rows = cursors[cursor].rows else { return }
+        if cursors[cursor].done < rows.selection.count {
+            let piece = plan.pieces[cursors[cursor].piece]
+            heap[0] = entry(nanos(rows, cursors[cursor].done), piece, cursor: cursor)
+            siftDown(0)
+        } else {
+            cursors[cursor].rows = nil
+            context.release(rows.heldBytes)
+            reserved -= rows.heldBytes
+            removeTop()
+        }
+    }
+
+    // MARK: - Rows of equal time
+
+    /// Takes all rows of the top's stream and time off the heap: in the order of the merge, each
+    /// distinct row once, at the place of its first arrival.
+    private mutating func gather(_ top: Entry, _ checkpoint: () throws -> Void) throws -> [Tie] {
+        var ties: [Tie] = []
+        while let entry = heap.first, entry.key == top.key, entry.stream == top.stream {
+            let cursor = Int(entry.cursor)
+            guard let rows = cursors[cursor].rows else {
+                try checkpoint()
+                try decode(cursor)
+                continue
+            }
+            let time = nanos(rows, cursors[cursor].done)
+            let piece = plan.pieces[cursors[cursor].piece]
+            let count = rows.selection.count
+            while cursors[cursor].done < count, nanos(rows, cursors[cursor].done) == time {
+                let done = cursors[cursor].done
+                let position = isDescending ? count - 1 - done : done
+                ties.append(
+                    Tie(
+                        rows: rows, position: position, source: piece.source,
+                        sequence: rows.sequence(Int(rows.selection[position])), rank: piece.rank))
+                cursors[cursor].done += 1
+            }
+            advance(cursor)
+        }
+        ties.sort {
+            ($0.source, $0.sequence, $0.rank, $0.position)
+                < ($1.source, $1.sequence, $1.rank, $1.position)
+        }
+        let distinct = removingDuplicates(ties)
+        return isDescending ? distinct.reversed() : distinct
+    }
+
+    private func removingDuplicates(_ ties: [Tie]) -> [Tie] {
+        var kept: [Tie] = []
+        var byHash: [UInt64: [Int]] = [:]
+        for tie in ties {
+            let row = Int(tie.rows.selection[tie.position])
+            let hash = hash64(tie.rows.line(row))
+            let isDuplicate = (byHash[hash] ?? []).contains { isSame(kept[$0], tie) }
+            if isDuplicate { continue }
+            byHash[hash, default: []].append(kept.count)
+            kept.append(tie)
+        }
+        return kept
+    }
+
+    private func isSame(_ a: Tie, _ b: Tie) -> Bool {
+        let x = Int(a.rows.selection[a.position]), y = Int(b.rows.selection[b.position])
+        guard sameBytes(a.rows.line(x), b.rows.line(y)) else { return false }
+        var p: [UInt8] = [], q: [UInt8] = []
+        a.rows.appendMetadata(x, into: &p)
+        b.rows.appendMetadata(y, into: &q)
+        return p == q
+    }
+
+    // MARK: - Heap
+
+    /// The entry that would be on top without the top.
+    private func second() -> Entry? {
+        switch heap.count {
+        case 0, 1: nil
+        case 2: heap[1]
+        default: heap[1] < heap[2] ? heap[1] : heap[2]
+        }
+    }
+
+    private mutating func removeTop() {
+        let last = heap.removeLast()
+        if !heap.isEmpty {
+            heap[0] = last
+            siftDown(0)
+        }
+    }
+
+    private mutating func siftDown(_ start: Int) {
+        var index = start
+        let moving = heap[index]
+        while true {
+            var child = 2 * index + 1
+            if child >= heap.count { break }
+            if child + 1 < heap.count, heap[child + 1] < heap[child] { child += 1 }
+            if !(heap[child] < moving) { break }
+            heap[index] = heap[child]
+            index = child
+        }
+        heap[index] = moving
+    }
+}

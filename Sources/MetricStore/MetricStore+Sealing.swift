@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+// From heads to parts, and from parts to fewer parts.
+
+import Base
+import Storage
+import Synchronization
+import Telemetry
+
+/// Why parts could not be built.
+package enum MetricStoreError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// Merged, the parts would exceed what one part file may hold.
+    case partTooLarge(bytes: Int)
+
+    package var description: String {
+        switch self {
+        case .partTooLarge(let bytes):
+            "merged part would hold more than \(bytes) bytes of samples: merge fewer parts at once"
+        }
+    }
+}
+
+extension MetricStore {
+    /// Bytes of samples at which a merge gives up, below `PartFormat.maxPlainCount`.
+    static let maxDataBytes = PartFormat.maxPlainCount - (64 << 20)
+
+    package func seal(generation: UInt64) throws -> [PartDraft] {
+        try heads(generation: generation).flatMap { try seal($0) }
+    }
+
+    private func seal(_ head: Head) throws -> [PartDraft] {
+        // The head is complete, so these copies are never written to and cost nothing.
+        let shards = head.shards.map { $0.state.withLock { $0 } }
+        var order: [(shard: Int, ref: Int)] = []
+        for (number, shard) in shards.enumerated() {
+            for ref in shard.series.indices { order.append((number, ref)) }
+        }
+        order.sort { a, b in
+            shards[a.shard].labels.withBytes(a.ref) { x in
+                shards[b.shard].labels.withBytes(b.ref) { y in compareLabels(x, y) < 0 }
+            }
+        }
+        var days = DayBuilders()
+        var columns = SampleColumns()
+        for (shard, ref) in order {
+            let piece = HeadPiece(shards[shard], ref)
+            columns.removeAll()
+            var taken = SampleColumns()
+            swap(&taken, &columns)
+            var runs = SampleRuns(taken)
+            _ = piece.read(.all, into: &runs)
+            columns = runs.finish().columns
+            try shards[shard].labels.withBytes(ref) {
+                try days.add($0, columns, piece.extras?.exemplars ?? [])
+            }
+        }
+        return days.finish(
+            tenant: head.tenant, metadata: head.metadata.withLock { $0 }, retentionClass: 0,
+            level: 1)
+    }
+
+    package func merge(_ parts: [PartHandle], shouldStop: () -> Bool) throws -> PartDraft? {
+        guard let first = parts.first?.descriptor else { return nil }
+        let sources = try parts.sorted(by: MetricPart.isOlder).map { handle in
+            let part = try MetricPart(handle)
+            return MergeSource(
+                part: part, index: try part.index(), exemplars: try part.exemplars())
+        }
+        var metadata = MetadataTable()
+        for source in sources { metadata.merge(try source.part.metadata()) }
+
+        var days = DayBuilders()
+        var cursors = sources.map { MergeCursor($0) }
+        var columns = SampleColumns()
+        var sinceCheck = 0
+        while let next = cursors.compactMap(\.labels).min() {
+            columns.removeAll()
+            var taken = SampleColumns()
+            swap(&taken, &columns)
+            var runs = SampleRuns(taken)
+            var exemplars: [HeadExtras.Exemplar] = []
+            for i in cursors.indices where cursors[i].labels == next {
+                try cursors[i].read(into: &runs, &exemplars)
+            }
+            columns = runs.finish().columns
+            exemplars.sort { $0.millis < $1.millis }
+            try next.bytes.withUnsafeBytes { try days.add($0, columns, exemplars) }
+            sinceCheck += columns.count + 100
+            if sinceCheck > 100_000 {
+                sinceCheck = 0
+                if shouldStop() { throw CancellationError() }
+            }
+        }
+        let drafts = days.finish(
+            tenant: Tenant(first.tenant), metadata: metadata,
+            retentionClass: first.retentionClass, level: 3)
+        return drafts.first { $0.day == first.day } ?? drafts.first
+    }
+}
+
+/// One part of a merge.
+private struct MergeSource {
+    let part: MetricPart
+    let index: PartIndex
+    let exemplars: [(series: Int, list: [HeadExtras.Exemplar])]
+}
+
+/// A position in the sorted series of one part.
+private struct MergeCursor {
+    private let source: MergeSource
+    private var series = 0
+    private var exemplar = 0
+    /// Labels of the current series, nil at the end.
+    private(set) var labels: Labels?
+
+    init(_ source: MergeSource) {
+        self.source = source
+        load()
+    }
+
+    private mutating func load() {
+        labels =
+            series < source.index.seriesCount
+            ? Labels(canonical: source.index.labels(series)) : nil
+    }
+
+    /// Appends the current series and steps to the next.
+    mutating func read(
+        into runs: inout SampleRuns, _ exemplars: inout [HeadExtras.Exemplar]
+    ) throws {
+        _ = try source.part.read(series, .all, source.index, into: &runs)
+        if exemplar < source.exemplars.count, source.exemplars[exemplar].series == series {
+            for one in source.exemplars[exemplar].list where !exemplars.contains(one) {
+                exemplars.append(one)
+            }
+            exemplar += 1
+        }
+        series += 1
+        load()
+    }
+}
+
+/// One part builder per UTC day, all fed in order of labels.
+private struct DayBuilders {
+    private var builders: [Int64: PartBuilder] = [:]
+
+    /// Adds a series' samples, ascending, and exemplars, ascending, to their days.
+    mutating func add(
+        _ labels: UnsafeRawBufferPointer, _ columns: SampleColumns,
+        _ exemplars: [HeadExtras.Exemplar]
+    ) throws {
+        var start = 0
+        var nextExemplar = 0
+        while start < columns.count || nextExemplar < exemplars.count {
+            var day = Int64.max
+            if start < columns.count { day = utcDay(ofMillis: columns.millis[start]) }
+            if nextExemplar < exemplars.count {
+                day = min(day, utcDay(ofMillis: exemplars[nextExemplar].millis))
+            }
+            var end = start
+            while end < columns.count, utcDay(ofMillis: columns.millis[end]) == day { end += 1 }
+            let ofDay = exemplars[nextExemplar...].prefix { utcDay(ofMillis: $0.millis) == day }
+            builders[day, default: PartBuilder()].add(
+                labels, columns, start..<end, exemplars: Array(ofDay))
+            if builders[day, default: PartBuilder()].dataCount > MetricStore.maxDataBytes {
+                throw MetricStoreError.partTooLarge(bytes: MetricStore.maxDataBytes)
+            }
+            start = end
+            nextExemplar += ofDay.count
+        }
+    }
+
+    /// The parts, by day; metadata goes to the newest.
+    consuming func finish(
+        tenant: Tenant, metadata: MetadataTable, retentionClass: UInt8, level: Int32
+    ) -> [PartDraft] {
+        if let newest = builders.keys.max(), !metadata.isEmpty {
+            builders[newest]?.setMetadata(metadata)
+        }
+        return builders.sorted { $0.key < $1.key }.map { day, builder in
+            PartDraft(
+                tenant: tenant.name, day: Int32(clamping: day),
+                minNanos: nanos(ofMillis: builder.minMillis),
+                maxNanos: nanos(ofMillis: builder.maxMillis),
+                rowCount: UInt64(builder.sampleCount), retentionClass: retentionClass,
+                bytes: builder.finish(level: level))
+        }
+    }
+}
+
+/// Nanoseconds, clamped where the time is outside their range (years 1677 to 2262).
+private func nanos(ofMillis millis: Int64) -> Int64 {
+    let (nanos, overflow) = millis.multipliedReportingOverflow(by: 1_000_000)
+    return overflow ? (millis < 0 ? .min : .max) : nanos
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+// An opened metric part.
+
+import Base
+import Storage
+import Synchronization
+import Telemetry
+
+/// A sealed part as readers see it. The index is decoded at first use and kept; samples are decoded
+/// from the mapped data at each read, whose blocks are checked against their checksums once.
+final class MetricPart: Sendable {
+    let handle: PartHandle
+    let seriesCount: Int
+    let sampleCount: Int
+    let minMillis: Int64
+    let maxMillis: Int64
+    private let dataSection: PartReader.Section
+    private let loaded = Mutex<PartIndex?>(nil)
+    /// A bit per block that passed its checksum.
+    private let checked = Mutex<[UInt64]>([])
+
+    /// Reads the summary only.
+    ///
+    /// - Throws: `PartCorruption`.
+    init(_ handle: PartHandle) throws(PartCorruption) {
+        self.handle = handle
+        let reader = handle.reader
+        guard reader.signal == .metrics, let data = reader.section(MetricPartFormat.Section.data),
+            data.coding == 0
+        else {
+            throw PartCorruption(name: reader.name, offset: 0, problem: "no metric part")
+        }
+        dataSection = data
+        let summary = try reader.read(MetricPartFormat.Section.summary)
+        let parsed = summary.withUnsafeBytes {
+            bytes -> Result<(Int, Int, Int64, Int64), MalformedBytes> in
+            var cursor = ByteReader(bytes)
+            do throws(MalformedBytes) {
+                guard try cursor.u8() == MetricPartFormat.version else {
+                    throw cursor.malformed("version \(MetricPartFormat.version)")
+                }
+                return .success(
+                    (
+                        try cursor.length(limit: Int(UInt32.max)), try cursor.length(),
+                        try cursor.zigzag(), try cursor.zigzag()
+                    ))
+            } catch { return .failure(error) }
+        }
+        switch parsed {
+        case .success(let values): (seriesCount, sampleCount, minMillis, maxMillis) = values
+        case .failure(let error):
+            throw PartCorruption(
+                name: reader.name,
+                offset: reader.section(MetricPartFormat.Section.summary)?.offset ?? 0,
+                problem: "summary: \(error)")
+        }
+    }
+
+    func overlaps(_ range: MillisRange) -> Bool {
+        minMillis <= maxMillis && range.overlaps(first: minMillis, last: maxMillis)
+    }
+
+    /// The index, decoded at the first call.
+    func index() throws(PartCorruption) -> PartIndex {
+        if let known = loaded.withLock({ $0 }) { return known }
+        // Decoded outside the lock: two readers may both do it, neither waits for the other.
+        let index = try PartIndex(handle.reader, seriesCount: seriesCount)
+        loaded.withLock { $0 = index }
+        return index
+    }
+
+    // MARK: - Samples
+
+    /// Whether a series has samples in chunks that overlap the range.
+    func hasSamples(_ series: Int, _ range: MillisRange, _ index: PartIndex) -> Bool {
+        index.hasSamples(series, range, dataCount: dataSection.storedCount)
+    }
+
+    /// Appends the samples of a series that lie in the range to the runs.
+    ///
+    /// - Returns: bytes that were decoded.
+    func read(
+        _ series: Int, _ range: MillisRange, _ index: PartIndex, into runs: inout SampleRuns
+    ) throws(PartCorruption) -> Int {
+        var byteCount = 0
+        for chunk in index.chunks(series, dataCount: dataSection.storedCount) {
+            let column = index.times[chunk.timeColumn]
+            guard range.overlaps(first: column.first, last: column.last) else { continue }
+            try check(chunk.bytes, index)
+            try check(column.bytes, index)
+            byteCount += chunk.bytes.count + column.bytes.count
+            let fault = handle.reader.withStored(dataSection) { data -> MalformedBytes? in
+                do throws(MalformedBytes) {
+                    try MetricPart.decode(data, chunk, column, range, into: &runs)
+                    return nil
+                } catch { return error }
+            }
+            if let fault { throw corruption(chunk.bytes.lowerBound, "chunk: \(fault)") }
+        }
+        return byteCount
+    }
+
+    private static func decode(
+        _ data: UnsafeRawBufferPointer, _ chunk: PartIndex.Chunk, _ column: PartIndex.TimeColumn,
+        _ range: MillisRange, into runs: inout SampleRuns
+    ) throws(MalformedBytes) {
+        let bytes = UnsafeRawBufferPointer(rebasing: data[chunk.bytes])
+        let start = runs.begin()
+        if column.isGrid {
+            let interval = (column.last - column.first) / Int64(max(1, column.count - 1))
+            for i in 0..<Int64(column.count) {
+                runs.columns.millis.append(column.first + i * interval)
+            }
+        } else {
+            var times = ByteReader(UnsafeRawBufferPointer(rebasing: data[column.bytes]))
+            try IntegerColumn.decode(column.count, &times, into: &runs.columns.millis)
+            try checkAscending(runs.columns.millis[start...], column)
+        }
+        var histograms: [NativeHistogram] = []
+        var starts: [Int64] = []
+        try ChunkCoding.decode(
+            bytes, count: column.count, floats: &runs.columns.values, &histograms, &starts)
+        runs.end(from: start, histograms: histograms, starts: starts, in: range)
+    }
+
+    private static func checkAscending(
+        _ millis: ArraySlice<Int64>, _ column: PartIndex.TimeColumn
+    ) throws(MalformedBytes) {
+        var previous = column.first
+        var isAscending = millis.first == column.first && millis.last == column.last
+        for time in millis.dropFirst() {
+            isAscending = isAscending && time > previous
+            previous = time
+        }
+        if !isAscending { throw MalformedBytes(offset: 0, expected: "ascending times") }
+    }
+
+    /// Checks the checksums of the blocks that a range of the data lies in.
+    private func check(_ bytes: Range<Int>, _ index: PartIndex) throws(PartCorruption) {
+        if bytes.isEmpty { return }
+        let first = lowerBound(index.blocks.count) {
+            index.blocks[$0].bytes.upperBound <= bytes.lowerBound
+        }
+        for number in first..<index.blocks.count {
+            let block = index.blocks[number]
+            if block.bytes.lowerBound >= bytes.upperBound { return }
+            let word = number / 64
+            let bit = UInt64(1) << UInt64(number % 64)
+            let isChecked = checked.withLock { $0.count > word && $0[word] & bit != 0 }
+            if isChecked { continue }
+            let crc = handle.reader.withStored(dataSection) {
+                crc32c(UnsafeRawBufferPointer(rebasing: $0[block.bytes]))
+            }
+            guard crc == block.crc else {
+                throw corruption(block.bytes.lowerBound, "checksum of block \(number) differs")
+            }
+            checked.withLock {
+                if $0.count <= word {
+                    $0.append(contentsOf: [UInt64](repeating: 0, count: word + 1 - $0.count))
+                }
+                $0[word] |= bit
+            }
+        }
+    }
+
+    private func corruption(_ offset: Int, _ problem: String) -> PartCorruption {
+        PartCorruption(
+            name: handle.reader.name, offset: dataSection.offset + offset, problem: problem)
+    }
+
+    // MARK: - Other sections
+
+    /// Exemplars by series number, ascending. Decodes the whole section.
+    func exemplars() throws(PartCorruption) -> [(series: Int, list: [HeadExtras.Exemplar])] {
+        let kind = MetricPartFormat.Section.exemplars
+        guard let section = handle.reader.section(kind) else { return [] }
+        let bytes = try handle.reader.read(kind)
+        let parsed = bytes.withUnsafeBytes {
+            raw -> Result<[(series: Int, list: [HeadExtras.Exemplar])], MalformedBytes> in
+            var reader = ByteReader(raw)
+            var result: [(series: Int, list: [HeadExtras.Exemplar])] = []
+            do throws(MalformedBytes) {
+                while !reader.isAtEnd {
+                    let series = try reader.length(limit: seriesCount, "series")
+                    guard series < seriesCount, series > result.last?.series ?? -1 else {
+                        throw reader.malformed("ascending series")
+                    }
+                    let count = try reader.length(limit: reader.remaining / 10, "exemplars")
+                    var list: [HeadExtras.Exemplar] = []
+                    var millis: Int64 = 0
+                    for _ in 0..<count {
+                        millis &+= try reader.zigzag()
+                        let value = try reader.u64()
+                        let labels = try reader.lengthPrefixed()
+                        guard isCanonicalLabels(labels) else {
+                            throw reader.malformed("canonical labels")
+                        }
+                        list.append(
+                            HeadExtras.Exemplar(
+                                millis: millis, value: value, labels: [UInt8](labels)))
+                    }
+                    result.append((series, list))
+                }
+            } catch { return .failure(error) }
+            return .success(result)
+        }
+        switch parsed {
+        case .success(let result): return result
+        case .failure(let error):
+            throw PartCorruption(
+                name: handle.reader.name, offset: section.offset, problem: "exemplars: \(error)")
+        }
+    }
+
+    /// Metadata that came with the part.
+    func metadata() throws(PartCorruption) -> MetadataTable {
+        let kind = MetricPartFormat.Section.metadata
+        guard let section = handle.reader.section(kind) else { return MetadataTable() }
+        let bytes = try handle.reader.read(kind)
+        let parsed = bytes.withUnsafeBytes { raw -> Result<MetadataTable, MalformedBytes> in
+            do throws(MalformedBytes) {
+                return .success(try MetadataTable(decoding: raw))
+            } catch { return .failure(error) }
+        }
+        switch parsed {
+        case .success(let table): return table
+        case .failure(let error):
+            throw PartCorruption(
+                name: handle.reader.name, offset: section.offset, problem: "metadata: \(error)")
+        }
+    }
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// Joining what several sources hold of one series.
+
+import Telemetry
+
+/// Columns that are filled run by run: each run (a chunk, a side buffer) ascends by itself, and of
+/// equal times the earlier run's sample is kept. Sources therefore add their runs in the order in
+/// which they were acknowledged. Where the runs already follow each other in time, which is the
+/// rule, nothing is moved.
+struct SampleRuns {
+    var columns: SampleColumns
+    /// Where this series' samples begin: the caller's columns may hold others before.
+    private let start: Int
+    private var isAscending = true
+
+    init(_ columns: consuming SampleColumns) {
+        start = columns.count
+        self.columns = columns
+    }
+
+    /// Begins a run; its times and float values are appended to `columns.millis` and `.values`.
+    func begin() -> Int { columns.millis.count }
+
+    /// Ends a run: trims it to the range and completes the other columns.
+    mutating func end(
+        from runStart: Int, histograms: [NativeHistogram] = [], starts: [Int64] = [],
+        in range: MillisRange
+    ) {
+        let count = columns.millis.count - runStart
+        if !histograms.isEmpty {
+            if columns.histograms.isEmpty {
+                columns.histograms = [NativeHistogram?](repeating: nil, count: runStart)
+            }
+            columns.histograms.append(contentsOf: histograms)
+            columns.values.append(contentsOf: repeatElement(0, count: count))
+        } else if !columns.histograms.isEmpty {
+            columns.histograms.append(contentsOf: repeatElement(nil, count: count))
+        }
+        if !starts.isEmpty {
+            if columns.startMillis.isEmpty {
+                columns.startMillis = [Int64](repeating: 0, count: runStart)
+            }
+            columns.startMillis.append(contentsOf: starts)
+        } else if !columns.startMillis.isEmpty {
+            columns.startMillis.append(contentsOf: repeatElement(0, count: count))
+        }
+        trim(from: runStart, to: range)
+        guard runStart > start, columns.millis.count > runStart else { return }
+        if columns.millis[runStart] <= columns.millis[runStart - 1] { isAscending = false }
+    }
+
+    private mutating func trim(from runStart: Int, to range: MillisRange) {
+        let count = columns.millis.count
+        var end = count
+        while end > runStart, columns.millis[end - 1] > range.last.rawValue { end -= 1 }
+        if end < count { remove(end..<count) }
+        var first = runStart
+        while first < end, columns.millis[first] < range.first.rawValue { first += 1 }
+        if first > runStart { remove(runStart..<first) }
+    }
+
+    private mutating func remove(_ range: Range<Int>) {
+        columns.millis.removeSubrange(range)
+        columns.values.removeSubrange(range)
+        if !columns.histograms.isEmpty { columns.histograms.removeSubrange(range) }
+        if !columns.startMillis.isEmpty { columns.startMillis.removeSubrange(range) }
+    }
+
+    /// The columns with this series' samples in ascending time, one per time.
+    ///
+    /// - Returns: also the number of samples that were dropped for having a time taken already.
+    consuming func finish() -> (columns: SampleColumns, dropped: Int) {
+        if isAscending { return (columns, 0) }
+        let millis = columns.millis
+        // Positions encode precedence: run after run, and the sort is told to respect it.
+        let order = (start..<millis.count).sorted { (millis[$0], $0) < (millis[$1], $1) }
+        var kept: [Int] = []
+        kept.reserveCapacity(order.count)
+        for position in order {
+            if let last = kept.last, millis[last] == millis[position] { continue }
+            kept.append(position)
+        }
+        let old = columns
+        remove(start..<columns.millis.count)
+        for position in kept {
+            columns.millis.append(old.millis[position])
+            columns.values.append(old.values[position])
+            if !old.histograms.isEmpty { columns.histograms.append(old.histograms[position]) }
+            if !old.startMillis.isEmpty { columns.startMillis.append(old.startMillis[position]) }
+        }
+        return (columns, order.count - kept.count)
+    }
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// A column of strings with its distinct values once.
+
+import Base
+import Telemetry
+
+/// varint d, d × (varint count, bytes), per row varint index. Distinct values stand in order of
+/// first appearance.
+struct StringColumn {
+    /// Distinct values.
+    private(set) var values: [[UInt8]] = []
+    private(set) var rows: [UInt32] = []
+    private var byHash: [UInt64: [UInt32]] = [:]
+
+    init() {}
+
+    mutating func add(_ text: UnsafeRawBufferPointer) {
+        if let last = rows.last, values[Int(last)].elementsEqual(text) {
+            rows.append(last)
+            return
+        }
+        let hash = hash64(text)
+        if let known = byHash[hash]?.first(where: { values[Int($0)].elementsEqual(text) }) {
+            rows.append(known)
+            return
+        }
+        byHash[hash, default: []].append(UInt32(values.count))
+        rows.append(UInt32(values.count))
+        values.append([UInt8](text))
+    }
+
+    mutating func add(_ slice: ByteSlice, of batch: SpanBatch) {
+        batch.arena.withSlice(slice) { add($0) }
+    }
+
+    func encode(into writer: inout ByteWriter) {
+        writer.varint(values.count)
+        for value in values { writer.lengthPrefixed(value) }
+        for row in rows { writer.varint(UInt64(row)) }
+    }
+
+    init(decoding reader: inout ByteReader, count: Int) throws(MalformedBytes) {
+        let n = try reader.length(limit: reader.remaining, "number of strings")
+        for _ in 0..<n { values.append([UInt8](try reader.lengthPrefixed())) }
+        guard count <= reader.remaining else { throw reader.malformed("\(count) string indices") }
+        rows.reserveCapacity(count)
+        for _ in 0..<count {
+            let index = try reader.u32Varint()
+            guard index < n else { throw reader.malformed("index into \(n) strings") }
+            rows.append(index)
+        }
+    }
+
+    subscript(row: Int) -> [UInt8] { values[Int(rows[row])] }
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// Compressed, checksummed pieces of a part's raw sections.
+
+import Base
+import Storage
+
+/// Where a frame lies and how to check it.
+struct FrameRef: Sendable, Hashable {
+    /// Which of the sections of its family.
+    var section: UInt16 = 0
+    /// Byte offset in the section.
+    var offset = 0
+    var storedCount = 0
+    var plainCount = 0
+    /// 0 raw, 1 zstd.
+    var coding: UInt8 = 0
+    /// CRC32C of the stored bytes.
+    var crc: UInt32 = 0
+
+    func encode(into writer: inout ByteWriter) {
+        writer.varint(UInt64(section))
+        writer.varint(offset)
+        writer.varint(storedCount)
+        writer.varint(plainCount)
+        writer.u8(coding)
+        writer.u32(crc)
+    }
+
+    init() {}
+
+    init(decoding reader: inout ByteReader) throws(MalformedBytes) {
+        section = UInt16(truncatingIfNeeded: try reader.length(limit: 0xff, "section number"))
+        offset = try reader.length(limit: PartFormat.maxPlainCount, "frame offset")
+        storedCount = try reader.length(limit: PartFormat.maxPlainCount, "frame size")
+        plainCount = try reader.length(limit: PartFormat.maxPlainCount, "frame plain size")
+        coding = try reader.u8()
+        guard coding <= 1 else { throw reader.malformed("frame coding 0 or 1") }
+        crc = try reader.u32()
+    }
+}
+
+/// Collects frames into sections of bounded size.
+struct FrameSink {
+    private var sections: [[UInt8]] = [[]]
+    private(set) var byteCount = 0
+
+    mutating func append(_ plain: [UInt8], compressed: Bool, level: Int32) -> FrameRef {
+        var stored = plain
+        var ref = FrameRef()
+        if compressed, plain.count > 64 {
+            let packed = Zstd.compress(plain, level: level)
+            if packed.count < plain.count {
+                stored = packed
+                ref.coding = 1
+            }
+        }
+        if let last = sections.last, !last.isEmpty,
+            last.count + stored.count > Limits.sectionBytes
+        {
+            sections.append([])
+        }
+        ref.section = UInt16(sections.count - 1)
+        ref.offset = sections[sections.count - 1].count
+        ref.storedCount = stored.count
+        ref.plainCount = plain.count
+        ref.crc = crc32c(stored)
+        sections[sections.count - 1].append(contentsOf: stored)
+        byteCount += stored.count
+        return ref
+    }
+
+    /// Whether another frame of the given size can still be addressed.
+    func hasRoom(for count: Int) -> Bool {
+        sections.count < 0xff && count < PartFormat.maxPlainCount / 2
+    }
+
+    /// Writes the sections as kinds `family`, `family` + 1, ….
+    func write(into writer: inout PartWriter, family: UInt16) {
+        for (index, bytes) in sections.enumerated() {
+            writer.add(kind: family + UInt16(index), bytes)
+        }
+    }
+}
+
+extension PartReader {
+    /// Reads, checks and unpacks a frame of the section family.
+    ///
+    /// - Throws: `PartCorruption` naming the offset in the file.
+    func frame(_ ref: FrameRef, family: UInt16) throws(PartCorruption) -> [UInt8] {
+        guard let section = section(family + ref.section) else {
+            throw PartCorruption(
+                name: name, offset: 0, problem: "section \(family + ref.section) is missing")
+        }
+        let (end, overflow) = ref.offset.addingReportingOverflow(ref.storedCount)
+        guard !overflow, end <= section.storedCount, section.coding == 0 else {
+            throw PartCorruption(
+                name: name, offset: section.offset, problem: "frame lies outside its section")
+        }
+        let fault = { (problem: String) in
+            PartCorruption(name: self.name, offset: section.offset + ref.offset, problem: problem)
+        }
+        let result = withStored(section) { all -> Result<[UInt8], PartCorruption> in
+            let stored = UnsafeRawBufferPointer(rebasing: all[ref.offset..<end])
+            guard crc32c(stored) == ref.crc else {
+                return .failure(fault("checksum of a frame differs"))
+            }
+            if ref.coding == 0 { return .success([UInt8](stored)) }
+            do throws(CompressionError) {
+                let plain = try Zstd.decompress(stored, limit: ref.plainCount)
+                guard plain.count == ref.plainCount else {
+                    return .failure(fault("a frame unpacks to the wrong size"))
+                }
+                return .success(plain)
+            } catch {
+                return .failure(fault("a frame does not decompress: \(error)"))
+            }
+        }
+        return try result.get()
+    }
+}

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+// Traces, searches and completion over heads and parts.
+
+import Base
+import Storage
+import Telemetry
+
+extension TraceStore: SpanReading {
+    package func trace(
+        _ id: TraceID, tenant: Tenant, _ context: ReadContext
+    ) throws -> SpanBatch {
+        let snapshot = snapshot()
+        var gathered = SpanGatherer()
+        // The oldest data first, so that of duplicates the first acknowledged stays.
+        for part in snapshot.parts(of: tenant).sorted(by: { $0.id < $1.id }) {
+            try context.check()
+            try part.gather(id, into: &gathered, context)
+        }
+        for head in snapshot.heads(of: tenant) { head.shard(id).gather(id, into: &gathered) }
+        let batch = gathered.batch
+        var seen: Set<SpanKey> = []
+        let rows = batch.traceIDs.indices.filter { seen.insert(batch.key($0)).inserted }
+            .sorted {
+                batch.startNanos[$0] == batch.startNanos[$1]
+                    ? $0 < $1 : batch.startNanos[$0] < batch.startNanos[$1]
+            }
+        if rows == Array(batch.traceIDs.indices) { return batch }
+        var result = SpanGatherer()
+        result.begin(batch)
+        for row in rows { result.add(batch, row) }
+        return result.batch
+    }
+
+    /// One thing to read in a search.
+    private enum Source {
+        case segment(HeadSegment)
+        case block(PartSearch, BlockEntry)
+    }
+
+    private struct Candidate {
+        var source: Source
+        var maxStart: Int64
+        /// Whether another head or part may hold the same spans.
+        var mayRepeat: Bool
+    }
+
+    package func search(
+        _ request: SpanRequest, _ context: ReadContext, _ body: (SpanBatch) throws -> Bool
+    ) throws {
+        let filter = SpanFilter(request)
+        if let id = filter.onlyTrace {
+            let batch = try trace(id, tenant: request.tenant, context)
+            let rows = filter.rows(of: batch)
+            if !rows.isEmpty { _ = try body(batch.taking(rows)) }
+            return
+        }
+        var seen: Set<SpanKey> = []
+        for candidate in candidates(request, filter) {
+            try context.check()
+            var batch: SpanBatch
+            switch candidate.source {
+            case .segment(let segment):
+                batch = segment.batch.taking(filter.rows(of: segment.batch))
+                try context.count(samples: segment.batch.rowCount)
+            case .block(let search, let entry): batch = try search.read(entry, context)
+            }
+            if candidate.mayRepeat {
+                let rows = batch.traceIDs.indices.filter { seen.insert(batch.key($0)).inserted }
+                batch = batch.taking(rows)
+            }
+            if batch.rowCount > 0, try !body(batch) { return }
+        }
+    }
+
+    /// What may hold matching spans, newest first.
+    private func candidates(_ request: SpanRequest, _ filter: SpanFilter) -> [Candidate] {
+        let snapshot = snapshot()
+        var candidates: [Candidate] = []
+        let heads = snapshot.heads(of: request.tenant).map { $0.segments() }
+        let parts = snapshot.parts(of: request.tenant)
+        var extents = heads.map { segments in
+            (
+                segments.map(\.minStart).min() ?? Int64.max,
+                segments.map(\.maxStart).max() ?? Int64.min
+            )
+        }
+        extents += parts.map { ($0.minStart, $0.maxStart) }
+        func mayRepeat(_ own: Int, _ min: Int64, _ max: Int64) -> Bool {
+            extents.indices.contains {
+                $0 != own && extents[$0].0 <= max && min <= extents[$0].1
+            }
+        }
+        for (number, segments) in heads.enumerated() {
+            for segment in segments
+            where request.range.overlaps(first: segment.minStart, last: segment.maxStart) {
+                candidates.append(
+                    Candidate(
+                        source: .segment(segment), maxStart: segment.maxStart,
+                        mayRepeat: mayRepeat(number, segment.minStart, segment.maxStart)))
+            }
+        }
+        for (number, part) in parts.enumerated()
+        where request.range.overlaps(first: part.minStart, last: part.maxStart) {
+            let search = PartSearch(part, filter)
+            for block in part.directory.blocks where search.mayMatch(block) {
+                candidates.append(
+                    Candidate(
+                        source: .block(search, block), maxStart: block.maxStart,
+                        mayRepeat: mayRepeat(
+                            heads.count + number, block.minStart, block.maxStart)))
+            }
+        }
+        // Of equally new ones heads come first, then parts in their order: the sort is stable.
+        return candidates.sorted { $0.maxStart > $1.maxStart }
+    }
+
+    // MARK: - Completion
+
+    package func tagNames(
+        _ tenant: Tenant, range: NanosRange, _ context: ReadContext
+    ) throws -> [AttributeScope: [String]] {
+        var names: [AttributeScope: Set<String>] = [:]
+        for catalogue in try catalogues(tenant, range, context) {
+            for key in catalogue.entries.keys {
+                guard let scope = AttributeScope(rawValue: key.scope) else { continue }
+                names[scope, default: []].insert(String(decoding: key.name, as: UTF8.self))
+            }
+        }
+        return names.mapValues { $0.sorted() }
+    }
+
+    package func tagValues(
+        _ subject: SpanCondition.Subject, _ request: SpanRequest, limit: Int,
+        _ context: ReadContext
+    ) throws -> [AttributeValue] {
+        var values: Set<[UInt8]> = []
+        let isIndexed = subject.catalogueKeys != nil && request.conditions.isEmpty
+        if isIndexed, let keys = subject.catalogueKeys {
+            for catalogue in try catalogues(request.tenant, request.range, context) {
+                for key in keys {
+                    if let entry = catalogue.entries[key] { values.formUnion(entry.values) }
+                }
+            }
+        } else {
+            try search(request, context) { batch in
+                subject.collect(from: batch, into: &values)
+                return values.count < limit
+            }
+        }
+        return values.compactMap { bytes in
+            bytes.withUnsafeBytes { raw in
+                var reader = ByteReader(raw)
+                return try? AttributeCoding.decodeValue(&reader)
+            }
+        }.sorted(by: precedes).prefix(Swift.max(0, limit)).map { $0 }
+    }
+
+    private func catalogues(
+        _ tenant: Tenant, _ range: NanosRange, _ context: ReadContext
+    ) throws -> [Catalogue] {
+        let snapshot = snapshot()
+        var catalogues: [Catalogue] = []
+        for part in snapshot.parts(of: tenant)
+        where range.overlaps(first: part.minStart, last: part.maxStart) {
+            try context.check()
+            catalogues.append(try part.catalogue())
+        }
+        var live = Catalogue()
+        for segment in snapshot.heads(of: tenant).flatMap({ $0.segments() })
+        where range.overlaps(first: segment.minStart, last: segment.maxStart) {
+            try context.check()
+            live.add(segment.batch)
+        }
+        return catalogues + [live]
+    }
+}
+
+extension TraceStore.Snapshot {
+    func parts(of tenant: Tenant) -> [TracePart] { parts.filter { $0.tenant == tenant.name } }
+
+    /// Heads of a tenant, the older generation first.
+    func heads(of tenant: Tenant) -> [TraceHead] {
+        heads.sorted { $0.key < $1.key }.compactMap { $0.value[tenant.name] }
+    }
+}
+
+extension SpanBatch {
+    /// These rows in this order, self-contained; the batch itself when they are all of it.
+    func taking(_ rows: [Int]) -> SpanBatch {
+        if rows.count == rowCount { return self }
+        var gatherer = SpanGatherer()
+        gatherer.begin(self)
+        for row in rows { gatherer.add(self, row) }
+        return gatherer.batch
+    }
+}
+
+extension SpanFilter {
+    /// The one trace a search is about, when it names it.
+    var onlyTrace: TraceID? {
+        guard matchAll else { return nil }
+        for test in tests where test.operation == .equal {
+            if case .intrinsic(.traceID) = test.subject, let id = test.traceID { return id }
+        }
+        return nil
+    }
+}
+
+extension Catalogue {
+    /// Adds the attributes of rows in memory.
+    mutating func add(_ batch: SpanBatch) {
+        batch.arena.withUnsafeBytes { all in
+            func bytes(_ slice: ByteSlice) -> UnsafeRawBufferPointer {
+                UnsafeRawBufferPointer(rebasing: all[slice.range])
+            }
+            for resource in batch.resources {
+                add(list: bytes(resource.attributes), scope: .resource)
+            }
+            for scope in batch.scopes {
+                add(list: bytes(scope.attributes), scope: .instrumentation)
+            }
+            let names = Set(batch.names.map { [UInt8](bytes($0)) })
+            add(
+                Key(scope: Catalogue.nameScope, name: []), names.map(encodedString),
+                isComplete: true)
+            for row in 0..<batch.rowCount {
+                add(list: bytes(batch.attributes[row]), scope: .span)
+                if !batch.events[row].isEmpty { addEvents(bytes(batch.events[row])) }
+                if !batch.links[row].isEmpty { addLinks(bytes(batch.links[row])) }
+            }
+        }
+    }
+
+    private mutating func addEvents(_ list: UnsafeRawBufferPointer) {
+        var reader = ByteReader(list)
+        while !reader.isAtEnd {
+            guard (try? reader.skip(8)) != nil, (try? reader.varint()) != nil,
+                let name = try? reader.lengthPrefixed(),
+                let attributes = try? reader.lengthPrefixed()
+            else { return }
+            add(
+                Key(scope: Catalogue.eventNameScope, name: []), [encodedString([UInt8](name))],
+                isComplete: true)
+            add(list: attributes, scope: .event)
+        }
+    }
+
+    private mutating func addLinks(_ list: UnsafeRawBufferPointer) {
+        var reader = ByteReader(list)
+        while !reader.isAtEnd {
+            guard (try? reader.skip(28)) != nil, (try? reader.varint()) != nil,
+                (try? reader.lengthPrefixed()) != nil, let attributes = try? reader.lengthPrefixed()
+            else { return }
+            add(list: attributes, scope: .link)
+        }
+    }
+}
