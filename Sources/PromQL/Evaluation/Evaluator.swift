@@ -99,10 +99,15 @@ final class Evaluator {
     /// A string that names a label.
     ///
     /// - Parameter message: of the error when it cannot, followed by the string.
-    func labelName(_ expression: Expression, _ message: String) throws -> String {
-        guard case .string(let node) = expression.unwrapped, node.isUTF8, !node.value.isEmpty
-        else { throw QueryError(message + string(expression)) }
-        return node.value
+    func labelName(
+        _ expression: Expression, _ message: String, isQuoted: Bool = false
+    ) throws -> String {
+        guard case .string(let node) = expression.unwrapped else { return "" }
+        if node.invalidBytes == nil, !node.value.isEmpty { return node.value }
+        guard isQuoted else { throw QueryError(message + node.value) }
+        var text: [UInt8] = []
+        (node.invalidBytes ?? []).withUnsafeBytes { appendQuoted($0, into: &text) }
+        throw QueryError(message + String(decoding: text, as: UTF8.self))
     }
 
     // MARK: Names
@@ -145,7 +150,10 @@ final class Evaluator {
     private func aggregation(_ node: Aggregation, _ grid: StepGrid) throws -> any VectorOperator {
         let grouping = Grouping(labels: node.grouping, without: node.without)
         if node.operation == .countValues {
-            let label = try node.parameter.map { try labelName($0, "invalid label name ") } ?? ""
+            let label =
+                try node.parameter.map {
+                    try labelName($0, "invalid label name ", isQuoted: true)
+                } ?? ""
             return CountValuesOperator(
                 try vector(node.expression, grid), label: label, by: grouping, steps: grid.count,
                 scope: scope)

@@ -45,7 +45,7 @@ extension Parser {
         }
         return BinaryExpression(
             operation: operation, left: placeholder, right: placeholder, returnBool: returnBool,
-            matching: matching)
+            matching: matching, range: SourceRange(0, 0))
     }
 
     private mutating func fillValue() throws(ParseFault) -> Double {

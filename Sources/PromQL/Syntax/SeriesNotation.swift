@@ -289,7 +289,8 @@ private struct SeriesNotationReader {
     private mutating func histogram() throws(ParseFault) -> (NativeHistogram, hasHint: Bool) {
         guard lexer.accept("{"), lexer.accept("{") else { throw unexpectedHere() }
         var fields = HistogramFields()
-        _ = skipBlanks()
+        // Blanks may stand between fields and before the end, not before the first field.
+        if skipBlanks(), !lexer.isNext(in: "}") { throw unexpectedHere() }
         while !lexer.isNext(in: "}") {
             try readField(into: &fields)
             let separated = skipBlanks()

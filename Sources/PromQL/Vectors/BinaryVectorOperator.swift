@@ -94,7 +94,18 @@ package final class BinaryVectorOperator: VectorOperator {
         for index in manyGroups { manyPerGroup[index] += 1 }
         try readOneSide(oneGroups)
         planOutputs()
+        if outputs.isEmpty { try drain() }
         return outputs.map(\.series)
+    }
+
+    /// Evaluates what is left of the "many" side: it may still fail or have something to say.
+    private func drain() throws {
+        while consumed < manySeries.count {
+            try scope.context.check()
+            try many.next(into: &scratch)
+            try consume(consumed, scratch)
+            consumed += 1
+        }
     }
 
     private func readOneSide(_ oneGroups: [Int]) throws {
@@ -227,6 +238,7 @@ package final class BinaryVectorOperator: VectorOperator {
         } else {
             column.clear()
         }
+        if produced == outputs.count { try drain() }
     }
 
     private func consume(_ index: Int, _ column: StepColumn) throws {
