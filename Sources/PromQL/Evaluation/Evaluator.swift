@@ -104,10 +104,7 @@ final class Evaluator {
     ) throws -> String {
         guard case .string(let node) = expression.unwrapped else { return "" }
         if node.invalidBytes == nil, !node.value.isEmpty { return node.value }
-        guard isQuoted else { throw QueryError(message + node.value) }
-        var text: [UInt8] = []
-        (node.invalidBytes ?? []).withUnsafeBytes { appendQuoted($0, into: &text) }
-        throw QueryError(message + String(decoding: text, as: UTF8.self))
+        throw QueryError(message + (isQuoted ? node.text : node.value))
     }
 
     // MARK: Names

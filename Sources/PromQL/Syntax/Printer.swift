@@ -9,7 +9,7 @@ extension Expression: CustomStringConvertible {
     package var description: String {
         switch self {
         case .number(let node): node.text
-        case .string(let node): quotedText(node.value)
+        case .string(let node): node.text
         case .selector(let node): node.text
         case .matrix(let node): node.text
         case .subquery(let node): node.expression.description + node.suffix
@@ -93,6 +93,15 @@ extension NumberLiteral {
             return floatPlainText(value)
         }
         return durationText(millis: millis)
+    }
+}
+
+extension StringLiteral {
+    var text: String {
+        guard let invalidBytes else { return quotedText(value) }
+        var quoted: [UInt8] = []
+        invalidBytes.withUnsafeBytes { appendQuoted($0, into: &quoted) }
+        return String(decoding: quoted, as: UTF8.self)
     }
 }
 
