@@ -164,7 +164,7 @@ struct Resolution {
             throw QueryError(place + "division by zero")
         case .arithmetic(.modulo) where right == 0:
             throw QueryError(place + "modulo by zero")
-        case .arithmetic(let operation): return arithmetic(operation, left, right)
+        case .arithmetic(let operation): return floatArithmetic(operation, left, right)
         }
     }
 }

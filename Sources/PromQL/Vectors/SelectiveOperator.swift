@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Aggregations that pick some of their input series.
 
+import Base
 import Telemetry
 
 /// `topk`, `bottomk`, `limitk` and `limit_ratio`. All input is read before the labels of the output
@@ -92,10 +93,10 @@ package final class SelectiveOperator: VectorOperator {
         if highest < 1, !hasNaN { return false }
         if hasNaN { throw QueryError("Parameter value is NaN") }
         if lowest <= -9_223_372_036_854_775_808 {
-            throw QueryError("Scalar value \(GoText.value(lowest)) underflows int64")
+            throw QueryError("Scalar value \(floatGeneralText(lowest)) underflows int64")
         }
         if highest >= 9_223_372_036_854_775_808 {
-            throw QueryError("Scalar value \(GoText.value(highest)) overflows int64")
+            throw QueryError("Scalar value \(floatGeneralText(highest)) overflows int64")
         }
         return true
     }

@@ -26,12 +26,12 @@ package final class HistogramStatisticOperator: GatheringOperator {
         var metric = ""
     }
     private var groups: [Group] = []
-    private var groupOfInput: [Int] = []
     private var bounds: [Double?] = []
     private var boundTexts: [String] = []
     private var metrics: [String] = []
     private var columns: [Int: StepColumn] = [:]
-    private var served: [Int] = []
+    /// Groups that still need the column of an input.
+    private var pendingGroups: [Int] = []
 
     package init(
         _ input: any VectorOperator, _ statistics: [Statistic], _ grid: StepGrid,
@@ -65,13 +65,12 @@ package final class HistogramStatisticOperator: GatheringOperator {
             let own = group(item.labels)
             groups[own].native = index
             groups[own].lastInput = max(groups[own].lastInput, index)
-            groupOfInput.append(own)
             guard let bound else { continue }
             let classic = group(item.labels.without(["le"]))
             groups[classic].buckets.append((bound, index))
             groups[classic].lastInput = max(groups[classic].lastInput, index)
         }
-        served = [Int](repeating: 0, count: groups.count)
+        pendingGroups = bounds.map { $0 == nil ? 1 : 2 }
         for (index, key) in keys.enumerated() {
             for statistic in statistics {
                 var labels = scope.delayedNameRemoval ? key : key.withoutName
@@ -100,8 +99,7 @@ package final class HistogramStatisticOperator: GatheringOperator {
 
     override func produce(_ index: Int, into column: inout StepColumn) throws {
         column.clear()
-        let groupIndex = index / statistics.count
-        let group = groups[groupIndex]
+        let group = groups[index / statistics.count]
         let statistic = statistics[index % statistics.count]
         let native = group.native.flatMap { columns[$0] }
         var found: [ClassicBucket] = []
@@ -129,7 +127,17 @@ package final class HistogramStatisticOperator: GatheringOperator {
                 column.set(step, value(statistic, of: found, step, group.metric))
             }
         }
-        served[groupIndex] += 1
+        if (index + 1) % statistics.count == 0 { letGo(group) }
+    }
+
+    /// Frees the columns that no later output needs.
+    private func letGo(_ group: Group) {
+        for input in group.buckets.map(\.input) + [group.native].compactMap({ $0 }) {
+            pendingGroups[input] -= 1
+            if pendingGroups[input] == 0, columns.removeValue(forKey: input) != nil {
+                scope.context.release(StepColumn.byteCount(steps: steps))
+            }
+        }
     }
 
     private func value(
