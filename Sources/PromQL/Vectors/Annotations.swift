@@ -18,6 +18,8 @@ package final class Annotations {
         var count = 1
         var showsCount = false
     }
+    /// Messages name series, of which there may be many; readers are shown a few.
+    private static let maxEntries = 1000
     private var entries: [Entry] = []
     private var index: [String: Int] = [:]
 
@@ -28,6 +30,7 @@ package final class Annotations {
             entries[known].count += 1
             return
         }
+        if entries.count >= Annotations.maxEntries { return }
         index[text] = entries.count
         entries.append(Entry(level: level, text: text, range: range))
     }
@@ -54,6 +57,7 @@ package final class Annotations {
         _ text: String, _ detail: MonotonicityDetail, at range: SourceRange
     ) {
         guard let known = index[text], var merged = entries[known].detail else {
+            if entries.count >= Annotations.maxEntries { return }
             index[text] = entries.count
             entries.append(Entry(level: .info, text: text, range: range, detail: detail))
             return
