@@ -95,6 +95,19 @@ struct CaseTable {
         table.report("pretty")
     }
 
+    @Test func findsTheSelectors() throws {
+        var table = CaseTable()
+        for row in try corpusRows("promql-parse/selectors.jsonl") {
+            guard let input = row["input"]?.string, case .array(let wanted)? = row["selectors"]
+            else { continue }
+            let found = try parseExpression(input).selectors.map { matchers in
+                JSONValue.string("{\(matchers.map(\.description).joined(separator: ", "))}")
+            }
+            table.check(input, found == wanted ? nil : "\(found)")
+        }
+        table.report("selectors")
+    }
+
     @Test func readsSeriesNotation() throws {
         var table = CaseTable()
         for row in try corpusRows("promql-parse/series.jsonl") {
