@@ -41,7 +41,7 @@ package indirect enum Expression: Sendable {
         case .subquery(let node): SourceRange(node.expression.range.start, node.end)
         case .call(let node): node.range
         case .aggregation(let node): node.range
-        case .binary(let node): SourceRange(node.left.range.start, node.right.range.end)
+        case .binary(let node): node.range
         case .unary(let node): SourceRange(node.start, node.operand.range.end)
         case .parenthesized(let node): node.range
         case .duration(let node): node.range
@@ -55,8 +55,7 @@ package indirect enum Expression: Sendable {
         case .selector, .aggregation: .vector
         case .matrix, .subquery: .matrix
         case .call(let node): node.function?.result ?? .none
-        case .binary(let node):
-            node.left.kind == .scalar && node.right.kind == .scalar ? .scalar : .vector
+        case .binary(let node): node.isScalar ? .scalar : .vector
         case .unary(let node): node.operand.kind
         case .parenthesized(let node): node.expression.kind
         case .duration: .scalar
@@ -95,6 +94,8 @@ package struct NumberLiteral: Sendable {
 
 package struct StringLiteral: Sendable {
     package var value: String
+    /// The bytes when escapes made some that are no UTF-8, which `value` shows as U+FFFD.
+    package var invalidBytes: [UInt8]?
     package var range: SourceRange
 }
 
@@ -117,6 +118,8 @@ package struct VectorSelector: Sendable {
     package var range: SourceRange
     /// The second argument of `info` selects labels, not series.
     var mayBeEmpty = false
+    /// Of native histograms only count and sum are needed.
+    var skipsBuckets = false
 
     var hasOffset: Bool { offsetMillis != 0 || offsetExpression != nil }
 }
@@ -167,6 +170,11 @@ package struct BinaryExpression: Sendable {
     package var returnBool: Bool
     /// Nil when one operand is a scalar.
     package var matching: VectorMatching?
+    /// From the start of the left operand to the end of the right one. Kept here, like the kind,
+    /// because chains of operators are long and deep.
+    package var range: SourceRange
+    /// Both operands are scalars.
+    package var isScalar = false
 }
 
 package struct UnaryExpression: Sendable {

@@ -20,6 +20,16 @@ extension Parser {
         }
     }
 
+    /// Whatever is wrong inside a duration is told of the duration as a whole.
+    mutating func unexpectedInDuration() throws(ParseFault) -> ParseFault {
+        try unexpected(in: durationContext.place, expected: durationContext.expected)
+    }
+
+    @discardableResult
+    private mutating func expectInDuration(_ kind: Token.Kind) throws(ParseFault) -> Token {
+        try expect(kind, in: durationContext.place, expected: durationContext.expected)
+    }
+
     /// The duration of a range or a step, which must not be a number below zero.
     mutating func positiveDuration() throws(ParseFault) -> ParsedDuration {
         let parsed = try durationExpression(above: 0)
@@ -49,10 +59,7 @@ extension Parser {
             number.range.start = first.range.start
             return settled(.number(number))
         }
-        guard try startsDuration() else {
-            throw try unexpected(
-                in: "offset", expected: "number, duration, step(), or range()")
-        }
+        guard try startsDuration() else { throw try unexpectedInDuration() }
         return settled(signed(first, isNegation, try durationTerm()))
     }
 
@@ -84,7 +91,7 @@ extension Parser {
         let first = try peek()
         if first.kind == .binary(.add) || first.kind == .binary(.subtract) {
             try take()
-            guard try startsDuration() else { throw try unexpected() }
+            guard try startsDuration() else { throw try unexpectedInDuration() }
             left = signed(
                 first, first.kind == .binary(.subtract),
                 try durationExpression(above: BinaryOperator.multiply.precedence))
@@ -102,7 +109,7 @@ extension Parser {
                     "expression is nested deeper than \(Parser.maxDepth) levels")
             }
             let sign = try take()
-            guard try startsDuration() else { throw try unexpected() }
+            guard try startsDuration() else { throw try unexpectedInDuration() }
             let right = try durationExpression(
                 above: operation == .power ? operation.precedence - 1 : operation.precedence)
             requireDurationExpressions(left.range)
@@ -140,8 +147,8 @@ extension Parser {
             return .number(number)
         case .keyword(.step), .keyword(.range):
             try take()
-            _ = try expect(.leftParen)
-            let close = try expect(.rightParen)
+            try expectInDuration(.leftParen)
+            let close = try expectInDuration(.rightParen)
             requireDurationExpressions(SourceRange(token.range.start, close.range.end))
             return .duration(
                 DurationExpression(
@@ -149,13 +156,13 @@ extension Parser {
                     start: token.range.start, end: close.range.end))
         case .keyword(.maxOf), .keyword(.minOf):
             try take()
-            _ = try expect(.leftParen)
-            guard try startsDuration() else { throw try unexpected() }
+            try expectInDuration(.leftParen)
+            guard try startsDuration() else { throw try unexpectedInDuration() }
             let left = try durationExpression(above: 0)
-            _ = try expect(.comma)
-            guard try startsDuration() else { throw try unexpected() }
+            try expectInDuration(.comma)
+            guard try startsDuration() else { throw try unexpectedInDuration() }
             let right = try durationExpression(above: 0)
-            let close = try expect(.rightParen)
+            let close = try expectInDuration(.rightParen)
             requireDurationExpressions(SourceRange(token.range.start, close.range.end))
             return .duration(
                 DurationExpression(
@@ -163,12 +170,12 @@ extension Parser {
                     right: right, start: token.range.start, end: close.range.end))
         case .leftParen:
             try take()
-            guard try startsDuration() else { throw try unexpected() }
+            guard try startsDuration() else { throw try unexpectedInDuration() }
             let inner = try durationExpression(above: 0)
-            let close = try expect(.rightParen)
+            let close = try expectInDuration(.rightParen)
             requireDurationExpressions(inner.range)
             return wrap(inner, SourceRange(token.range.start, close.range.end))
-        default: throw try unexpected()
+        default: throw try unexpectedInDuration()
         }
     }
 

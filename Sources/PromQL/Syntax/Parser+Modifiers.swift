@@ -45,7 +45,7 @@ extension Parser {
         }
         return BinaryExpression(
             operation: operation, left: placeholder, right: placeholder, returnBool: returnBool,
-            matching: matching)
+            matching: matching, range: SourceRange(0, 0))
     }
 
     private mutating func fillValue() throws(ParseFault) -> Double {
@@ -79,10 +79,12 @@ extension Parser {
     private mutating func groupingLabel() throws(ParseFault) -> String {
         let token = try peek()
         let name: String
+        var isValid = true
         switch token.kind {
         case .string:
             try take()
             name = unquote(token)
+            isValid = (unquotedBytes(token.text.utf8) ?? []).withUnsafeBytes(isValidUTF8)
         case .identifier, .metricIdentifier, .aggregation, .binary(.and), .binary(.or),
             .binary(.unless), .binary(.atan2):
             try take()
@@ -92,7 +94,7 @@ extension Parser {
             name = token.text
         default: throw try unexpected(in: "grouping opts", expected: "label")
         }
-        if name.isEmpty {
+        if name.isEmpty || !isValid {
             note(token.range, "invalid label name for grouping: \(quotedText(name))")
         }
         return name

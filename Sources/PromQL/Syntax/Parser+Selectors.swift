@@ -67,16 +67,11 @@ extension Parser {
     /// Ranges, subqueries, offsets, `@`, `anchored` and `smoothed` after a primary expression.
     mutating func postfixed(_ primary: Expression) throws(ParseFault) -> Expression {
         var result = primary
-        var count = 0
         while true {
-            count += 1
-            if depth + count > Parser.maxDepth {
-                throw ParseFault(
-                    try peek().range,
-                    "expression is nested deeper than \(Parser.maxDepth) levels")
-            }
             switch try peek().kind {
-            case .leftBracket: result = try ranged(result)
+            case .leftBracket:
+                result = try ranged(result)
+                try grow(to: height + 1)
             case .keyword(.offset):
                 try take()
                 result = try offset(result)
@@ -96,11 +91,10 @@ extension Parser {
 
     private mutating func ranged(_ inner: Expression) throws(ParseFault) -> Expression {
         let open = try take()
-        guard try startsDuration() else {
-            throw try unexpected(
-                in: "subquery or range selector",
-                expected: "number, duration, step(), or range()")
-        }
+        durationContext = (
+            "subquery or range selector", "number, duration, step(), or range()"
+        )
+        guard try startsDuration() else { throw try unexpectedInDuration() }
         let range = try positiveDuration()
         if let close = try takeIf(.rightBracket) {
             return matrix(
@@ -111,11 +105,10 @@ extension Parser {
             expression: inner, rangeMillis: range.millis, rangeExpression: range.expression,
             end: 0)
         if try peek().kind != .rightBracket {
-            guard try startsDuration() else {
-                throw try unexpected(
-                    in: "subquery selector",
-                    expected: "number, duration, step(), range(), or \"]\"")
-            }
+            durationContext = (
+                "subquery selector", "number, duration, step(), range(), or \"]\""
+            )
+            guard try startsDuration() else { throw try unexpectedInDuration() }
             let step = try positiveDuration()
             subquery.stepMillis = step.millis
             subquery.stepExpression = step.expression
@@ -149,10 +142,8 @@ extension Parser {
     }
 
     private mutating func offset(_ inner: Expression) throws(ParseFault) -> Expression {
-        guard try startsDuration() else {
-            throw try unexpected(
-                in: "offset", expected: "number, duration, step(), or range()")
-        }
+        durationContext = ("offset", "number, duration, step(), or range()")
+        guard try startsDuration() else { throw try unexpectedInDuration() }
         let duration = try offsetDuration()
         let repeated = "offset may not be set multiple times"
         switch inner {

@@ -50,13 +50,20 @@ package func parseSelector(_ text: String) throws(ParseError) -> [LabelMatcher] 
 /// Recursive descent with precedence climbing. A fault after which the parse cannot go on is
 /// thrown, others are collected in `faults`.
 struct Parser {
-    /// Deepest nesting of expressions: bounds the stack of everything that walks a tree.
-    static let maxDepth = 1500
+    /// Deepest nesting of brackets and signs: bounds the stack of the parser.
+    static let maxDepth = 250
+    /// Greatest height of a tree, which long chains of operators reach without any nesting: bounds
+    /// the stack of everything that walks a tree.
+    static let maxHeight = 2000
 
     let options: ParserOptions
     var lexer: Lexer
     var faults: [ParseFault] = []
     var depth = 0
+    /// Height of the expression parsed last.
+    var height = 0
+    /// Which duration is being read, for messages.
+    var durationContext = (place: "", expected: "")
     private var lookahead: Token?
     /// End of the token taken last.
     var previousEnd = 0
@@ -134,21 +141,18 @@ struct Parser {
                 try peek().range, "expression is nested deeper than \(Parser.maxDepth) levels")
         }
         var left = try operand()
-        var chained = 0
         while case .binary(let operation) = try peek().kind, operation.precedence > precedence {
-            chained += 1
-            if depth + chained > Parser.maxDepth {
-                throw ParseFault(
-                    try peek().range,
-                    "expression is nested deeper than \(Parser.maxDepth) levels")
-            }
+            let leftHeight = height
             try take()
             var node = try modifiers(of: operation)
             // Only `^` groups to the right.
             let right = try expression(
                 above: operation == .power ? operation.precedence - 1 : operation.precedence)
+            try grow(to: max(leftHeight, height) + 1)
             node.left = left
             node.right = right
+            node.range = SourceRange(left.range.start, right.range.end)
+            node.isScalar = left.kind == .scalar && right.kind == .scalar
             left = .binary(node)
             if let matching = node.matching, !options.fillModifiers,
                 matching.fillLeft != nil || matching.fillRight != nil
@@ -157,6 +161,16 @@ struct Parser {
             }
         }
         return left
+    }
+
+    /// Notes the height of a new node.
+    mutating func grow(to newHeight: Int) throws(ParseFault) {
+        height = newHeight
+        if height > Parser.maxHeight {
+            throw ParseFault(
+                try peek().range,
+                "expression is nested deeper than \(Parser.maxHeight) levels")
+        }
     }
 
     /// A sign and its operand, or a primary with what follows it.
@@ -168,6 +182,7 @@ struct Parser {
         try take()
         // A sign binds like multiplication: `-a ^ b` is `-(a ^ b)`, `-a * b` is `(-a) * b`.
         let inner = try expression(above: BinaryOperator.multiply.precedence)
+        try grow(to: height + 1)
         let isNegation = token.kind == .binary(.subtract)
         if case .number(var number) = inner {
             if isNegation { number.value = -number.value }
@@ -181,15 +196,22 @@ struct Parser {
 
     private mutating func primary() throws(ParseFault) -> Expression {
         let token = try peek()
+        height = 1
         switch token.kind {
         case .number, .duration: return .number(try numberOrDuration())
         case .string:
             try take()
-            return .string(StringLiteral(value: unquote(token), range: token.range))
+            let bytes = unquotedBytes(token.text.utf8) ?? []
+            let isUTF8 = bytes.withUnsafeBytes(isValidUTF8)
+            return .string(
+                StringLiteral(
+                    value: unquote(token), invalidBytes: isUTF8 ? nil : bytes,
+                    range: token.range))
         case .leftParen:
             try take()
             let inner = try expression(above: 0)
             let close = try expect(.rightParen)
+            try grow(to: height + 1)
             return .parenthesized(
                 ParenthesizedExpression(
                     expression: inner,
@@ -271,15 +293,18 @@ struct Parser {
         _ = try expect(.leftParen)
         if try takeIf(.rightParen) != nil { return [] }
         var arguments = [try expression(above: 0)]
+        var highest = height
         while let comma = try takeIf(.comma) {
             let next = try peek().kind
             if next == .rightParen || next == .comma {
                 note(comma.range, "trailing commas not allowed in function call args")
             } else {
                 arguments.append(try expression(above: 0))
+                highest = max(highest, height)
             }
         }
         _ = try expect(.rightParen)
+        try grow(to: highest + 1)
         return arguments
     }
 

@@ -16,7 +16,10 @@ package final class Annotations {
         var range: SourceRange
         var detail: MonotonicityDetail?
         var count = 1
+        var showsCount = false
     }
+    /// Messages name series, of which there may be many; readers are shown a few.
+    private static let maxEntries = 1000
     private var entries: [Entry] = []
     private var index: [String: Int] = [:]
 
@@ -27,8 +30,15 @@ package final class Annotations {
             entries[known].count += 1
             return
         }
+        if entries.count >= Annotations.maxEntries { return }
         index[text] = entries.count
         entries.append(Entry(level: level, text: text, range: range))
+    }
+
+    /// A warning that tells how often it occurred.
+    func warnStartOverlap(_ text: String, at range: SourceRange) {
+        add(.warning, text, at: range)
+        if let known = index[text] { entries[known].showsCount = true }
     }
 
     package func warn(_ text: String, at range: SourceRange) { add(.warning, text, at: range) }
@@ -47,6 +57,7 @@ package final class Annotations {
         _ text: String, _ detail: MonotonicityDetail, at range: SourceRange
     ) {
         guard let known = index[text], var merged = entries[known].detail else {
+            if entries.count >= Annotations.maxEntries { return }
             index[text] = entries.count
             entries.append(Entry(level: .info, text: text, range: range, detail: detail))
             return
@@ -73,6 +84,7 @@ package final class Annotations {
                 text += rfc3339Text(millis: detail.firstMillis / 1000 * 1000)
                 text += " to " + rfc3339Text(millis: detail.lastMillis / 1000 * 1000)
             }
+            if entry.showsCount, entry.count > 1 { text += " (\(entry.count) occurrences)" }
             return text + " (\(entry.range.position(in: query)))"
         }
     }

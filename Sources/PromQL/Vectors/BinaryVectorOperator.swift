@@ -94,7 +94,18 @@ package final class BinaryVectorOperator: VectorOperator {
         for index in manyGroups { manyPerGroup[index] += 1 }
         try readOneSide(oneGroups)
         planOutputs()
+        if outputs.isEmpty { try drain() }
         return outputs.map(\.series)
+    }
+
+    /// Evaluates what is left of the "many" side: it may still fail or have something to say.
+    private func drain() throws {
+        while consumed < manySeries.count {
+            try scope.context.check()
+            try many.next(into: &scratch)
+            try consume(consumed, scratch)
+            consumed += 1
+        }
     }
 
     private func readOneSide(_ oneGroups: [Int]) throws {
@@ -227,6 +238,7 @@ package final class BinaryVectorOperator: VectorOperator {
         } else {
             column.clear()
         }
+        if produced == outputs.count { try drain() }
     }
 
     private func consume(_ index: Int, _ column: StepColumn) throws {
@@ -238,6 +250,7 @@ package final class BinaryVectorOperator: VectorOperator {
         let group = manyGroups[index]
         let side = groups[group].column
         if side == nil, oneFill == nil { return }
+        if let side, try consumeFloats(index, column, group, side) { return }
         for step in 0..<steps {
             guard let sample = column[step] else { continue }
             let other: SampleValue
@@ -256,6 +269,45 @@ package final class BinaryVectorOperator: VectorOperator {
             try contribute(
                 PairKey(many: Int32(index), one: member), sample, other, group, step)
         }
+    }
+
+    /// The common case: floats on both sides, one series each, nothing to fill in or to check.
+    /// Returns whether it was that case.
+    private func consumeFloats(
+        _ index: Int, _ column: StepColumn, _ group: Int, _ side: StepColumn
+    ) throws -> Bool {
+        let operation = arithmetic.operation
+        guard column.histograms.isEmpty, side.histograms.isEmpty, oneFill == nil,
+            groups[group].owner.isEmpty, groups[group].matched.isEmpty,
+            operation != .trimLower, operation != .trimUpper,
+            let output = outputOfPair[
+                PairKey(many: Int32(index), one: Int32(groups[group].members[0]))],
+            outputs[output].contributors == 1
+        else { return false }
+        var result = column
+        let isComparison = operation.isComparison
+        for step in 0..<steps where result.kinds[step] == .float {
+            guard side.kinds[step] == .float else {
+                result.kinds[step] = .none
+                continue
+            }
+            let a = swapped ? side.values[step] : column.values[step]
+            let b = swapped ? column.values[step] : side.values[step]
+            if !isComparison {
+                result.values[step] = floatArithmetic(operation, a, b)
+                continue
+            }
+            let holds = compare(operation, a, b)
+            if returnBool {
+                result.values[step] = holds ? 1 : 0
+            } else if holds {
+                result.values[step] = a
+            } else {
+                result.kinds[step] = .none
+            }
+        }
+        pending[output] = Partial(column: result, touched: [])
+        return true
     }
 
     /// The operation with the fill value for what found no partner.

@@ -225,6 +225,7 @@ extension NativeHistogram {
     /// The zero bucket's count at a threshold of at least `threshold`: a populated bucket is never
     /// split, the threshold grows to its bound instead.
     func zeroBucket(reaching threshold: Double) -> (count: Double, threshold: Double) {
+        if threshold == zeroThreshold { return (zeroCount, threshold) }
         var threshold = threshold
         while true {
             var count = zeroCount

@@ -14,7 +14,7 @@ package struct ElementResult {
 /// The two scalars' result; comparisons yield 0 or 1.
 package func scalarResult(_ operation: BinaryOperator, _ a: Double, _ b: Double) -> Double {
     if operation.isComparison { return compare(operation, a, b) ? 1 : 0 }
-    return arithmetic(operation, a, b)
+    return floatArithmetic(operation, a, b)
 }
 
 func compare(_ operation: BinaryOperator, _ a: Double, _ b: Double) -> Bool {
@@ -28,7 +28,7 @@ func compare(_ operation: BinaryOperator, _ a: Double, _ b: Double) -> Bool {
     }
 }
 
-func arithmetic(_ operation: BinaryOperator, _ a: Double, _ b: Double) -> Double {
+func floatArithmetic(_ operation: BinaryOperator, _ a: Double, _ b: Double) -> Double {
     switch operation {
     case .add: a + b
     case .subtract: a - b
@@ -63,7 +63,7 @@ struct SampleArithmetic {
             if operation == .trimLower || operation == .trimUpper {
                 return incompatible("float", "float")
             }
-            return ElementResult(value: .float(arithmetic(operation, a, b)), keep: true)
+            return ElementResult(value: .float(floatArithmetic(operation, a, b)), keep: true)
         case (.float(let a), .histogram(let b)):
             guard operation == .multiply else { return incompatible("float", "histogram") }
             return ElementResult(value: .histogram(b.multiplied(by: a).compacted()), keep: true)

@@ -36,6 +36,10 @@ package final class ScalarOperandOperator: VectorOperator {
         try scope.context.check()
         try input.next(into: &column)
         let operation = arithmetic.operation
+        if column.histograms.isEmpty, operation != .trimLower, operation != .trimUpper {
+            applyToFloats(&column)
+            return
+        }
         for step in column.kinds.indices {
             guard let sample = column[step] else { continue }
             let other = SampleValue.float(scalar[step])
@@ -52,6 +56,27 @@ package final class ScalarOperandOperator: VectorOperator {
             } else if !operation.isComparison {
                 // A comparison keeps the sample of the vector, whichever side it is on.
                 column.set(step, result.value)
+            }
+        }
+    }
+
+    /// The common case, without a detour over sample values.
+    private func applyToFloats(_ column: inout StepColumn) {
+        let operation = arithmetic.operation
+        let isComparison = operation.isComparison
+        for step in column.kinds.indices where column.kinds[step] == .float {
+            let value = column.values[step]
+            let a = scalarIsLeft ? scalar[step] : value
+            let b = scalarIsLeft ? value : scalar[step]
+            if !isComparison {
+                column.values[step] = floatArithmetic(operation, a, b)
+                continue
+            }
+            let holds = compare(operation, a, b)
+            if returnBool {
+                column.values[step] = holds ? 1 : 0
+            } else if !holds {
+                column.kinds[step] = .none
             }
         }
     }

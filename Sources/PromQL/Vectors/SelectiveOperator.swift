@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Aggregations that pick some of their input series.
 
+import Base
 import Telemetry
 
 /// `topk`, `bottomk`, `limitk` and `limit_ratio`. All input is read before the labels of the output
@@ -14,6 +15,7 @@ package final class SelectiveOperator: VectorOperator {
     private let steps: Int
     private let scope: EvaluationScope
     private let position: SourceRange
+    private let parameterPosition: SourceRange
     private var picked: [StepColumn] = []
     private var next = 0
 
@@ -27,8 +29,10 @@ package final class SelectiveOperator: VectorOperator {
     package init(
         _ input: any VectorOperator, _ operation: AggregationOperator, by grouping: Grouping,
         parameter: [Double], steps: Int, scope: EvaluationScope,
-        at position: SourceRange = SourceRange(0, 0)
+        at position: SourceRange = SourceRange(0, 0),
+        parameterAt parameterPosition: SourceRange = SourceRange(0, 0)
     ) {
+        self.parameterPosition = parameterPosition
         self.input = input
         self.operation = operation
         self.grouping = grouping
@@ -78,21 +82,21 @@ package final class SelectiveOperator: VectorOperator {
             if hasNaN { throw QueryError("Ratio value is NaN") }
             if highest > 1 {
                 scope.annotations.warn(
-                    MessageText.invalidRatio(highest, cappedTo: 1), at: position)
+                    MessageText.invalidRatio(highest, cappedTo: 1), at: parameterPosition)
             }
             if lowest < -1 {
                 scope.annotations.warn(
-                    MessageText.invalidRatio(lowest, cappedTo: -1), at: position)
+                    MessageText.invalidRatio(lowest, cappedTo: -1), at: parameterPosition)
             }
             return true
         }
         if highest < 1, !hasNaN { return false }
         if hasNaN { throw QueryError("Parameter value is NaN") }
         if lowest <= -9_223_372_036_854_775_808 {
-            throw QueryError("Scalar value \(GoText.value(lowest)) underflows int64")
+            throw QueryError("Scalar value \(floatGeneralText(lowest)) underflows int64")
         }
         if highest >= 9_223_372_036_854_775_808 {
-            throw QueryError("Scalar value \(GoText.value(highest)) overflows int64")
+            throw QueryError("Scalar value \(floatGeneralText(highest)) overflows int64")
         }
         return true
     }

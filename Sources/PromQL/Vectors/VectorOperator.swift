@@ -104,8 +104,11 @@ package class GatheringOperator: VectorOperator {
 extension Labels {
     static let metricName = "__name__"
 
-    /// The set without the metric name.
-    package var withoutName: Labels { without([Labels.metricName]) }
+    /// Labels that describe the metric itself; a computed series is another metric.
+    private static let metadataNames = ["__name__", "__type__", "__unit__"]
+
+    /// The set without the metric's name, type and unit.
+    package var withoutName: Labels { without(Labels.metadataNames) }
 
     /// The set without the named labels.
     package func without(_ names: [String]) -> Labels {
