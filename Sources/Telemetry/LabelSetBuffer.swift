@@ -154,7 +154,8 @@ import Base
                 }
             }
         } else {
-            entries.sort(by: precedes)
+            // Places in memory keep equal names in the order they came in.
+            entries.sort { precedes($0, $1) || (!precedes($1, $0) && $0.start < $1.start) }
         }
         let sorted = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
         var written = 0
