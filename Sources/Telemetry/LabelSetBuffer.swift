@@ -32,13 +32,19 @@ import Base
     /// Whether `__name__` was appended with a value.
     @usableFromInline package var hasMetricName = false
     private var entries: [Entry] = []
+    /// Where sorting puts the labels; it changes places with `base`.
+    private var spare: UnsafeMutableRawPointer?
+    private var spareCapacity = 0
 
     package init(capacity: Int = 4096) {
         self.capacity = max(capacity, 64)
         base = .allocate(byteCount: self.capacity, alignment: 16)
     }
 
-    deinit { base.deallocate() }
+    deinit {
+        base.deallocate()
+        spare?.deallocate()
+    }
 
     /// Starts the next label set; memory is kept.
     @inlinable package mutating func reset() {
@@ -58,8 +64,13 @@ import Base
         let needed = count &+ name.count &+ value.count &+ 20
         if needed > capacity { grow(needed) }
         if labelCount > 0 {
+            // Names mostly differ in their first byte.
             let last = UnsafeRawBufferPointer(start: base + lastNameStart, count: lastNameCount)
-            if compareBytes(last, name) >= 0 { isSorted = false }
+            if let a = last.first, let b = name.first, a != b {
+                if a > b { isSorted = false }
+            } else if compareBytes(last, name) >= 0 {
+                isSorted = false
+            }
         }
         writeLength(name.count)
         lastNameStart = count
@@ -154,9 +165,15 @@ import Base
                 }
             }
         } else {
-            entries.sort(by: precedes)
+            // Places in memory keep equal names in the order they came in.
+            entries.sort { precedes($0, $1) || (!precedes($1, $0) && $0.start < $1.start) }
         }
-        let sorted = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
+        if spareCapacity < capacity {
+            spare?.deallocate()
+            spare = .allocate(byteCount: capacity, alignment: 16)
+            spareCapacity = capacity
+        }
+        guard let sorted = spare else { return nil }
         var written = 0
         var kept = 0
         var duplicate: String?
@@ -175,8 +192,9 @@ import Base
             written += entry.end - entry.start
             kept += 1
         }
-        base.deallocate()
+        spare = base
         base = sorted
+        swap(&spareCapacity, &capacity)
         count = written
         labelCount = kept
         isSorted = true

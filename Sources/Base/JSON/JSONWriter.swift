@@ -175,6 +175,21 @@ package func validUTF8Length(_ text: UnsafeRawBufferPointer, at i: Int) -> Int {
     return length
 }
 
+/// Whether all bytes are below 0x80; eight at a time.
+package func isASCII(_ text: UnsafeRawBufferPointer) -> Bool {
+    var i = 0
+    var seen: UInt64 = 0
+    while text.count - i >= 8 {
+        seen |= text.loadUnaligned(fromByteOffset: i, as: UInt64.self)
+        i += 8
+    }
+    while i < text.count {
+        seen |= UInt64(text[i])
+        i += 1
+    }
+    return seen & 0x8080_8080_8080_8080 == 0
+}
+
 /// Whether all bytes are valid UTF-8. ASCII passes eight bytes at a time.
 package func isValidUTF8(_ text: UnsafeRawBufferPointer) -> Bool {
     var i = 0

@@ -11,6 +11,8 @@ struct LabelCheck: ~Copyable {
     var buffer = LabelSetBuffer()
     let limits: MetricDecodingLimits
     private var flaw = Flaw.none
+    /// Whether texts were added whose UTF-8 nobody has checked.
+    private var isUnchecked = false
 
     enum Flaw: UInt8 {
         case none, emptyName, notUTF8, tooMany, nameTooLong, valueTooLong
@@ -21,6 +23,7 @@ struct LabelCheck: ~Copyable {
     mutating func reset() {
         buffer.reset()
         flaw = .none
+        isUnchecked = false
     }
 
     /// Adds a label. What breaks a rule is still added, shortened, so that a message can show it.
@@ -40,10 +43,9 @@ struct LabelCheck: ~Copyable {
                 !value.isEmpty
             {
                 flaw = .tooMany
-            } else if !knownUTF8, !isValidUTF8(name) || !isValidUTF8(value) {
-                flaw = .notUTF8
             } else {
                 buffer.append(name, value)
+                if !knownUTF8 { isUnchecked = true }
                 return
             }
         }
@@ -55,6 +57,12 @@ struct LabelCheck: ~Copyable {
 
     /// Puts the labels in order and returns what is wrong with them.
     mutating func seal(requireName: Bool = true) -> SeriesProblem? {
+        // Lengths below 128 are ASCII too, so one pass over all labels settles most of them.
+        if isUnchecked, flaw == .none, !isASCII(buffer.bytes) {
+            forEachLabel(in: buffer.bytes) { name, value in
+                if !isValidUTF8(name) || !isValidUTF8(value) { flaw = .notUTF8 }
+            }
+        }
         switch flaw {
         case .none: break
         case .emptyName, .notUTF8:

@@ -107,7 +107,7 @@ struct RemoteWriteHistogramDecoder {
 
     /// Deltas to absolute counts. A sum beyond 64 bits wraps, as the reference's does, and is then
     /// refused as negative or as not matching the total.
-    private static func accumulate(_ deltas: [Int64], into buckets: inout [Double]) {
+    static func accumulate(_ deltas: [Int64], into buckets: inout [Double]) {
         buckets.removeAll(keepingCapacity: true)
         var current: Int64 = 0
         for delta in deltas {

@@ -191,6 +191,19 @@ import Testing
         }
     }
 
+    /// A byte that begins a character must not pass because a length that continues it follows.
+    @Test func textIsCheckedLabelByLabel() throws {
+        let long = Array(repeating: UInt8(ascii: "x"), count: 0xbf)
+        let result = try decode1(
+            series1([
+                (Array("__name__".utf8), [0x6d, 0xc3]), (long, [0x31]),
+            ]))
+        #expect(result.problems.map(\.kind) == [.invalidLabels])
+        let fine = try decode1(
+            series1([(Array("__name__".utf8), [0x6d, 0xc3, 0xa9]), (long, long)]))
+        #expect(fine.problems.isEmpty)
+    }
+
     @Test func unsortedLabelsAndEmptyValuesBecomeCanonical() throws {
         let result = try decode1(
             series1([

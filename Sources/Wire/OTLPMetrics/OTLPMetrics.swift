@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// OTLP metrics as Prometheus series.
+
+import Base
+import Telemetry
+
+/// `ExportMetricsServiceRequest` from protobuf and JSON, translated as Prometheus translates it.
+///
+/// Names follow the translation strategy; `service.*` becomes `job` and `instance`, the other
+/// resource attributes `target_info`; explicit histograms become classic series or, on wish,
+/// native histograms with custom bounds; exponential ones become native histograms; exemplars keep
+/// their trace and span ids. Sums and histograms of delta temporality are refused: accumulating
+/// them needs state, which a decoder has not.
+///
+/// Source: opentelemetry-proto `metrics/v1`; prometheus/prometheus
+/// `storage/remote/otlptranslator/prometheusremotewrite`.
+package enum OTLPMetrics {
+    /// Largest body: slices of the arena count in 32 bits.
+    static let maxBodyBytes = 1 << 30
+    /// Most `target_info` samples that one resource makes.
+    static let maxTargetInfoSamples = 256
+
+    /// How a request is translated. The names are those of Prometheus' `otlp` section.
+    package struct Options: Sendable {
+        package var strategy = TranslationStrategy.underscoreEscapingWithSuffixes
+        /// Resource attributes that become labels of every series.
+        package var promotedResourceAttributes: Set<String> = []
+        /// Makes all resource attributes labels, except those to be ignored.
+        package var promotesAllResourceAttributes = false
+        package var ignoredResourceAttributes: Set<String> = []
+        /// Keeps `service.name`, `service.namespace` and `service.instance.id` on `target_info`.
+        package var keepsIdentifyingResourceAttributes = false
+        /// Adds `otel_scope_name`, `_version`, `_schema_url` and the scope's attributes.
+        package var promotesScopeMetadata = false
+        /// Makes explicit histograms native histograms with custom bounds.
+        package var convertsHistogramsToCustomBuckets = false
+        /// `target_info` gets a sample every half of this.
+        package var lookbackMillis: Int64 = 300_000
+        package var limits = MetricDecodingLimits()
+
+        package init() {}
+    }
+}
+
+/// What a request of OTLP metrics became.
+package struct DecodedMetrics: Sendable {
+    package var batch = MetricBatch()
+    /// Data points that are not in the batch; for `partial_success`.
+    package var rejectedPoints = 0
+    /// Why, the first `maxProblems` distinct reasons.
+    package private(set) var problems: [String] = []
+
+    package static let maxProblems = 16
+
+    package init() {}
+
+    mutating func reject(_ points: Int, _ problem: @autoclosure () -> String) {
+        rejectedPoints += points
+        guard problems.count < DecodedMetrics.maxProblems else { return }
+        let text = problem()
+        if !problems.contains(text) { problems.append(text) }
+    }
+
+    /// The reasons as one text for `error_message`; empty when nothing was rejected.
+    package var message: String { problems.joined(separator: "; ") }
+}
+
+/// The metric whose points are being read.
+struct OTLPMetric {
+    /// As sent, for messages.
+    var otlpName = ""
+    /// Prometheus' name, and the names of its classic series.
+    var name: [UInt8] = []
+    var bucketName: [UInt8] = []
+    var countName: [UInt8] = []
+    var sumName: [UInt8] = []
+
+    mutating func setName(_ text: String) {
+        name = Array(text.utf8)
+        bucketName = name + Array("_bucket".utf8)
+        countName = name + Array("_count".utf8)
+        sumName = name + Array("_sum".utf8)
+    }
+}
+
+/// Fields that all kinds of points share.
+struct OTLPPoint {
+    var startMillis: Int64 = 0
+    var nanos: UInt64 = 0
+    var flags: UInt32 = 0
+    var millis: Int64 { Int64(nanos / 1_000_000) }
+    /// The series has ended: what is written is a stale marker.
+    var isStale: Bool { flags & 1 != 0 }
+
+    mutating func setStart(_ nanos: UInt64) { startMillis = Int64(nanos / 1_000_000) }
+}
