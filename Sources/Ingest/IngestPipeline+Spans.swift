@@ -29,12 +29,12 @@ extension IngestPipeline {
         kept.encode(into: &writer)
         var duplicates = 0
         try await commit(tenant, .traces, writer.bytes) { ticket in
-            duplicates =
-                traces.append(
-                    kept, tenant: tenant, generation: ticket.generation,
-                    sequence: ticket.sequence
-                ).duplicateRows.count
-            observe { $0.record(spans: kept, tenant: tenant, generation: ticket.generation) }
+            let repeated = traces.append(
+                kept, tenant: tenant, generation: ticket.generation, sequence: ticket.sequence
+            ).duplicateRows
+            duplicates = repeated.count
+            let fresh = kept.removing(rows: Set(repeated))
+            observe { $0.record(spans: fresh, tenant: tenant, generation: ticket.generation) }
         }
         report.duplicates = duplicates
         counters.spans.wrappingAdd(report.spans, ordering: .relaxed)
@@ -56,6 +56,19 @@ extension IngestPipeline {
                 kept.add(batch.row(row))
             }
         }
+        return kept
+    }
+}
+
+extension SpanBatch {
+    /// The batch without some rows; itself when there are none to leave out.
+    fileprivate func removing(rows: Set<Int>) -> SpanBatch {
+        if rows.isEmpty { return self }
+        var kept = SpanBatch()
+        kept.arena = arena
+        kept.resources = resources
+        kept.scopes = scopes
+        for row in 0..<rowCount where !rows.contains(row) { kept.add(self.row(row)) }
         return kept
     }
 }

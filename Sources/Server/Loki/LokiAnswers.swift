@@ -4,6 +4,7 @@
 import Base
 import HTTPTypes
 import LogQL
+import PromQL
 import Telemetry
 
 extension HTTPField.Name {
@@ -102,7 +103,7 @@ private func writeSeries(
     writeLabels(series.labels, into: &json)
     json.key(instant ? "value" : "values")
     if !instant { json.beginArray() }
-    for step in 0..<steps.count where series.column.isPresent(step) {
+    for step in 0..<steps.count where series.column.kinds[step] == .float {
         writePoint(steps.nanos(at: step), series.column.values[step], into: &json)
         if instant { break }
     }

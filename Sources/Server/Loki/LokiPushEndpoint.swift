@@ -2,6 +2,7 @@
 // POST /loki/api/v1/push.
 
 import Base
+import HTTPTypes
 import Ingest
 import Telemetry
 import Wire

@@ -2,6 +2,7 @@
 // Loki's query API.
 
 import Base
+import HTTPTypes
 import LogQL
 import Telemetry
 
