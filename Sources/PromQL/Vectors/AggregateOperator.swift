@@ -79,37 +79,33 @@ package final class AggregateOperator: GatheringOperator {
             groups[group].reservedBytes += bytes
         }
         groups[group].fold(
-            column, AggregateNotes(scope.annotations, position, operation, names[index]))
+            column, FoldNotes(scope.annotations, position, names[index][Labels.metricName] ?? ""))
     }
 
     override func produce(_ index: Int, into column: inout StepColumn) throws {
         column.clear()
         groups[index].finish(
             into: &column, quantiles: parameter,
-            AggregateNotes(scope.annotations, position, operation, .empty))
+            FoldNotes(scope.annotations, position, ""))
         scope.context.release(groups[index].reservedBytes)
         groups[index] = AggregateGroup(operation)
     }
 }
 
-/// What an aggregation says about its input.
-struct AggregateNotes {
+/// What a fold of histograms says about its input.
+struct FoldNotes {
     let annotations: Annotations
     let position: SourceRange
-    let operation: AggregationOperator
-    let labels: Labels
+    /// Name of the metric at hand, empty when it has none.
+    let metric: String
 
-    init(
-        _ annotations: Annotations, _ position: SourceRange, _ operation: AggregationOperator,
-        _ labels: Labels
-    ) {
+    init(_ annotations: Annotations, _ position: SourceRange, _ metric: String) {
         self.annotations = annotations
         self.position = position
-        self.operation = operation
-        self.labels = labels
+        self.metric = metric
     }
 
-    func ignoredHistogram() {
+    func ignoredHistogram(_ operation: AggregationOperator) {
         annotations.inform(
             "ignored histogram in \(operation.rawValue) aggregation", at: position)
     }
@@ -117,8 +113,7 @@ struct AggregateNotes {
         annotations.warn("encountered a mix of histograms and floats for aggregation", at: position)
     }
     func incompatible() {
-        annotations.warn(
-            MessageText.mixedSchemas(labels[Labels.metricName] ?? ""), at: position)
+        annotations.warn(MessageText.mixedSchemas(metric), at: position)
     }
     func reconciled() {
         annotations.inform(MessageText.reconciled("aggregation"), at: position)
@@ -164,10 +159,10 @@ struct AggregateGroup {
         }
     }
 
-    mutating func fold(_ column: StepColumn, _ notes: AggregateNotes) {
+    mutating func fold(_ column: StepColumn, _ notes: FoldNotes) {
         switch operation {
         case .quantile:
-            if column.kinds.contains(.histogram) { notes.ignoredHistogram() }
+            if column.kinds.contains(.histogram) { notes.ignoredHistogram(operation) }
             columns.append(column)
         case .count, .group:
             for step in counts.indices where column.kinds[step] != .none { counts[step] += 1 }
@@ -177,7 +172,7 @@ struct AggregateGroup {
         }
     }
 
-    private mutating func foldSum(_ column: StepColumn, _ notes: AggregateNotes) {
+    private mutating func foldSum(_ column: StepColumn, _ notes: FoldNotes) {
         for step in counts.indices {
             switch column.kinds[step] {
             case .none: continue
@@ -189,7 +184,7 @@ struct AggregateGroup {
         }
     }
 
-    private mutating func foldAverage(_ column: StepColumn, _ notes: AggregateNotes) {
+    private mutating func foldAverage(_ column: StepColumn, _ notes: FoldNotes) {
         for step in counts.indices {
             switch column.kinds[step] {
             case .none: continue
@@ -224,7 +219,7 @@ struct AggregateGroup {
     }
 
     private mutating func foldHistogram(
-        _ column: StepColumn, _ step: Int, _ notes: AggregateNotes
+        _ column: StepColumn, _ step: Int, _ notes: FoldNotes
     ) {
         guard let histogram = column.histogram(step) else { return }
         if histograms.isEmpty {
@@ -237,7 +232,7 @@ struct AggregateGroup {
         }
     }
 
-    private mutating func foldFloats(_ column: StepColumn, _ notes: AggregateNotes) {
+    private mutating func foldFloats(_ column: StepColumn, _ notes: FoldNotes) {
         var sawHistogram = false
         for step in counts.indices {
             switch column.kinds[step] {
@@ -268,11 +263,11 @@ struct AggregateGroup {
                 }
             }
         }
-        if sawHistogram { notes.ignoredHistogram() }
+        if sawHistogram { notes.ignoredHistogram(operation) }
     }
 
     mutating func finish(
-        into column: inout StepColumn, quantiles: [Double], _ notes: AggregateNotes
+        into column: inout StepColumn, quantiles: [Double], _ notes: FoldNotes
     ) {
         guard isStarted else { return }
         if operation == .quantile {
@@ -316,7 +311,9 @@ struct AggregateGroup {
             for input in columns where input.kinds[step] == .float {
                 present.append(input.values[step])
             }
-            if !present.isEmpty { column.set(step, quantile(quantiles[step], of: &present)) }
+            if !present.isEmpty {
+                column.set(step, interpolatedQuantile(quantiles[step], of: &present))
+            }
         }
     }
 }

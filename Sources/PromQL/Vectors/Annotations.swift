@@ -16,6 +16,7 @@ package final class Annotations {
         var range: SourceRange
         var detail: MonotonicityDetail?
         var count = 1
+        var showsCount = false
     }
     private var entries: [Entry] = []
     private var index: [String: Int] = [:]
@@ -29,6 +30,12 @@ package final class Annotations {
         }
         index[text] = entries.count
         entries.append(Entry(level: level, text: text, range: range))
+    }
+
+    /// A warning that tells how often it occurred.
+    func warnStartOverlap(_ text: String, at range: SourceRange) {
+        add(.warning, text, at: range)
+        if let known = index[text] { entries[known].showsCount = true }
     }
 
     package func warn(_ text: String, at range: SourceRange) { add(.warning, text, at: range) }
@@ -73,6 +80,7 @@ package final class Annotations {
                 text += rfc3339Text(millis: detail.firstMillis / 1000 * 1000)
                 text += " to " + rfc3339Text(millis: detail.lastMillis / 1000 * 1000)
             }
+            if entry.showsCount, entry.count > 1 { text += " (\(entry.count) occurrences)" }
             return text + " (\(entry.range.position(in: query)))"
         }
     }

@@ -29,7 +29,7 @@ struct HistogramFold {
         }
     }
 
-    mutating func add(_ histogram: NativeHistogram, _ notes: AggregateNotes) {
+    mutating func add(_ histogram: NativeHistogram, _ notes: FoldNotes) {
         if isIncompatible { return }
         noteReset(histogram)
         count += 1
@@ -59,7 +59,7 @@ struct HistogramFold {
     }
 
     /// The sum or mean, nil when the inputs cannot be added.
-    func result(_ notes: AggregateNotes) -> NativeHistogram? {
+    func result(_ notes: FoldNotes) -> NativeHistogram? {
         if isIncompatible { return nil }
         if sawReset, sawNoReset { notes.conflictingResets() }
         var total = sum, rest = compensation

@@ -3,7 +3,7 @@
 
 /// The quantile by linear interpolation between ranks; NaN without values, infinities outside 0…1.
 /// Sorts `values`. Source: prometheus/prometheus `promql/quantile.go`, `quantile`.
-package func quantile(_ q: Double, of values: inout [Double]) -> Double {
+package func interpolatedQuantile(_ q: Double, of values: inout [Double]) -> Double {
     if values.isEmpty || q.isNaN { return .nan }
     if q < 0 { return -.infinity }
     if q > 1 { return .infinity }

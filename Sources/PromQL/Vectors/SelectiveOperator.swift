@@ -14,6 +14,7 @@ package final class SelectiveOperator: VectorOperator {
     private let steps: Int
     private let scope: EvaluationScope
     private let position: SourceRange
+    private let parameterPosition: SourceRange
     private var picked: [StepColumn] = []
     private var next = 0
 
@@ -27,8 +28,10 @@ package final class SelectiveOperator: VectorOperator {
     package init(
         _ input: any VectorOperator, _ operation: AggregationOperator, by grouping: Grouping,
         parameter: [Double], steps: Int, scope: EvaluationScope,
-        at position: SourceRange = SourceRange(0, 0)
+        at position: SourceRange = SourceRange(0, 0),
+        parameterAt parameterPosition: SourceRange = SourceRange(0, 0)
     ) {
+        self.parameterPosition = parameterPosition
         self.input = input
         self.operation = operation
         self.grouping = grouping
@@ -78,11 +81,11 @@ package final class SelectiveOperator: VectorOperator {
             if hasNaN { throw QueryError("Ratio value is NaN") }
             if highest > 1 {
                 scope.annotations.warn(
-                    MessageText.invalidRatio(highest, cappedTo: 1), at: position)
+                    MessageText.invalidRatio(highest, cappedTo: 1), at: parameterPosition)
             }
             if lowest < -1 {
                 scope.annotations.warn(
-                    MessageText.invalidRatio(lowest, cappedTo: -1), at: position)
+                    MessageText.invalidRatio(lowest, cappedTo: -1), at: parameterPosition)
             }
             return true
         }

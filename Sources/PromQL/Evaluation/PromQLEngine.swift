@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// Front door of evaluation.
+
+import Base
+import Telemetry
+
+/// Settings of an engine, named as Prometheus' flags and features.
+package struct PromQLOptions: Sendable {
+    /// How old a sample may be to be the current one.
+    package var lookbackMillis: Int64 = 300_000
+    /// Step of subqueries that name none: the global evaluation interval.
+    package var subqueryStepMillis: Int64 = 60_000
+    package var delayedNameRemoval = false
+    package var useStartTimestamps = false
+    package var parser = ParserOptions()
+    package init() {}
+}
+
+/// Evaluates PromQL over whatever can be read series by series. Safe to share between threads.
+package struct PromQLEngine: Sendable {
+    private let reader: any SeriesReading
+    package let options: PromQLOptions
+
+    package init(reader: any SeriesReading, options: PromQLOptions = PromQLOptions()) {
+        self.reader = reader
+        self.options = options
+    }
+
+    /// Evaluates at one time.
+    ///
+    /// - Throws: `ParseError` for bad text, `QueryError` for what cannot be evaluated,
+    ///   `QueryInterruption` when a limit of `context` is reached, and what the reader throws.
+    package func query(
+        _ text: String, tenant: Tenant = .anonymous, at time: Millis, context: ReadContext,
+        lookbackMillis: Int64? = nil
+    ) throws -> QueryResult {
+        let expression = try parseExpression(text, options: options.parser)
+        let times = QueryTimes(start: time.rawValue, end: time.rawValue, step: 0)
+        let resolved = try Resolution(times: times).resolve(expression)
+        return try evaluate(
+            resolved, text, tenant, StepGrid(at: time.rawValue), context, lookbackMillis,
+            isInstant: true)
+    }
+
+    /// Evaluates at `start`, `start + stepMillis`, … up to `end`; always answers a matrix.
+    package func queryRange(
+        _ text: String, tenant: Tenant = .anonymous, start: Millis, end: Millis,
+        stepMillis: Int64, context: ReadContext, lookbackMillis: Int64? = nil
+    ) throws -> QueryResult {
+        let expression = try parseExpression(text, options: options.parser)
+        guard expression.kind == .vector || expression.kind == .scalar else {
+            throw QueryError(
+                "invalid expression type \(quotedText(expression.kind.documented)) for range "
+                    + "query, must be Scalar or instant Vector")
+        }
+        let times = QueryTimes(
+            start: start.rawValue, end: end.rawValue, step: stepMillis)
+        let resolved = try Resolution(times: times).resolve(expression)
+        let grid = StepGrid(start: start.rawValue, end: end.rawValue, step: stepMillis)
+        return try evaluate(
+            resolved, text, tenant, grid, context, lookbackMillis, isInstant: false)
+    }
+
+    private func evaluate(
+        _ expression: Expression, _ text: String, _ tenant: Tenant, _ grid: StepGrid,
+        _ context: ReadContext, _ lookbackMillis: Int64?, isInstant: Bool
+    ) throws -> QueryResult {
+        try context.check()
+        let annotations = Annotations()
+        var options = options
+        if let lookbackMillis { options.lookbackMillis = lookbackMillis }
+        let evaluator = Evaluator(
+            reader: reader, tenant: tenant, options: options,
+            scope: EvaluationScope(
+                context: context, annotations: annotations,
+                delayedNameRemoval: options.delayedNameRemoval))
+        let value: QueryValue
+        switch expression.kind {
+        case .string: value = .string(millis: grid.start, evaluator.string(expression))
+        case .scalar:
+            let values = try evaluator.scalar(expression, grid)
+            if isInstant {
+                value = .scalar(millis: grid.start, values.first ?? .nan)
+            } else {
+                var series = MatrixSeries(labels: .empty)
+                for (step, scalar) in values.enumerated() {
+                    series.append(grid.millis(step), .float(scalar))
+                }
+                value = .matrix(series.isEmpty ? [] : [series])
+            }
+        case .matrix: value = .matrix(try evaluator.matrix(expression, grid))
+        default:
+            let root = evaluator.named(try evaluator.vector(expression, grid), grid)
+            value =
+                isInstant
+                ? .vector(try collectVector(root, grid))
+                : .matrix(try collectMatrix(root, grid, context))
+        }
+        return QueryResult(
+            value: value, warnings: annotations.texts(.warning, query: text),
+            infos: annotations.texts(.info, query: text))
+    }
+
+    private func collectVector(
+        _ root: any VectorOperator, _ grid: StepGrid
+    ) throws -> [VectorSample] {
+        var column = StepColumn(steps: grid.count)
+        var result: [VectorSample] = []
+        for series in try root.series() {
+            try root.next(into: &column)
+            if let value = column[0] {
+                result.append(
+                    VectorSample(labels: series.labels, millis: grid.start, value: value))
+            }
+        }
+        return result
+    }
+
+    private func collectMatrix(
+        _ root: any VectorOperator, _ grid: StepGrid, _ context: ReadContext
+    ) throws -> [MatrixSeries] {
+        var column = StepColumn(steps: grid.count)
+        var result: [MatrixSeries] = []
+        for item in try root.series() {
+            try root.next(into: &column)
+            var series = MatrixSeries(labels: item.labels)
+            for step in 0..<grid.count {
+                if let value = column[step] { series.append(grid.millis(step), value) }
+            }
+            if series.isEmpty { continue }
+            try context.reserve((series.floats.count + series.histograms.count) * 16)
+            result.append(series)
+        }
+        result.sort { $0.labels < $1.labels }
+        return result
+    }
+}

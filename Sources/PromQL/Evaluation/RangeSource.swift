@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where functions over ranges get their samples.
+
+import Base
+import Telemetry
+
+/// Samples of one series in a stretch of time, floats and histograms apart, stale markers left out.
+/// Reused from series to series.
+final class RangeSamples {
+    var floatMillis: [Int64] = []
+    var floats: [Double] = []
+    /// Empty when no start time is known.
+    var floatStarts: [Int64] = []
+    var histogramMillis: [Int64] = []
+    var histograms: [NativeHistogram] = []
+    var histogramStarts: [Int64] = []
+
+    func removeAll() {
+        floatMillis.removeAll(keepingCapacity: true)
+        floats.removeAll(keepingCapacity: true)
+        floatStarts.removeAll(keepingCapacity: true)
+        histogramMillis.removeAll(keepingCapacity: true)
+        histograms.removeAll(keepingCapacity: true)
+        histogramStarts.removeAll(keepingCapacity: true)
+    }
+
+    /// Takes over what storage returned.
+    func fill(from columns: SampleColumns) {
+        removeAll()
+        let hasStarts = !columns.startMillis.isEmpty
+        for i in 0..<columns.count {
+            let start = hasStarts ? columns.startMillis[i] : 0
+            if !columns.histograms.isEmpty, let histogram = columns.histograms[i] {
+                if histogram.isStale { continue }
+                histogramMillis.append(columns.millis[i])
+                histograms.append(histogram)
+                if hasStarts { histogramStarts.append(start) }
+                continue
+            }
+            if StaleMarker.isStale(columns.values[i]) { continue }
+            floatMillis.append(columns.millis[i])
+            floats.append(columns.values[i])
+            if hasStarts { floatStarts.append(start) }
+        }
+    }
+
+    /// Takes over the values of a subquery. Counter-reset hints say nothing here: samples may be
+    /// missing or repeated.
+    func fill(from column: StepColumn, _ grid: StepGrid) {
+        removeAll()
+        for step in 0..<grid.count {
+            switch column.kinds[step] {
+            case .none: continue
+            case .float:
+                floatMillis.append(grid.millis(step))
+                floats.append(column.values[step])
+            case .histogram:
+                guard var histogram = column.histogram(step) else { continue }
+                if histogram.counterReset == .reset || histogram.counterReset == .notReset {
+                    histogram.counterReset = .unknown
+                }
+                histogramMillis.append(grid.millis(step))
+                histograms.append(histogram)
+            }
+        }
+    }
+}
+
+/// A range vector: series by series, all samples any step can see.
+protocol RangeSource: AnyObject {
+    func series() throws -> [OutputSeries]
+    func next(into samples: RangeSamples) throws
+}
+
+/// A range selector over storage.
+final class SelectorRangeSource: RangeSource {
+    private let set: any SeriesSet
+    private let scope: EvaluationScope
+    private var index = 0
+    private var columns = SampleColumns()
+
+    init(_ set: any SeriesSet, scope: EvaluationScope) {
+        self.set = set
+        self.scope = scope
+    }
+
+    func series() -> [OutputSeries] { (0..<set.count).map { OutputSeries(set.labels($0)) } }
+
+    func next(into samples: RangeSamples) throws {
+        try scope.context.check()
+        columns.removeAll()
+        try set.read(index, into: &columns, scope.context)
+        index += 1
+        samples.fill(from: columns)
+        try scope.context.count(samples: columns.count)
+    }
+}
+
+/// A subquery: the values of an expression on a grid of its own.
+final class SubqueryRangeSource: RangeSource {
+    private let input: any VectorOperator
+    private let grid: StepGrid
+    private var column: StepColumn
+
+    init(_ input: any VectorOperator, grid: StepGrid) {
+        self.input = input
+        self.grid = grid
+        column = StepColumn(steps: grid.count)
+    }
+
+    func series() throws -> [OutputSeries] { try input.series() }
+
+    func next(into samples: RangeSamples) throws {
+        try input.next(into: &column)
+        samples.fill(from: column, grid)
+    }
+}
+
+/// A range vector and the window each step sees of it.
+struct RangeVector {
+    let source: any RangeSource
+    let rangeMillis: Int64
+    let offset: Int64
+    let anchor: Int64?
+    var anchored = false
+    var smoothed = false
+    let position: SourceRange
+}
+
+extension Evaluator {
+    func rangeVector(_ expression: Expression, _ grid: StepGrid) throws -> RangeVector {
+        switch expression {
+        case .parenthesized(let node): return try rangeVector(node.expression, grid)
+        case .matrix(let node): return try rangeVector(node, grid, at: expression.range)
+        case .subquery(let node): return try rangeVector(node, grid, at: expression.range)
+        default:
+            throw QueryError("expected a range vector, got \(expression.kind.documented)")
+        }
+    }
+
+    private func rangeVector(
+        _ node: MatrixSelector, _ grid: StepGrid, at position: SourceRange
+    ) throws -> RangeVector {
+        let selector = node.selector
+        let anchor = selector.anchorMillis
+        var first = (anchor ?? grid.start) &- selector.offsetMillis &- node.rangeMillis &+ 1
+        var last = (anchor ?? grid.end) &- selector.offsetMillis
+        if selector.anchored || selector.smoothed { first &-= options.lookbackMillis }
+        if selector.smoothed { last &+= options.lookbackMillis }
+        let set = try select(
+            selector.matchers, MillisRange(first: Millis(first), last: Millis(last)))
+        return RangeVector(
+            source: SelectorRangeSource(set, scope: scope), rangeMillis: node.rangeMillis,
+            offset: selector.offsetMillis, anchor: anchor, anchored: selector.anchored,
+            smoothed: selector.smoothed, position: position)
+    }
+
+    private func rangeVector(
+        _ node: Subquery, _ grid: StepGrid, at position: SourceRange
+    ) throws -> RangeVector {
+        var anchor: Int64?
+        if case .millis(let millis)? = node.anchor { anchor = millis }
+        let inner = subqueryGrid(node, anchor.map { StepGrid(at: $0) } ?? grid)
+        return RangeVector(
+            source: SubqueryRangeSource(try vector(node.expression, inner), grid: inner),
+            rangeMillis: node.rangeMillis, offset: node.offsetMillis, anchor: anchor,
+            position: position)
+    }
+
+    /// Steps of a subquery: multiples of its step, those that any step of `outer` can see.
+    func subqueryGrid(_ node: Subquery, _ outer: StepGrid) -> StepGrid {
+        let step = node.stepMillis > 0 ? node.stepMillis : max(1, options.subqueryStepMillis)
+        let begin = outer.start &- node.offsetMillis &- node.rangeMillis
+        var start = begin / step * step
+        if start <= begin { start &+= step }
+        return StepGrid(start: start, end: outer.end &- node.offsetMillis, step: step)
+    }
+
+    /// A range vector as the result of an instant query.
+    func matrix(_ expression: Expression, _ grid: StepGrid) throws -> [MatrixSeries] {
+        let vector = try rangeVector(expression, grid)
+        let samples = RangeSamples()
+        let end = (vector.anchor ?? grid.start) &- vector.offset
+        var result: [MatrixSeries] = []
+        var known: Set<Labels> = []
+        for item in try vector.source.series() {
+            try vector.source.next(into: samples)
+            var series = MatrixSeries(
+                labels: item.dropName ? item.labels.withoutName : item.labels)
+            let window = RangeWindow.bounds(
+                samples, after: end &- vector.rangeMillis, through: end)
+            series.floatMillis = Array(samples.floatMillis[window.floats])
+            series.floats = Array(samples.floats[window.floats])
+            series.histogramMillis = Array(samples.histogramMillis[window.histograms])
+            series.histograms = Array(samples.histograms[window.histograms])
+            if series.isEmpty { continue }
+            if !known.insert(series.labels).inserted { throw QueryError.sameLabelset }
+            result.append(series)
+        }
+        result.sort { $0.labels < $1.labels }
+        return result
+    }
+}

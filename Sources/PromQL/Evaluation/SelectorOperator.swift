@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// Instant vectors read from storage.
+
+import Telemetry
+
+/// What a selector yields of the sample it finds.
+enum SelectedPart {
+    case value
+    /// Its time in seconds.
+    case timestamp
+    /// Its start time in seconds.
+    case startTimestamp
+}
+
+/// Reads each series once and looks up the current sample of every step.
+final class SelectorOperator: VectorOperator {
+    private let set: any SeriesSet
+    private let lookup: SampleLookup
+    private let part: SelectedPart
+    private let scope: EvaluationScope
+    private var index = 0
+    private var samples = SampleColumns()
+
+    init(
+        _ set: any SeriesSet, lookup: SampleLookup, part: SelectedPart, scope: EvaluationScope
+    ) {
+        self.set = set
+        self.lookup = lookup
+        self.part = part
+        self.scope = scope
+    }
+
+    func series() -> [OutputSeries] {
+        (0..<set.count).map { OutputSeries(name(set.labels($0)), dropName: part != .value) }
+    }
+
+    private func name(_ labels: Labels) -> Labels {
+        part != .value && !scope.delayedNameRemoval ? labels.withoutName : labels
+    }
+
+    func next(into column: inout StepColumn) throws {
+        try scope.context.check()
+        samples.removeAll()
+        try set.read(index, into: &samples, scope.context)
+        index += 1
+        column.clear()
+        try lookup.fill(&column, from: samples, part)
+        try scope.context.count(samples: samples.count)
+    }
+}
+
+/// The times at which a selector looks for samples.
+struct SampleLookup {
+    let grid: StepGrid
+    /// Subtracted from the time of evaluation.
+    let offset: Int64
+    /// Looked up at instead of the time of evaluation.
+    let anchor: Int64?
+    let lookback: Int64
+
+    /// Time looked up at step `index`.
+    func time(_ index: Int) -> Int64 { (anchor ?? grid.millis(index)) &- offset }
+
+    /// Samples that any step can see: newer than the lookback of the first, not newer than the
+    /// last.
+    var range: MillisRange {
+        let first = time(0), last = time(grid.count - 1)
+        return MillisRange(first: Millis(first &- lookback &+ 1), last: Millis(last))
+    }
+
+    func fill(
+        _ column: inout StepColumn, from samples: SampleColumns, _ part: SelectedPart
+    ) throws {
+        let millis = samples.millis
+        let floatsOnly = samples.histograms.isEmpty
+        // First sample after the time looked up at.
+        var next = 0
+        for step in 0..<grid.count {
+            let time = time(step)
+            while next < millis.count, millis[next] <= time { next += 1 }
+            guard next > 0, millis[next - 1] > time &- lookback else { continue }
+            let found = next - 1
+            let histogram = floatsOnly ? nil : samples.histograms[found]
+            if histogram?.isStale ?? StaleMarker.isStale(samples.values[found]) { continue }
+            switch part {
+            case .value:
+                if let histogram {
+                    column.set(step, histogram)
+                } else {
+                    column.set(step, samples.values[found])
+                }
+            case .timestamp: column.set(step, Double(millis[found]) / 1000)
+            case .startTimestamp:
+                let start = samples.startMillis.isEmpty ? 0 : samples.startMillis[found]
+                column.set(step, Double(start) / 1000)
+            }
+        }
+    }
+}
+
+extension Evaluator {
+    func selector(
+        _ node: VectorSelector, _ grid: StepGrid, _ part: SelectedPart
+    ) throws -> any VectorOperator {
+        if node.anchored {
+            throw QueryError("anchored modifier is not supported for instant vector selectors")
+        }
+        let lookup = SampleLookup(
+            grid: grid, offset: node.offsetMillis, anchor: node.anchorMillis,
+            lookback: options.lookbackMillis)
+        var range = lookup.range
+        if node.smoothed {
+            range.last.rawValue &+= options.lookbackMillis
+            range.first.rawValue &-= 1
+        }
+        let set = try select(node.matchers, range)
+        if node.smoothed, part == .value {
+            return SmoothedSelectorOperator(set, lookup: lookup, scope: scope, at: node.range)
+        }
+        return SelectorOperator(set, lookup: lookup, part: part, scope: scope)
+    }
+
+    func select(_ matchers: [LabelMatcher], _ range: MillisRange) throws -> any SeriesSet {
+        try reader.select(
+            SeriesRequest(tenant: tenant, matchers: matchers, range: range), scope.context)
+    }
+}
+
+extension VectorSelector {
+    /// The time of a resolved `@`.
+    var anchorMillis: Int64? {
+        if case .millis(let millis)? = anchor { millis } else { nil }
+    }
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// Loads of test scripts.
+
+import Base
+import PromQL
+import Telemetry
+import TestKit
+
+extension InMemorySeries {
+    mutating func load(_ load: Script.Load) {
+        var columns: [Labels: SampleColumns] = [:]
+        for line in load.series {
+            var samples = SampleColumns()
+            for (index, item) in line.items.enumerated() {
+                let millis = Int64(index) * load.stepMillis
+                let offset = index < line.starts.count ? line.starts[index] : nil
+                let start = offset.map { millis + $0 } ?? 0
+                switch item {
+                case .missing: break
+                case .float(let value):
+                    samples.append(millis: millis, value: value, startMillis: start)
+                case .histogram(let histogram, _):
+                    samples.append(millis: millis, histogram: histogram, startMillis: start)
+                }
+            }
+            columns[line.labels] = samples
+        }
+        if load.convertsClassicHistograms {
+            for (labels, samples) in ClassicConversion(columns).converted {
+                columns[labels] = samples
+            }
+        }
+        for (labels, samples) in columns { append(labels, samples) }
+    }
+}
+
+/// Classic histogram series as native histograms with custom bounds.
+private struct ClassicConversion {
+    private struct Point {
+        var buckets: [Double: Double] = [:]
+        var count: Double?
+        var sum = 0.0
+    }
+    private(set) var converted: [Labels: SampleColumns] = [:]
+
+    init(_ columns: [Labels: SampleColumns]) {
+        var points: [Labels: [Int64: Point]] = [:]
+        for (labels, samples) in columns {
+            guard let name = labels["__name__"] else { continue }
+            for suffix in ["_bucket", "_count", "_sum"] where name.hasSuffix(suffix) {
+                let target = labels.without(["le"]).setting(
+                    "__name__", String(name.dropLast(suffix.count)))
+                let bound = labels["le"].flatMap { parseFloat($0) }
+                if suffix == "_bucket", bound == nil || bound?.isNaN == true { continue }
+                for i in 0..<samples.count {
+                    if !samples.histograms.isEmpty, samples.histograms[i] != nil { continue }
+                    let value = samples.values[i]
+                    var point = points[target, default: [:]][samples.millis[i]] ?? Point()
+                    switch suffix {
+                    case "_bucket": point.buckets[bound ?? .nan] = value
+                    case "_count": point.count = value
+                    default: point.sum = value
+                    }
+                    points[target]?[samples.millis[i]] = point
+                }
+            }
+        }
+        for (labels, byTime) in points {
+            var samples = SampleColumns()
+            for (millis, point) in byTime.sorted(by: { $0.key < $1.key }) {
+                samples.append(millis: millis, histogram: ClassicConversion.histogram(point))
+            }
+            converted[labels] = samples
+        }
+    }
+
+    private static func histogram(_ point: Point) -> NativeHistogram {
+        var result = NativeHistogram()
+        result.schema = NativeHistogram.customSchema
+        let bounds = point.buckets.keys.sorted()
+        result.customBounds = bounds.filter { $0 != .infinity }
+        let total =
+            point.count ?? point.buckets[.infinity] ?? bounds.last.map {
+                point.buckets[$0] ?? 0
+            } ?? 0
+        var previous = 0.0
+        var counts: [Double] = []
+        for bound in result.customBounds {
+            let cumulative = point.buckets[bound] ?? 0
+            counts.append(cumulative - previous)
+            previous = cumulative
+        }
+        counts.append(total - previous)
+        result.count = total
+        result.sum = point.sum
+        result.positiveSpans = [NativeHistogram.Span(offset: 0, length: UInt32(counts.count))]
+        result.positiveBuckets = counts
+        return result.compacted()
+    }
+}
