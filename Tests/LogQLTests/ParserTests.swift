@@ -97,6 +97,22 @@ import Testing
         }
     }
 
+    @Test func printedQueriesParseToThemselves() throws {
+        let queries =
+            ParserTests.accepted + LogQueryTests.filters.map(\.query)
+            + MetricQueryTests.cases.map(\.query)
+        for query in queries {
+            let text = try LogQLParser.parse(query).description
+            #expect(try LogQLParser.parse(text).description == text, "\(query)")
+        }
+        #expect(
+            try LogQLParser.parse(
+                #"sum(rate({a="b"}|="x"|logfmt|c>5 or d=`e` and f!=ip("::1")[90s]))by(g)/2"#
+            ).description
+                == #"sum by (g) (rate({a="b"} |= "x" | logfmt | c>5 or (d="e", f!=ip("::1")) [1m30s])) / 2"#
+        )
+    }
+
     @Test func selectorsAloneMayBeEmpty() throws {
         #expect(try LogQLMatchers.parse("").isEmpty)
         #expect(try LogQLMatchers.parse("{}").isEmpty)

@@ -2,6 +2,7 @@
 // Substring search over raw bytes.
 
 import CShims
+import Glibc
 
 /// Offset of the first occurrence of `needle`, or nil. About 20 GB/s where AVX2 is present.
 package func find(_ needle: UnsafeRawBufferPointer, in hay: UnsafeRawBufferPointer) -> Int? {
@@ -34,5 +35,8 @@ package func findEither(_ a: UInt8, _ b: UInt8, in hay: UnsafeRawBufferPointer) 
 @inlinable package func equalBytes(
     _ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer
 ) -> Bool {
-    a.count == b.count && compareBytes(a, b) == 0
+    guard a.count == b.count, let x = a.baseAddress, let y = b.baseAddress else {
+        return a.count == b.count
+    }
+    return memcmp(x, y, a.count) == 0
 }

@@ -91,7 +91,7 @@ struct RangeEvaluation {
         let filters = try aggregation.unwrap?.filters.map { try LabelFilterStage($0) } ?? []
         let extra: [any Stage] = (unwrap.map { [$0] } ?? []) + filters
         let pipeline = try Pipeline(
-            aggregation.selector.stages, nowNanos: nowNanos, extra: extra)
+            aggregation.selector.stages, nowNanos: nowNanos, extra: extra, needed: neededLabels)
         try pipeline.run(
             request(pipeline.pushedFilters), on: reader, context, &statistics
         ) { state, stream, batch, hasMetadata in
@@ -111,6 +111,22 @@ struct RangeEvaluation {
         var stream: Int
         var batch: Int
         var isOfStream: Bool
+    }
+
+    /// Labels that the aggregation looks at; nil = all.
+    private var neededLabels: Set<String>? {
+        var names: Set<String> = []
+        if aggregation.operation != .absentOverTime {
+            guard let grouping = pushedGrouping ?? aggregation.grouping, !grouping.isWithout else {
+                return nil
+            }
+            names.formUnion(grouping.labels)
+        }
+        if let unwrap = aggregation.unwrap {
+            names.insert(unwrap.label)
+            for filter in unwrap.filters { names.formUnion(filter.names) }
+        }
+        return names
     }
 
     private func seriesKey() -> SeriesKey {

@@ -7,14 +7,20 @@ import Telemetry
 /// A compiled pipeline. Belongs to one query on one thread: its stages keep scratch memory.
 final class Pipeline {
     private let stages: [any Stage]
-    let state = LineState()
+    let state: LineState
     /// Whether a line's final labels can differ from those of its stream and metadata.
     let changesLabels: Bool
     /// Conditions on the original line that a store may use.
     let pushedFilters: [LineFilter]
 
-    /// - Parameter nowNanos: what `now` is to templates.
-    init(_ syntax: [StageSyntax], nowNanos: Int64, extra: [any Stage] = []) throws {
+    /// - Parameters:
+    ///   - nowNanos: what `now` is to templates.
+    ///   - needed: labels that the pipeline's user looks at; nil = all.
+    init(
+        _ syntax: [StageSyntax], nowNanos: Int64, extra: [any Stage] = [],
+        needed: Set<String>? = nil
+    ) throws {
+        state = LineState(wanted: NeededLabels.names(syntax, consumer: needed))
         stages = try syntax.map { try Pipeline.compile($0, nowNanos) } + extra
         changesLabels =
             !extra.isEmpty

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A forgiving cursor over JSON in a log line.
 
+import Glibc
+
 /// Where a JSON value lies in a line.
 struct JSONValue {
     enum Kind { case object, array, string, number, bool, null }
@@ -87,16 +89,15 @@ struct JSONCursor {
             while offset < bytes.count, isNumberByte(bytes[offset]) { offset += 1 }
             return JSONValue(kind: .number, raw: bytes.part(start..<offset))
         default:
-            for (word, kind) in [
-                ("true", JSONValue.Kind.bool), ("false", .bool), ("null", .null),
-            ] {
-                let end = start + word.utf8.count
-                if end <= bytes.count, bytes[start..<end].elementsEqual(word.utf8) {
-                    offset = end
-                    return JSONValue(kind: kind, raw: bytes.part(start..<end))
-                }
-            }
-            throw fault("unknown value type")
+            let word: StaticString =
+                first == UInt8(ascii: "t") ? "true" : first == UInt8(ascii: "f") ? "false" : "null"
+            let end = start + word.utf8CodeUnitCount
+            guard end <= bytes.count, let text = bytes.part(start..<end).baseAddress,
+                memcmp(text, word.utf8Start, end - start) == 0
+            else { throw fault("unknown value type") }
+            offset = end
+            return JSONValue(
+                kind: first == UInt8(ascii: "n") ? .null : .bool, raw: bytes.part(start..<end))
         }
     }
 

@@ -46,7 +46,21 @@ final class LineState {
     private var loaded: [Entry] = []
     private var error = Bytes.nothing
     private var errorDetails = Bytes.nothing
+    /// Labels that parsers make; nil = all.
+    private let wanted: [SharedBytes]?
     private let suffix = SharedBytes(Array("_extracted".utf8))
+
+    /// - Parameter wanted: names of labels that parsers need to make; nil = all.
+    init(wanted: Set<String>?) {
+        self.wanted = wanted.map { names in
+            var all = names
+            // What is asked for with the suffix is found without it.
+            for name in names where name.hasSuffix("_extracted") {
+                all.insert(String(name.dropLast("_extracted".count)))
+            }
+            return all.sorted().map { SharedBytes(Array($0.utf8)) }
+        }
+    }
 
     func begin(line: Bytes, nanos: Int64, streamLabels: Bytes, metadata: Bytes) {
         arena.reset()
@@ -114,21 +128,30 @@ final class LineState {
         loaded.append(entry)
     }
 
-    /// The name under which a parsed label is filed: its own, or with the suffix where the stream or
-    /// the structured metadata has it already. Nil when a parser set it before.
-    func nameForExtracted(_ name: Bytes) -> Bytes? {
-        guard let i = index(of: name) else { return name }
-        if loaded[i].category == .parsed { return loaded[i].isExtracted ? nil : name }
+    /// Adds what a parser found: under its own name, or with the suffix where the stream or the
+    /// structured metadata has the name already; the first of equal names is kept. Name and value
+    /// must live as long as the line.
+    func extract(_ name: Bytes, _ value: Bytes) {
+        if let wanted, !wanted.contains(where: { equalBytes($0.buffer, name) }) { return }
+        guard let i = index(of: name) else {
+            loaded.append(Entry(name: name, value: value, category: .parsed, isExtracted: true))
+            return
+        }
+        if loaded[i].category == .parsed {
+            if !loaded[i].isExtracted {
+                loaded[i] = Entry(name: name, value: value, category: .parsed, isExtracted: true)
+            }
+            return
+        }
         let suffixed = arena.join(name, suffix.buffer)
-        if let j = index(of: suffixed), loaded[j].isExtracted { return nil }
-        return suffixed
+        if let j = index(of: suffixed), loaded[j].isExtracted { return }
+        put(suffixed, value, .parsed, true)
     }
 
-    /// Adds what a parser found; the first of equal names is kept. Name and value must live as long
-    /// as the line.
-    func extract(_ name: Bytes, _ value: Bytes) {
-        guard let filed = nameForExtracted(name) else { return }
-        put(filed, value, .parsed, true)
+    /// Whether a parser may spare itself this label.
+    func ignores(_ name: Bytes) -> Bool {
+        guard let wanted else { return false }
+        return !wanted.contains { equalBytes($0.buffer, name) }
     }
 
     /// Sets a label as `label_format` does: whoever had it before.

@@ -74,6 +74,7 @@ final class JSONStage: Stage {
             let full =
                 prefix.isEmpty
                 ? name : prefix.withUnsafeBytes { state.arena.join($0, name) }
+            if state.ignores(full) { return }
             state.extract(
                 full, JSONCursor.unescaped(value.raw, hasEscapes: value.hasEscapes, state.arena))
         }
@@ -93,7 +94,7 @@ final class JSONFieldsStage: Stage {
     func process(_ state: LineState) -> Bool {
         let line = state.line
         if line.isEmpty { return true }
-        guard "{[\"".utf8.contains(line[0]) else {
+        guard [UInt8(ascii: "{"), UInt8(ascii: "["), UInt8(ascii: "\"")].contains(line[0]) else {
             state.fail(.json, "expecting json object, array or string")
             return true
         }

@@ -252,12 +252,14 @@ struct GoTimeLayout {
                     let hours = number(2...2)
                 else { return nil }
                 var total = hours * 3600
-                for unit in shape.dropFirst(2).filter({ $0 != ":" }).isEmpty ? [] : [60] {
+                // `07`, `0700` or `070000`, with or without colons.
+                let parts = shape.filter { $0 != ":" }.utf8.count / 2
+                for unit in [60, 1].prefix(parts - 1) {
                     if shape.contains(":") {
                         guard rest.popFirst() == UInt8(ascii: ":") else { return nil }
                     }
-                    guard let minutes = number(2...2) else { return nil }
-                    total += minutes * unit
+                    guard let part = number(2...2) else { return nil }
+                    total += part * unit
                 }
                 offset = sign == UInt8(ascii: "-") ? -total : total
             case .fraction(_, _, let trims):

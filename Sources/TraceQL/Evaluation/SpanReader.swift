@@ -115,6 +115,7 @@ struct SpanReader {
         return present.isEmpty ? .null : .list(present)
     }
 
+    // Readers check what they hand out; a list that still does not decode has nothing to compare.
     private func events(_ row: Int) -> [SpanEvent] {
         let slice = batch.events[row]
         return slice.isEmpty ? [] : (try? SpanEventCoding.decode(bytes(slice))) ?? []
