@@ -16,7 +16,7 @@
 ///                     varint stream | varint rows | i64 min nanos | varint max − min |
 ///                     4 columns × (varint frame, varint offset, varint count)
 ///     7, 8, 9       reserved: distinct tokens, line templates, id filter
-///     data (256 …)  frames, back to back; never checked or read as a whole
+///     data (256 …)  frames, back to back, read one at a time
 ///
 /// A *block* is one stream over one stretch of time, at most about 1 MiB of lines. Its columns lie
 /// in *frames*, the unit of compression: a frame holds the same column of neighbouring blocks, so

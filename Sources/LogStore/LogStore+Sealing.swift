@@ -35,7 +35,11 @@ extension LogStore {
             builder.add(part, streams: Array(part.index.streams.indices), range: .all)
         }
         let plan = builder.plan()
-        var sink = PartSink(plan.streams, configuration, level: configuration.mergeLevel) { _ in
+        let byteCount = ordered.reduce(0) { $0 + $1.reader.bytes.count }
+        let level =
+            byteCount >= configuration.denseMergeBytes
+            ? configuration.mergeLevel : configuration.sealLevel
+        var sink = PartSink(plan.streams, configuration, level: level) { _ in
             first.retentionClass
         }
         try merge(plan, into: &sink) { if shouldStop() { throw CancellationError() } }
@@ -70,6 +74,15 @@ extension LogStore {
             opened = try LogPart(part)
         } catch {
             return faults.contains(error) ? faults : faults + [error]
+        }
+        if !opened.index.postingsAgree,
+            let section = part.reader.section(
+                LogFormat.Section.postings)
+        {
+            faults.append(
+                PartCorruption(
+                    name: part.reader.name, offset: section.offset,
+                    problem: "postings are not those of the streams"))
         }
         let cache = FrameCache(limitBytes: 16 << 20)
         for number in opened.blocks.indices {

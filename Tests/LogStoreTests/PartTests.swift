@@ -116,6 +116,18 @@ import Testing
         #expect(refused > 100)
     }
 
+    @Test func postingsOfOtherStreamsAreFound() throws {
+        let (bytes, _) = try sealed(seed: 2, rows: 100)
+        let whole = try PartReader(SharedBytes(bytes), name: "whole")
+        var writer = PartWriter(signal: .logs)
+        for section in whole.sections {
+            let plain = try whole.read(section.kind)
+            writer.add(kind: section.kind, section.kind == LogFormat.Section.postings ? [0] : plain)
+        }
+        let faults = LogStore().verify(try handle(writer.finish()))
+        #expect(faults.map(\.problem) == ["postings are not those of the streams"])
+    }
+
     @Test func anotherSignalsPartIsRefused() throws {
         var writer = PartWriter(signal: .metrics)
         writer.add(kind: 1, [1])

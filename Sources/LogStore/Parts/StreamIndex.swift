@@ -8,7 +8,7 @@ import Telemetry
 /// streams that have it.
 struct StreamIndex: Sendable {
     /// A label pair and where its streams lie in `postings`.
-    struct Pair: Sendable {
+    struct Pair: Sendable, Equatable {
         var name: UInt32
         var value: UInt32
         var range: Range<Int>
@@ -171,6 +171,13 @@ struct StreamIndex: Sendable {
             }
             return (pairs, postings)
         }
+    }
+
+    /// Whether the postings are the ones that follow from the streams: for verifying.
+    var postingsAgree: Bool {
+        let made = StreamIndex(streams)
+        return made.symbols == symbols && made.postings == postings
+            && made.pairs == pairs
     }
 
     // MARK: - Looking up
