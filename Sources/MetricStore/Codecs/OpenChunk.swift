@@ -113,7 +113,9 @@ struct OpenChunkReader {
 
     init(_ bytes: UnsafeRawBufferPointer) { reader = BitReader(bytes) }
 
-    /// Steps to the next sample. The caller knows how many there are.
+    /// Steps to the next sample. The caller knows how many there are. Inlined, so that the state
+    /// of the loop around it stays in registers.
+    @inline(__always)
     mutating func next() throws(MalformedBytes) {
         if isFirst {
             isFirst = false

@@ -53,6 +53,7 @@ struct HeadSeries: Sendable {
 
 extension OpenChunk {
     /// Calls `body` with each sample in order, until it returns false.
+    @inline(__always)
     func forEach(_ body: (Int64, UInt64) -> Bool) {
         bits.words.withUnsafeBytes { bytes in
             var reader = OpenChunkReader(bytes)
