@@ -1,5 +1,162 @@
 // SPDX-License-Identifier: Apache-2.0
 // Front door of Correlation.
 
-/// Entities, service index and trace index, filled at ingest, answered by look-up.
-package enum Correlation {}
+import Base
+import Storage
+import Synchronization
+import Telemetry
+
+/// What belongs together across metrics, logs and traces, learned at ingest and answered by
+/// look-up.
+///
+/// - The *trace index* leads from a trace id to its log lines and exemplars, exactly.
+/// - The *service index* has per service and five minutes the traffic, errors and durations, and
+///   per day its streams, series, instances, versions and other names.
+/// - *Calls* are the two sides of each request between services, joined when read.
+///
+/// It has no records of its own: it is filled from the records of the three signals, by `record`
+/// live and by `observe` during recovery, so that it never lags or leads the data. Heads are per
+/// generation and tenant, each behind one lock; parts are immutable and decoded when opened.
+/// Times have the resolution of the day for sets and of five minutes for counts.
+package final class Correlation: SignalStore {
+    struct Snapshot: Sendable {
+        var heads: [UInt64: [String: CorrelationHead]] = [:]
+        var parts: [CorrelationPart] = []
+    }
+    private let state = Mutex(Snapshot())
+    let configuration: CorrelationConfiguration
+
+    package init(_ configuration: CorrelationConfiguration = CorrelationConfiguration()) {
+        self.configuration = configuration
+    }
+
+    package var signal: Signal { .correlation }
+    package var observedSignals: [Signal] { [.metrics, .logs, .traces] }
+
+    func snapshot() -> Snapshot { state.withLock { $0 } }
+
+    // MARK: - Writing
+
+    private func head(_ tenant: String, _ generation: UInt64) -> CorrelationHead {
+        state.withLock { state in
+            if let head = state.heads[generation]?[tenant] { return head }
+            let head = CorrelationHead()
+            state.heads[generation, default: [:]][tenant] = head
+            return head
+        }
+    }
+
+    /// Learns from samples and exemplars that the metric store has taken. One look-up per sample.
+    package func record(metrics: MetricBatch, tenant: Tenant, generation: UInt64) {
+        let limits = configuration
+        head(tenant.name, generation).index.withLock { $0.record(metrics, limits) }
+    }
+
+    /// Learns from log lines that the log store has taken.
+    package func record(logs: LogBatch, tenant: Tenant, generation: UInt64) {
+        let limits = configuration
+        head(tenant.name, generation).index.withLock { $0.record(logs, limits) }
+    }
+
+    /// Learns from spans that the trace store has taken. A span given twice counts twice in its
+    /// operation: leave out what the trace store called a duplicate.
+    package func record(spans: SpanBatch, tenant: Tenant, generation: UInt64) {
+        let limits = configuration
+        head(tenant.name, generation).index.withLock { $0.record(spans, limits) }
+    }
+
+    /// The index has no records of its own, so there is nothing to apply.
+    package func replay(
+        _ payload: UnsafeRawBufferPointer, tenant: String, generation: UInt64, sequence: UInt64
+    ) throws {}
+
+    /// Decodes the payload of another signal's record and learns from it. A record that comes
+    /// twice is learned once.
+    ///
+    /// - Throws: `MalformedBytes`.
+    package func observe(
+        _ payload: UnsafeRawBufferPointer, from signal: Signal, tenant: String,
+        generation: UInt64, sequence: UInt64
+    ) throws {
+        switch signal {
+        case .metrics:
+            let batch = try MetricBatch(decoding: payload)
+            guard isNew(signal, tenant, generation, sequence) else { return }
+            record(metrics: batch, tenant: Tenant(tenant), generation: generation)
+        case .logs:
+            let batch = try LogBatch(decoding: payload)
+            guard isNew(signal, tenant, generation, sequence) else { return }
+            record(logs: batch, tenant: Tenant(tenant), generation: generation)
+        case .traces:
+            let batch = try SpanBatch(decoding: payload)
+            guard isNew(signal, tenant, generation, sequence) else { return }
+            record(spans: batch, tenant: Tenant(tenant), generation: generation)
+        case .correlation: return
+        }
+    }
+
+    private func isNew(
+        _ signal: Signal, _ tenant: String, _ generation: UInt64, _ sequence: UInt64
+    ) -> Bool {
+        let record = ObservedRecord(signal: signal, sequence: sequence)
+        return head(tenant, generation).observed.withLock { $0.insert(record).inserted }
+    }
+
+    private func allHeads() -> [CorrelationHead] {
+        snapshot().heads.values.flatMap { Array($0.values) }
+    }
+
+    package var headBytes: Int {
+        allHeads().reduce(0) { sum, head in
+            sum + head.index.withLock { $0.days.values.reduce(0) { $0 + $1.byteCount } }
+        }
+    }
+
+    /// Entries of present heads that the limits of the configuration left out.
+    package var dropped: Int {
+        allHeads().reduce(0) { sum, head in
+            sum + head.index.withLock { $0.days.values.reduce(0) { $0 + $1.dropped } }
+        }
+    }
+
+    // MARK: - Parts
+
+    package func open(_ part: PartHandle) throws {
+        let opened = try CorrelationPart(part)
+        state.withLock { $0.parts.append(opened) }
+    }
+
+    package func sealed(generation: UInt64, parts: [PartHandle]) {
+        // A part that was written a moment ago and does not open is a fault of the disk; the head
+        // then stays readable, and the log still has the data.
+        let opened = parts.compactMap { try? CorrelationPart($0) }
+        guard opened.count == parts.count else { return }
+        state.withLock { state in
+            state.parts += opened
+            state.heads[generation] = nil
+        }
+    }
+
+    package func replace(removed: [UInt64], added: [PartHandle]) {
+        // When an output does not open, its inputs stay: their files live as long as we hold them.
+        let opened = added.compactMap { try? CorrelationPart($0) }
+        guard opened.count == added.count else { return }
+        let gone = Set(removed)
+        state.withLock { state in
+            state.parts.removeAll { gone.contains($0.id) }
+            state.parts += opened
+        }
+    }
+}
+
+/// What is learned of one generation and tenant.
+final class CorrelationHead: Sendable {
+    let index = Mutex(HeadIndex())
+    /// Records that recovery has brought.
+    let observed = Mutex<Set<ObservedRecord>>([])
+}
+
+struct ObservedRecord: Hashable, Sendable {
+    var signal: Signal
+    var sequence: UInt64
+}

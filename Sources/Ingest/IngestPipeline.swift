@@ -2,7 +2,6 @@
 // The one way in.
 
 import Base
-import Correlation
 import LogStore
 import MetricStore
 import Storage
@@ -21,7 +20,7 @@ package final class IngestPipeline: Sendable {
     package let metrics: MetricStore
     package let logs: LogStore
     package let traces: TraceStore
-    package let correlation: Correlation
+    private let observers: [any BatchObserving]
     package let counters = IngestCounters()
     private let clock: any Clock
     private let limits: IngestLimits
@@ -29,13 +28,13 @@ package final class IngestPipeline: Sendable {
 
     package init(
         kernel: Kernel, metrics: MetricStore, logs: LogStore, traces: TraceStore,
-        correlation: Correlation, clock: any Clock, limits: IngestLimits
+        observers: [any BatchObserving], clock: any Clock, limits: IngestLimits
     ) {
         self.kernel = kernel
         self.metrics = metrics
         self.logs = logs
         self.traces = traces
-        self.correlation = correlation
+        self.observers = observers
         self.clock = clock
         self.limits = limits
     }
@@ -66,7 +65,8 @@ package final class IngestPipeline: Sendable {
         guard headBytes <= limits.headBytes else {
             counters.refused.wrappingAdd(1, ordering: .relaxed)
             throw .unavailable(
-                reason: "heads hold \(limits.headBytes) bytes, the most they may; sealing is behind",
+                reason:
+                    "heads hold \(limits.headBytes) bytes, the most they may; sealing is behind",
                 retryAfterSeconds: 2)
         }
         let ticket: CommitTicket
@@ -86,10 +86,21 @@ package final class IngestPipeline: Sendable {
         kernel.applied(ticket)
     }
 
+    func observe(_ body: (any BatchObserving) -> Void) {
+        for observer in observers { body(observer) }
+    }
+
     /// Bytes all heads hold.
     package var headBytes: Int {
-        metrics.headBytes + logs.headBytes + traces.headBytes + correlation.headBytes
+        metrics.headBytes + logs.headBytes + traces.headBytes
     }
+}
+
+/// Whoever learns from every batch in the same commit: the correlation index.
+package protocol BatchObserving: Sendable {
+    func record(metrics batch: MetricBatch, tenant: Tenant, generation: UInt64)
+    func record(logs batch: LogBatch, tenant: Tenant, generation: UInt64)
+    func record(spans batch: SpanBatch, tenant: Tenant, generation: UInt64)
 }
 
 /// What ingest counted since the start; `/metrics` shows it.

@@ -10,7 +10,7 @@ extension LogStore {
         var drafts: [PartDraft] = []
         for head in tenantHeads(generation) {
             var builder = ReadPlan.Builder()
-            builder.add(head.views([], .all))
+            builder.add(head.views([], .all), range: .all)
             let plan = builder.plan()
             var sink = PartSink(plan.streams, configuration, level: configuration.sealLevel) {
                 self.configuration.retentionClass(head.tenant, $0)
@@ -58,8 +58,8 @@ extension LogStore {
         let cache = FrameCache(limitBytes: 16 << 20)
         var merge = RowMerge(
             plan, range: .all, filter: .none, cache: cache, isDescending: false, ReadContext())
-        for stream in plan.streams.indices {
-            _ = try merge.run(plan.pieces(of: stream), into: &sink, checkpoint: checkpoint)
+        for pieces in plan.byStream {
+            _ = try merge.run(pieces, into: &sink, checkpoint: checkpoint)
         }
     }
 

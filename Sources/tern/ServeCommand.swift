@@ -9,7 +9,9 @@ import Shell
 /// Value of `--some.flag`, else of `TERN_SOME_FLAG`.
 func flagValue(_ given: String?, _ name: String) -> String? {
     if let given { return given }
-    let variable = "TERN_" + name.map { $0 == "." || $0 == "-" ? "_" : $0 }.map(String.init)
+    let variable =
+        "TERN_"
+        + name.map { $0 == "." || $0 == "-" ? "_" : $0 }.map(String.init)
         .joined().uppercased()
     return Terminal.environment(variable)
 }

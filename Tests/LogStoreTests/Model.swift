@@ -80,12 +80,7 @@ struct Model {
         let isFound: Bool
         switch filter.kind {
         case .contains, .notContains:
-            isFound =
-                needle.isEmpty
-                || (line.count >= needle.count
-                    && (0...(line.count - needle.count)).contains {
-                        line[$0..<($0 + needle.count)].elementsEqual(needle)
-                    })
+            isFound = position(of: needle, in: line) != nil
         case .matches, .notMatches:
             guard let regex = try? RegularExpression(filter.text, [.dotMatchesNewline]) else {
                 return false
@@ -94,6 +89,18 @@ struct Model {
         }
         return isFound == (filter.kind == .contains || filter.kind == .matches)
     }
+}
+
+/// Where a needle first lies, found the slow way.
+func position(of needle: [UInt8], in line: [UInt8]) -> Int? {
+    var start = 0
+    while start + needle.count <= line.count {
+        var matched = 0
+        while matched < needle.count, line[start + matched] == needle[matched] { matched += 1 }
+        if matched == needle.count { return start }
+        start += 1
+    }
+    return nil
 }
 
 extension LogBatch {

@@ -150,7 +150,8 @@ struct SpanGenerator {
         row.scope = UInt32(random.below(batch.scopes.count))
         row.name = batch.arena.keep(["GET /", "SELECT", "publish", "x"][random.below(4)])
         row.kind = UInt8(random.below(6))
-        row.startNanos = firstNanos + Int64(random.next() % UInt64(spanNanos / 1_000_000)) * 1_000_000
+        let millis = Int64(random.next() % UInt64(spanNanos / 1_000_000))
+        row.startNanos = firstNanos + millis * 1_000_000
         row.endNanos = row.startNanos + Int64(random.below(2_000_000_000)) - 5
         row.statusCode = UInt8(random.below(3))
         if row.statusCode == 2 { row.statusMessage = batch.arena.keep("broken \(random.below(3))") }

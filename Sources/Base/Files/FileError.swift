@@ -25,6 +25,7 @@ package struct FileError: Error, Sendable, Hashable, CustomStringConvertible {
 
     /// The disk or the quota is full: freeing space helps, retrying at once does not.
     package var isNoSpace: Bool { code == ENOSPC || code == EDQUOT }
+    package var isNotPermitted: Bool { code == EACCES || code == EPERM }
     package var isMissing: Bool { code == ENOENT }
 
     package static let missing = ENOENT

@@ -12,6 +12,9 @@ package struct LocalFileSystem: FileSystem {
         while end != path.endIndex {
             end = path[end...].dropFirst().firstIndex(of: "/") ?? path.endIndex
             if mkdir(String(path[..<end]), 0o755) == 0 || errno == EEXIST { continue }
+            // Of an existing directory on a read-only file system, for one.
+            var information = stat()
+            if stat(String(path[..<end]), &information) == 0 { continue }
             throw FileError(.makeDirectory, path, code: errno)
         }
         var information = stat()

@@ -30,7 +30,7 @@ final class LineFilterStage: Stage {
             case .contains, .notContains:
                 return .contains(SharedBytes(Array(alternative.text.utf8)))
             case .matches, .notMatches:
-                do {
+                do throws(RegexError) {
                     return .matches(
                         try RegularExpression(alternative.text, [.dotMatchesNewline]))
                 } catch {

@@ -12,49 +12,39 @@ extension LogStore {
         let filter = try LineSelector(request.filters)
         try context.check()
         if filter.rejectsAll { return }
-        let plan = plan(request)
-        try read(plan, request, filter, context, body)
-    }
-
-    private func plan(_ request: LogRequest) -> ReadPlan {
         let (parts, heads) = snapshot(request.tenant)
-        var builder = ReadPlan.Builder()
-        for part in parts
-        where request.range.overlaps(
-            first: part.descriptor.minNanos, last: part.descriptor.maxNanos)
-        {
-            builder.add(
-                part, streams: part.index.matching(request.matchers), range: request.range)
-        }
-        for head in heads { builder.add(head.views(request.matchers, request.range)) }
-        return builder.plan()
+        let source = ReadSource(
+            parts: parts.filter {
+                request.range.overlaps(
+                    first: $0.descriptor.minNanos, last: $0.descriptor.maxNanos)
+            }.map { ($0, $0.index.matching(request.matchers)) },
+            heads: heads.map { $0.views(request.matchers, request.range) })
+        try read(source, request, filter, context, body)
     }
 
+    /// Reads day by day in the direction asked for, so that a reader that stops early leaves the
+    /// other days unplanned.
     private func read(
-        _ plan: ReadPlan, _ request: LogRequest, _ filter: LineSelector, _ context: ReadContext,
-        _ body: (LogBatch) throws -> Bool
+        _ source: ReadSource, _ request: LogRequest, _ filter: LineSelector,
+        _ context: ReadContext, _ body: (LogBatch) throws -> Bool
     ) throws {
         let isDescending = request.order == .newestFirst
-        try withoutActuallyEscaping(body) { body in
-            var sink = BatchSink(
-                plan.streams, isDescending: isDescending, limit: request.limit, body)
+        let days = source.days(of: request.range)
+        for range in isDescending ? days.reversed() : days {
+            let plan = source.plan(range)
             var merge = RowMerge(
-                plan, range: request.range, filter: filter, cache: cache,
-                isDescending: isDescending, context)
-            if request.order == .any {
-                for stream in plan.streams.indices {
-                    let goesOn = try merge.run(plan.pieces(of: stream), into: &sink) {
-                        try context.check()
-                    }
-                    if !goesOn { return }
+                plan, range: range, filter: filter, cache: cache, isDescending: isDescending,
+                context)
+            let goesOn = try withoutActuallyEscaping(body) { body in
+                var sink = BatchSink(
+                    plan.streams, isDescending: isDescending, limit: request.limit, body)
+                for pieces in request.order == .any ? plan.byStream : [plan.pieces.indices] {
+                    let goesOn = try merge.run(pieces, into: &sink) { try context.check() }
+                    if !goesOn { return false }
                 }
-            } else {
-                let goesOn = try merge.run(plan.pieces.indices, into: &sink) {
-                    try context.check()
-                }
-                if !goesOn { return }
+                return try sink.flush()
             }
-            _ = try sink.flush()
+            if !goesOn { return }
         }
     }
 
@@ -118,20 +108,49 @@ extension LogStore {
     ) throws -> LogBatch {
         let range = NanosRange(first: Nanos(nanos), last: Nanos(nanos))
         let (parts, heads) = snapshot(tenant)
-        var builder = ReadPlan.Builder()
-        for part in parts
-        where range.overlaps(first: part.descriptor.minNanos, last: part.descriptor.maxNanos) {
-            builder.add(part, streams: part.streams(hash: streamHash), range: range)
-        }
-        for head in heads { builder.add(head.views(hash: streamHash, range)) }
-        let plan = builder.plan()
+        let source = ReadSource(
+            parts: parts.filter {
+                range.overlaps(first: $0.descriptor.minNanos, last: $0.descriptor.maxNanos)
+            }.map { ($0, $0.streams(hash: streamHash)) },
+            heads: heads.map { $0.views(hash: streamHash, range) })
         var result = LogBatch()
         let request = LogRequest(tenant: tenant, matchers: [], range: range, order: .oldestFirst)
-        try read(plan, request, .none, context) { batch in
+        try read(source, request, .none, context) { batch in
             result.append(rowsOf: batch)
             return true
         }
         return result
+    }
+}
+
+/// A snapshot of what a read may look at: parts with their matching streams, and heads.
+struct ReadSource {
+    /// In order of arrival.
+    let parts: [(part: LogPart, streams: [Int])]
+    /// In order of arrival, after the parts.
+    let heads: [[StreamView]]
+
+    /// The range in pieces that begin where the days of the parts begin, ascending. Parts never
+    /// reach over a day's end; rows of heads fall where they fall.
+    func days(of range: NanosRange) -> [NanosRange] {
+        let days = Set(parts.map(\.part.descriptor.day)).sorted()
+        var pieces: [NanosRange] = []
+        var first = range.first.rawValue
+        for day in days.dropFirst() {
+            let (start, overflow) = Int64(day).multipliedReportingOverflow(by: nanosPerDay)
+            if overflow || start <= first || start > range.last.rawValue { continue }
+            pieces.append(NanosRange(first: Nanos(first), last: Nanos(start - 1)))
+            first = start
+        }
+        pieces.append(NanosRange(first: Nanos(first), last: range.last))
+        return pieces
+    }
+
+    func plan(_ range: NanosRange) -> ReadPlan {
+        var builder = ReadPlan.Builder()
+        for (part, streams) in parts { builder.add(part, streams: streams, range: range) }
+        for views in heads { builder.add(views, range: range) }
+        return builder.plan()
     }
 }
 

@@ -26,12 +26,13 @@ struct ReadPlan {
     private(set) var streams: [Labels] = []
     private(set) var pieces: [Piece] = []
     /// Pieces of stream i are `starts[i]..<starts[i + 1]`.
-    private(set) var starts: [Int] = [0]
+    private var starts: [Int] = [0]
     /// Whether rows of equal time must be brought into order of arrival and freed of duplicates:
     /// where sources overlap in time, and where log records were applied out of order.
     private(set) var gathers: [Bool] = []
 
-    func pieces(of stream: Int) -> Range<Int> { starts[stream]..<starts[stream + 1] }
+    /// The pieces of each stream.
+    var byStream: [Range<Int>] { streams.indices.map { starts[$0]..<starts[$0 + 1] } }
 
     /// Collects pieces by stream; sources must be added in order of arrival.
     struct Builder {
@@ -70,13 +71,16 @@ struct ReadPlan {
             }
         }
 
-        /// Adds streams of one head.
-        mutating func add(_ views: [StreamView]) {
+        /// Adds the chunks of one head that overlap the range.
+        mutating func add(_ views: [StreamView], range: NanosRange) {
             defer { source += 1 }
             for view in views {
-                let index = slot(view.labels)
-                if !view.isOrdered { isDisordered[index] = true }
-                for chunk in view.chunks {
+                var found: Int?
+                for chunk in view.chunks
+                where range.overlaps(first: chunk.minNanos, last: chunk.maxNanos) {
+                    let index = found ?? slot(view.labels)
+                    found = index
+                    if !view.isOrdered { isDisordered[index] = true }
                     pieces[index].append(
                         Piece(
                             origin: .chunk(chunk), minNanos: chunk.minNanos,

@@ -65,18 +65,19 @@ extension APIRequest {
         if texts.isEmpty, required { throw APIError(.badData, "no match[] parameter provided") }
         var result: [[LabelMatcher]] = []
         for text in texts {
-            do throws(ParseError) {
-                let matchers = try parseSelector(text)
-                guard matchers.contains(where: { !$0.matchesEmpty }) else {
-                    throw APIError(
-                        .badData,
-                        "invalid parameter \"match[]\": match[] must contain at least one "
-                            + "non-empty matcher")
-                }
-                result.append(matchers)
-            } catch let error as ParseError {
+            let matchers: [LabelMatcher]
+            do {
+                matchers = try parseSelector(text)
+            } catch {
                 throw APIError(.badData, "invalid parameter \"match[]\": \(error)")
             }
+            guard matchers.contains(where: { !$0.matchesEmpty }) else {
+                throw APIError(
+                    .badData,
+                    "invalid parameter \"match[]\": match[] must contain at least one "
+                        + "non-empty matcher")
+            }
+            result.append(matchers)
         }
         return result
     }

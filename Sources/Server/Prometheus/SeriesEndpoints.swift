@@ -172,3 +172,14 @@ func writeSeconds(_ millis: Int64, into json: inout JSONWriter) {
     appendSeconds(millis: millis, into: &text)
     json.raw(text)
 }
+
+/// Matchers of every selector in a query, whatever it does with them.
+func selectorsOfQuery(_ text: String) throws -> [[LabelMatcher]] {
+    var result: [[LabelMatcher]] = []
+    var pending = [try parseExpression(text)]
+    while let expression = pending.popLast() {
+        if case .selector(let selector) = expression { result.append(selector.matchers) }
+        pending.append(contentsOf: expression.children)
+    }
+    return result
+}

@@ -2,7 +2,6 @@
 // Where queries run: bounded, off the event loops, cancellable.
 
 import Base
-import Correlation
 import Storage
 import Synchronization
 import Telemetry
@@ -25,19 +24,17 @@ package final class QueryService: Sendable {
     package let metrics: any SeriesReading
     package let logs: any LogReading
     package let traces: any SpanReading
-    package let correlation: Correlation
     package let clock: any Clock
     package let limits: QueryLimits
     private let pool: WorkerPool
 
     package init(
         metrics: any SeriesReading, logs: any LogReading, traces: any SpanReading,
-        correlation: Correlation, clock: any Clock, limits: QueryLimits, pool: WorkerPool
+        clock: any Clock, limits: QueryLimits, pool: WorkerPool
     ) {
         self.metrics = metrics
         self.logs = logs
         self.traces = traces
-        self.correlation = correlation
         self.clock = clock
         self.limits = limits
         self.pool = pool

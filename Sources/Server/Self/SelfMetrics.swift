@@ -51,7 +51,8 @@ package final class SelfMetrics: Sendable {
             line("# TYPE \(name) \(family.kind.rawValue)")
             if family.values.isEmpty { line("\(name) 0") }
             for (labels, value) in family.values.sorted(by: { $0.key < $1.key }) {
-                let text = value == value.rounded() && abs(value) < 1e15
+                let text =
+                    value == value.rounded() && abs(value) < 1e15
                     ? String(Int64(value)) : String(value)
                 line(labels.isEmpty ? "\(name) \(text)" : "\(name){\(labels)} \(text)")
             }

@@ -11,9 +11,9 @@ import TraceQL
 /// LogQL; without a metric name before the brace people mean logs. `{}` and `{name="x"}` are good
 /// TraceQL too, and nothing else where a selector must match something.
 package func detectLanguage(_ text: String) -> QueryLanguage {
-    let metrics = accepts { _ = try PromQL.parse(text) }
-    let logs = accepts { _ = try LogQL.parse(text) }
-    let traces = accepts { _ = try TraceQL.parse(text) }
+    let metrics = accepts { _ = try parseExpression(text) }
+    let logs = accepts { _ = try LogQLParser.parse(text) }
+    let traces = accepts { _ = try TraceQLParser.parse(text) }
     if traces, !metrics, !logs { return .traces }
     if logs, !metrics { return .logs }
     if logs, metrics, text.first == "{" { return .logs }

@@ -31,7 +31,8 @@ package struct Prompt: Sendable {
     package mutating func run() async -> ShellExit {
         let interactive = Terminal.inputIsTerminal
         if interactive {
-            Terminal.write("tern shell at \(commands.options.client.url) — \\? for help, \\q to leave\n")
+            let url = commands.options.client.url
+            Terminal.write("tern shell at \(url) — \\? for help, \\q to leave\n")
         }
         var last = ShellExit.ok
         while true {

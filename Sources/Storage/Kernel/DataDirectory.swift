@@ -24,7 +24,9 @@ struct DataDirectory: Sendable {
     /// Locks the directory and checks its version.
     ///
     /// - Parameter create: make a new data directory where there is nothing.
-    init(_ path: String, files: any FileSystem, create: Bool = true) throws {
+    init(_ given: String, files: any FileSystem, create: Bool = true) throws {
+        var path = given
+        while path.count > 1, path.hasSuffix("/") { path.removeLast() }
         self.path = path
         if create {
             try files.makeDirectory(path)
@@ -37,13 +39,22 @@ struct DataDirectory: Sendable {
         }
         do {
             try checkVersion(files, create: create)
-            if create {
-                for directory in [log, parts, manifest] { try files.makeDirectory(directory) }
-                try files.syncDirectory(path)
-            }
         } catch {
             lock.unlock()
             throw error
+        }
+    }
+
+    /// Makes the name of the data directory itself durable.
+    private func syncParent(_ files: any FileSystem) throws {
+        let slash = path.lastIndex(of: "/")
+        let parent = slash.map { path[..<$0].isEmpty ? "/" : String(path[..<$0]) } ?? "."
+        do throws(FileError) {
+            try files.syncDirectory(parent)
+        } catch {
+            // Somebody else's directory that cannot be opened cannot be synced either; its owner
+            // made ours.
+            guard error.isNotPermitted else { throw error }
         }
     }
 
@@ -59,6 +70,10 @@ struct DataDirectory: Sendable {
                 throw KernelError.notADataDirectory(
                     path: path, problem: "it has no file VERSION but holds \(foreign)")
             }
+            // VERSION is last: where it is, everything else is.
+            for directory in [log, parts, manifest] { try files.makeDirectory(directory) }
+            try files.syncDirectory(path)
+            try syncParent(files)
             try files.replace(
                 file, in: path, with: Array("\(Self.versionPrefix)\(Self.version)\n".utf8))
             return

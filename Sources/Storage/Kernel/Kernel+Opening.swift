@@ -18,10 +18,13 @@ extension Kernel {
     ) throws -> Kernel {
         let directory = try DataDirectory(configuration.path, files: files)
         do {
-            let manifest = try ManifestLog(directory: directory.manifest, files: files)
+            let manifest = try ManifestLog(
+                directory: directory.manifest, files: files,
+                rewriteAboveCount: configuration.manifestBytes)
             let blobs = DirectoryBlobStore(directory: directory.parts, files: files)
             var state = State()
             state.faults = manifest.faults
+            state.replay.tornManifest = manifest.tornTail
             try removeOrphans(manifest, blobs, &state)
             openParts(manifest, blobs, stores, &state)
             let log = try replay(

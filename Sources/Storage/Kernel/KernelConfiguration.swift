@@ -28,6 +28,8 @@ package struct KernelConfiguration: Sendable, Equatable {
     package var maxPartBytes = 512 << 20
     /// How log records are stored.
     package var logCoding = LogCoding.snappy
+    /// Size at which the manifest is begun afresh with a checkpoint, in bytes.
+    package var manifestBytes = ManifestFormat.rewriteAboveCount
     /// Between two looks at whether to seal, in seconds.
     package var tickSeconds = 0.5
     /// Between two looks for parts to merge or to drop, in seconds.

@@ -10,6 +10,8 @@ package struct ReplayReport: Sendable, Equatable {
     package var duplicates = 0
     /// A tail that was never acknowledged and was cut off.
     package var tornTail: StorageFault?
+    /// The same in the manifest.
+    package var tornManifest: StorageFault?
     package var nanos: Int64 = 0
 }
 

@@ -27,11 +27,14 @@ package final class ManifestLog: MetaStore {
 
     private let directory: String
     private let files: any FileSystem
+    private let rewriteAboveCount: Int
     private let state: Mutex<State>
     /// Serialises commits. Only threads of the kernel wait here, never the cooperative pool.
     private let writer: Monitor<Writer>
-    /// What was wrong with the manifest when it was opened.
+    /// Damage found when the manifest was opened.
     package let faults: [StorageFault]
+    /// An edit at the end that never was acknowledged, and was dropped when opening.
+    package let tornTail: StorageFault?
     /// Edits in the middle were unreadable: blobs that the set does not name may be real.
     package let isDamagedInside: Bool
 
@@ -39,7 +42,11 @@ package final class ManifestLog: MetaStore {
     ///
     /// - Throws: `FileError`, or `KernelError.manifestUnreadable` when there are manifest files but
     ///   none with a whole checkpoint.
-    package init(directory: String, files: any FileSystem) throws {
+    package init(
+        directory: String, files: any FileSystem,
+        rewriteAboveCount: Int = ManifestFormat.rewriteAboveCount
+    ) throws {
+        self.rewriteAboveCount = rewriteAboveCount
         self.directory = directory
         self.files = files
         let numbers = try files.list(directory).compactMap(ManifestFormat.number).sorted()
@@ -49,29 +56,34 @@ package final class ManifestLog: MetaStore {
             let name = "manifest/" + ManifestFormat.name(number)
             let bytes = try files.readAll(directory + "/" + ManifestFormat.name(number))
             let reader = ManifestReader(bytes, file: name)
-            faults += reader.faults
             if let version = reader.foreignVersion {
                 throw KernelError.newerVersion(
                     path: name, found: Int(version), readable: Int(ManifestFormat.version))
             }
-            guard reader.isUsable else { continue }
+            guard reader.isUsable else {
+                faults += reader.faults
+                continue
+            }
             found = (reader, number, bytes.count)
             break
         }
         if found == nil && !numbers.isEmpty {
             throw KernelError.manifestUnreadable(faults)
         }
-        self.faults = faults
-        isDamagedInside = found?.reader.isDamagedInside ?? false
         let reader = found?.reader
+        isDamagedInside = reader?.isDamagedInside ?? false
+        tornTail = isDamagedInside ? nil : reader?.faults.first
+        if isDamagedInside { faults += reader?.faults ?? [] }
+        self.faults = faults
         state = Mutex(State(set: reader?.set ?? PartSet(), nextPartID: reader?.nextPartID ?? 1))
         writer = Monitor(
             Writer(file: nil, number: numbers.last ?? 0, offset: 0, checkpointCount: 0))
-        if let found, faults.isEmpty, numbers.last == found.number {
+        if let found, found.reader.faults.isEmpty, numbers.last == found.number {
             let path = directory + "/" + ManifestFormat.name(found.number)
             let file = try files.open(path)
-            // After a killed process the tail may be readable without being durable.
+            // After a killed process the tail and the name may be readable without being durable.
             try file.sync()
+            try files.syncDirectory(directory)
             writer.withLock {
                 $0.file = file
                 $0.offset = found.size
@@ -143,7 +155,7 @@ package final class ManifestLog: MetaStore {
             isCheckpoint: false, epoch: set.epoch, covered: set.covered, nextPartID: nextID,
             removed: edit.removed, added: edit.added
         ).encoded()
-        let limit = max(ManifestFormat.rewriteAboveCount, writer.checkpointCount * 4)
+        let limit = max(rewriteAboveCount, writer.checkpointCount * 4)
         guard let file = writer.file, writer.offset + record.count <= limit else {
             let old = writer.number
             let hadFile = writer.file != nil

@@ -137,14 +137,16 @@ package final class PartReader: Sendable {
                         problem: "checksum of section \(kind) differs"))
             }
             guard section.coding == 1 else { return .success([UInt8](stored)) }
+            let reason: String
             do throws(CompressionError) {
                 let plain = try Zstd.decompress(stored, limit: section.plainCount)
                 if plain.count == section.plainCount { return .success(plain) }
-            } catch {}
+                reason = "\(plain.count) bytes instead of \(section.plainCount)"
+            } catch { reason = error.description }
             return .failure(
                 PartCorruption(
                     name: name, offset: section.offset,
-                    problem: "section \(kind) does not decompress"))
+                    problem: "section \(kind) does not decompress: \(reason)"))
         }
         return try result.get()
     }

@@ -50,7 +50,8 @@ package protocol LogReading: Sendable {
     /// Hands over matching rows in batches until `body` returns false.
     ///
     /// With `.oldestFirst` and `.newestFirst` rows are in that order inside each batch and from
-    /// batch to batch; rows of equal time keep their order of arrival (reversed for newest first).
+    /// batch to batch. Rows of equal time come by stream, ascending by labels, and in one stream in
+    /// order of arrival; newest first is the exact reverse.
     /// Duplicates (same stream, time, line and metadata) are already removed.
     func read(
         _ request: LogRequest, _ context: ReadContext,

@@ -10,6 +10,8 @@ struct StartTimes {
     var mayExist = false
     /// The family whose times are known, as its place in the text.
     var family = 0..<0
+    /// Where that family's unbroken run of lines ends.
+    var end = 0
     /// Milliseconds by a hash of the labels. Whoever makes two of them collide is the exporter of
     /// both series and confuses nobody else.
     var millis: [UInt64: Int64] = [:]
@@ -25,14 +27,16 @@ struct StartTimes {
 extension ExpositionParser {
     /// Whether the current series states the start time of its family's other series: OpenMetrics'
     /// `_created` of a counter, summary or histogram.
-    package var isCreated: Bool { starts.mayExist && suffix().map { isWord($0, "_created") } ?? false }
+    package var isCreated: Bool {
+        starts.mayExist && suffix().map { isWord($0, "_created") } ?? false
+    }
 
     /// When the current series started, in milliseconds; 0 when the text does not say.
     ///
     /// - Complexity: the first call in a family reads ahead to its end; later calls look up.
     package mutating func startMillis() -> Int64 {
         guard starts.mayExist, let suffix = suffix(), !isWord(suffix, "_created") else { return 0 }
-        if starts.family != typeName { readStarts() }
+        if starts.family != typeName || entryStart >= starts.end { readStarts() }
         if starts.millis.isEmpty { return 0 }
         return starts.millis[labelsHash()] ?? 0
     }
@@ -72,7 +76,10 @@ extension ExpositionParser {
         while true {
             // An error ends the look ahead; the parser itself will come to it.
             guard let entry = try? ahead.next(), entry == .series, let suffix = ahead.suffix()
-            else { return }
+            else {
+                starts.end = max(ahead.entryStart, entryStart &+ 1)
+                return
+            }
             guard isWord(suffix, "_created"), ahead.value.isFinite else { continue }
             let millis = ahead.value * 1000
             if millis.magnitude < 0x1p63 { starts.millis[ahead.labelsHash()] = Int64(millis) }

@@ -56,7 +56,7 @@ package struct ExpositionParser {
     var entryStart = 0
 
     /// Name of the family in the last metadata entry: raw, escapes and all.
-    private var metaName = 0..<0
+    private(set) var metaName = 0..<0
     private var metaNameHasEscape = false
     /// Name of the family in the last TYPE line.
     var typeName = 0..<0
@@ -78,7 +78,7 @@ package struct ExpositionParser {
     package private(set) var hasExemplar = false
     package private(set) var exemplarValue = 0.0
     package private(set) var exemplarMillis: Int64?
-    private var exemplar: [LabelSpan] = []
+    private(set) var exemplar: [LabelSpan] = []
 
     private var scratch: [UInt8] = []
     /// Start times of the family that `starts.family` names.
@@ -495,8 +495,9 @@ package struct ExpositionParser {
     ) {
         let name = lexer.slice(span.nameStart, span.nameEnd)
         let value = lexer.slice(span.valueStart, span.valueEnd)
-        if normalise, type == .histogram && isWord(name, "le")
-            || type == .summary && isWord(name, "quantile"), !isNormal(value),
+        if normalise,
+            type == .histogram && isWord(name, "le")
+                || type == .summary && isWord(name, "quantile"), !isNormal(value),
             let number = parseFloat(value)
         {
             scratch.removeAll(keepingCapacity: true)

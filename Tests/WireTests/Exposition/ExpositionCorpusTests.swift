@@ -64,7 +64,8 @@ import Testing
                 case .help, .type, .unit:
                     let type = parser.type
                     parser.withMetadata { family, text in
-                        let text = entry == .type ? type.text : String(decoding: text, as: UTF8.self)
+                        let text =
+                            entry == .type ? type.text : String(decoding: text, as: UTF8.self)
                         result.append(
                             "\(entry) \(String(decoding: family, as: UTF8.self)) \(text)")
                     }
@@ -75,7 +76,7 @@ import Testing
                     let isUnique = labels.seal()
                     #expect(isUnique)
                     var line = String(decoding: parser.seriesText, as: UTF8.self)
-                    line += " \(pairs(labels.bytes)) \(parser.value)"
+                    line += " \(pairs(labels.bytes)) \(number(parser.value))"
                     line += " ts=\(parser.timestampMillis.map { "\($0)" } ?? "-")"
                     line += " st=\(parser.startMillis())"
                     if parser.hasExemplar {
@@ -93,6 +94,11 @@ import Testing
         return result
     }
 
+    /// A number as text; the corpus does not tell NaNs apart.
+    private func number(_ value: Double?) -> String {
+        value.map { $0.isNaN ? "nan" : "\($0)" } ?? "0.0"
+    }
+
     private func pairs(_ bytes: UnsafeRawBufferPointer) -> [String] {
         Labels(canonical: Array(bytes)).pairs.map { "\($0.name)=\($0.value)" }.sorted()
     }
@@ -104,7 +110,7 @@ import Testing
         if let unit = entry["unit"]?.string { return "unit \(series) \(unit)" }
         if let comment = entry["comment"]?.string { return "comment \(comment)" }
         var line = series
-        line += " \(entry["labels"]?.labels ?? []) \(entry["value"]?.double ?? 0)"
+        line += " \(entry["labels"]?.labels ?? []) \(number(entry["value"]?.double))"
         line += " ts=\(entry["timestampMs"]?.int.map { "\($0)" } ?? "-")"
         line += " st=\(entry["startMs"]?.int ?? 0)"
         for exemplar in entry["exemplars"]?.array ?? [] {

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bounds of the correlation index.
+
+/// How much the index keeps; what is beyond is left out and counted in `Correlation.dropped`.
+package struct CorrelationConfiguration: Sendable {
+    /// Entries per set (streams, series, instances …) of one service, day and head or part.
+    package var maxSetEntries = 10_000
+    /// Services per day and head or part.
+    package var maxServices = 10_000
+    /// Distinct operations per service and five minutes; the rest are counted as one.
+    package var maxOperations = 1_000
+    /// Log and exemplar references per trace, day and head.
+    package var maxReferencesPerTrace = 100_000
+    /// Caller and callee spans kept per day and head for joining.
+    package var maxCallSpans = 2_000_000
+
+    package init() {}
+}

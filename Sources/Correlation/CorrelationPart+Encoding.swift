@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// A day of the index as the bytes of a part.
+
+import Base
+import Storage
+import Telemetry
+
+extension DayIndex {
+    /// The whole part file. The same index gives the same bytes. O(entries · log).
+    func encodePart(level: Int32) -> [UInt8] {
+        var ids = ByteWriter(), offsets = ByteWriter(), references = ByteWriter()
+        var numbers: [Labels: Int] = [:]
+        var table: [Labels] = []
+        for (id, unordered) in traces.sorted(by: { $0.key < $1.key }) {
+            var refs = unordered
+            refs.normalise()
+            ids.u64(id.high)
+            ids.u64(id.low)
+            offsets.u32(UInt32(truncatingIfNeeded: references.count))
+            references.varint(refs.logs.count)
+            var previous: Int64 = 0
+            for log in refs.logs {
+                references.u64(log.streamHash)
+                references.zigzag(log.nanos &- previous)
+                previous = log.nanos
+            }
+            references.varint(refs.exemplars.count)
+            for exemplar in refs.exemplars {
+                let number = numbers[exemplar.series] ?? table.count
+                if number == table.count {
+                    numbers[exemplar.series] = number
+                    table.append(exemplar.series)
+                }
+                references.varint(number)
+                references.zigzag(exemplar.millis)
+                references.double(exemplar.value)
+                references.lengthPrefixed(exemplar.labels.bytes)
+            }
+        }
+        offsets.u32(UInt32(truncatingIfNeeded: references.count))
+        var series = ByteWriter()
+        series.varint(table.count)
+        for labels in table { series.lengthPrefixed(labels.bytes) }
+
+        var part = PartWriter(signal: .correlation)
+        part.add(kind: CorrelationFormat.traceIDs, ids.bytes)
+        part.add(kind: CorrelationFormat.offsets, offsets.bytes)
+        part.add(kind: CorrelationFormat.references, references.bytes)
+        part.add(kind: CorrelationFormat.series, series.bytes, .zstd(level: level))
+        part.add(kind: CorrelationFormat.services, encodedServices(), .zstd(level: level))
+        part.add(kind: CorrelationFormat.calls, calls.encoded(), .zstd(level: level))
+        return part.finish()
+    }
+
+    private func encodedServices() -> [UInt8] {
+        var writer = ByteWriter()
+        writer.varint(services.count)
+        for (name, service) in services.sorted(by: { $0.key < $1.key }) {
+            writer.lengthPrefixed(name)
+            service.encode(into: &writer)
+        }
+        return writer.bytes
+    }
+}
+
+extension ServiceIndex {
+    func encode(into writer: inout ByteWriter) {
+        for set in [streams, series] {
+            writer.varint(set.count)
+            for labels in set.sorted() { writer.lengthPrefixed(labels.bytes) }
+        }
+        for set in [namespaces, instances] {
+            writer.varint(set.count)
+            for text in set.sorted() { writer.lengthPrefixed(text) }
+        }
+        writer.varint(versions.count)
+        for (version, nanos) in versions.sorted(by: { $0.key < $1.key }) {
+            writer.lengthPrefixed(version)
+            writer.i64(nanos)
+        }
+        writer.varint(aliases.count)
+        for alias in aliases.sorted() {
+            writer.lengthPrefixed(alias.alias)
+            writer.lengthPrefixed(alias.source)
+            writer.lengthPrefixed(alias.rule)
+        }
+        writer.varint(buckets.count)
+        for (number, bucket) in buckets.sorted(by: { $0.key < $1.key }) {
+            writer.zigzag(number)
+            writer.varint(bucket.logLineCount)
+            writer.varint(bucket.errorLogLineCount)
+            writer.i64(bucket.lastSeenNanos)
+            writer.varint(bucket.operations.count)
+            for (key, counts) in bucket.operations.sorted(by: { $0.key < $1.key }) {
+                writer.lengthPrefixed(key.name)
+                writer.u8(key.kind)
+                writer.varint(counts.count)
+                writer.varint(counts.errorCount)
+                counts.durations.encode(into: &writer)
+            }
+        }
+    }
+}
+
+extension CallIndex {
+    func encoded() -> [UInt8] {
+        var writer = ByteWriter()
+        writer.varint(callers.count)
+        for (key, span) in callers.sorted(by: { $0.key < $1.key }) {
+            key.encode(into: &writer)
+            writer.lengthPrefixed(span.service)
+            writer.lengthPrefixed(span.peer)
+            span.encodeTimes(into: &writer)
+        }
+        writer.varint(callees.count)
+        for (key, callee) in callees.sorted(by: { $0.key < $1.key }) {
+            key.encode(into: &writer)
+            writer.u64(callee.parent.spanID.rawValue)
+            writer.lengthPrefixed(callee.span.service)
+            callee.span.encodeTimes(into: &writer)
+        }
+        return writer.bytes
+    }
+}
+
+extension SpanReference {
+    fileprivate func encode(into writer: inout ByteWriter) {
+        writer.u64(traceID.high)
+        writer.u64(traceID.low)
+        writer.u64(spanID.rawValue)
+    }
+}
+
+extension CallSpan {
+    fileprivate func encodeTimes(into writer: inout ByteWriter) {
+        writer.i64(startNanos)
+        writer.varint(UInt64(max(0, durationNanos)))
+        writer.u8(isError ? 1 : 0)
+    }
+}

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+// An opened part: services and calls in memory, traces looked up in the file.
+
+import Base
+import Storage
+import Telemetry
+
+/// See `CorrelationFormat`. Every length, offset and label set is checked, so that a damaged file
+/// gives a fault and never a crash.
+final class CorrelationPart: Sendable {
+    let handle: PartHandle
+    let services: [String: ServiceIndex]
+    let calls: CallIndex
+    private let series: [Labels]
+    private let ids: PartReader.Section
+    private let offsets: PartReader.Section
+    private let references: PartReader.Section
+    let traceCount: Int
+
+    var id: UInt64 { handle.descriptor.id }
+    var tenant: String { handle.descriptor.tenant }
+    var day: Int32 { handle.descriptor.day }
+
+    /// Reads the whole file once and checks its sections.
+    init(_ handle: PartHandle) throws(PartCorruption) {
+        self.handle = handle
+        let reader = handle.reader
+        func fault(_ problem: String) -> PartCorruption {
+            PartCorruption(name: reader.name, offset: 0, problem: problem)
+        }
+        guard reader.signal == .correlation else {
+            throw fault("a part of \(reader.signal.name), not of correlation")
+        }
+        func raw(_ kind: UInt16) throws(PartCorruption) -> PartReader.Section {
+            guard let section = reader.section(kind), section.coding == 0 else {
+                throw fault("section \(kind) is missing or not raw")
+            }
+            guard reader.withStored(section, { crc32c($0) }) == section.crc else {
+                throw fault("checksum of section \(kind) differs")
+            }
+            return section
+        }
+        ids = try raw(CorrelationFormat.traceIDs)
+        offsets = try raw(CorrelationFormat.offsets)
+        references = try raw(CorrelationFormat.references)
+        traceCount = ids.storedCount / 16
+        guard ids.storedCount % 16 == 0, offsets.storedCount == 4 * (traceCount + 1) else {
+            throw fault("\(ids.storedCount) bytes of trace ids, \(offsets.storedCount) of offsets")
+        }
+        let seriesBytes = try reader.read(CorrelationFormat.series)
+        let serviceBytes = try reader.read(CorrelationFormat.services)
+        let callBytes = try reader.read(CorrelationFormat.calls)
+        do throws(MalformedBytes) {
+            series = try decode(seriesBytes) { r throws(MalformedBytes) in try r.labelSets() }
+            services = try decode(serviceBytes) { r throws(MalformedBytes) in try r.services() }
+            calls = try decode(callBytes) { r throws(MalformedBytes) in try r.calls() }
+        } catch { throw fault("\(error)") }
+    }
+
+    /// What the part knows of a trace; nil when nothing. O(log n) and the size of the answer.
+    func refs(_ id: TraceID) throws(PartCorruption) -> TraceRefs? {
+        let found = handle.reader.withStored(ids) { bytes -> Int? in
+            var low = 0, high = traceCount
+            while low < high {
+                let middle = (low + high) / 2
+                let candidate = CorrelationPart.id(bytes, middle)
+                if candidate == id { return middle }
+                if candidate < id { low = middle + 1 } else { high = middle }
+            }
+            return nil
+        }
+        guard let found else { return nil }
+        return try refs(at: found)
+    }
+
+    /// Everything, for merging and checking.
+    func decoded() throws(PartCorruption) -> DayIndex {
+        var day = DayIndex()
+        day.services = services
+        day.calls = calls
+        for i in 0..<traceCount {
+            let id = handle.reader.withStored(ids) { CorrelationPart.id($0, i) }
+            day.traces[id] = try refs(at: i)
+        }
+        guard day.traces.count == traceCount else {
+            throw PartCorruption(
+                name: handle.reader.name, offset: ids.offset, problem: "trace ids repeat")
+        }
+        day.minNanos = handle.descriptor.minNanos
+        day.maxNanos = handle.descriptor.maxNanos
+        return day
+    }
+
+    private static func id(_ bytes: UnsafeRawBufferPointer, _ i: Int) -> TraceID {
+        TraceID(
+            high: UInt64(
+                littleEndian: bytes.loadUnaligned(fromByteOffset: 16 * i, as: UInt64.self)),
+            low: UInt64(
+                littleEndian: bytes.loadUnaligned(fromByteOffset: 16 * i + 8, as: UInt64.self)))
+    }
+
+    private func refs(at i: Int) throws(PartCorruption) -> TraceRefs {
+        let (first, last) = handle.reader.withStored(offsets) { bytes in
+            (
+                UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4 * i, as: UInt32.self)),
+                UInt32(
+                    littleEndian: bytes.loadUnaligned(fromByteOffset: 4 * i + 4, as: UInt32.self))
+            )
+        }
+        let name = handle.reader.name
+        guard first <= last, Int(last) <= references.storedCount else {
+            throw PartCorruption(
+                name: name, offset: offsets.offset, problem: "references of trace \(i) outside")
+        }
+        let result = handle.reader.withStored(references) {
+            bytes -> Result<TraceRefs, PartCorruption> in
+            var reader = ByteReader(
+                UnsafeRawBufferPointer(rebasing: bytes[Int(first)..<Int(last)]))
+            do throws(MalformedBytes) {
+                return .success(try reader.traceRefs(series))
+            } catch {
+                return .failure(
+                    PartCorruption(
+                        name: name, offset: references.offset + Int(first), problem: "\(error)"))
+            }
+        }
+        return try result.get()
+    }
+}
+
+/// Runs a decoder over all of some bytes.
+private func decode<T>(
+    _ bytes: [UInt8], _ body: (inout ByteReader) throws(MalformedBytes) -> T
+) throws(MalformedBytes) -> T {
+    let result = bytes.withUnsafeBytes { all -> Result<T, MalformedBytes> in
+        var reader = ByteReader(all)
+        do throws(MalformedBytes) {
+            let value = try body(&reader)
+            return reader.isAtEnd ? .success(value) : .failure(reader.malformed("end of section"))
+        } catch { return .failure(error) }
+    }
+    return try result.get()
+}
+
+extension ByteReader {
+    fileprivate mutating func text() throws(MalformedBytes) -> String {
+        String(decoding: try lengthPrefixed(), as: UTF8.self)
+    }
+
+    fileprivate mutating func labels() throws(MalformedBytes) -> Labels {
+        let bytes = try lengthPrefixed()
+        guard isCanonicalLabels(bytes) else { throw malformed("canonical labels") }
+        return Labels(canonical: [UInt8](bytes))
+    }
+
+    fileprivate mutating func labelSets() throws(MalformedBytes) -> [Labels] {
+        let n = try length(limit: remaining, "number of label sets")
+        var sets: [Labels] = []
+        for _ in 0..<n { sets.append(try labels()) }
+        return sets
+    }
+
+    private mutating func texts() throws(MalformedBytes) -> Set<String> {
+        let n = try length(limit: remaining, "number of texts")
+        var set: Set<String> = []
+        for _ in 0..<n { set.insert(try text()) }
+        return set
+    }
+
+    fileprivate mutating func traceRefs(_ series: [Labels]) throws(MalformedBytes) -> TraceRefs {
+        var refs = TraceRefs()
+        let logs = try length(limit: remaining / 9, "number of log references")
+        var nanos: Int64 = 0
+        for _ in 0..<logs {
+            let hash = try u64()
+            nanos = nanos &+ (try zigzag())
+            refs.logs.append(LogReference(streamHash: hash, nanos: nanos))
+        }
+        let exemplars = try length(limit: remaining / 11, "number of exemplars")
+        for _ in 0..<exemplars {
+            let number = try length(limit: Int.max, "series number")
+            guard number < series.count else { throw malformed("series below \(series.count)") }
+            let millis = try zigzag(), value = try double()
+            refs.exemplars.append(
+                ExemplarReference(
+                    series: series[number], millis: millis, value: value, labels: try labels()))
+        }
+        guard isAtEnd else { throw malformed("end of references") }
+        return refs
+    }
+
+    fileprivate mutating func services() throws(MalformedBytes) -> [String: ServiceIndex] {
+        let n = try length(limit: remaining, "number of services")
+        var services: [String: ServiceIndex] = [:]
+        for _ in 0..<n {
+            let name = try text()
+            services[name] = try service()
+        }
+        return services
+    }
+
+    private mutating func service() throws(MalformedBytes) -> ServiceIndex {
+        var service = ServiceIndex()
+        service.streams = Set(try labelSets())
+        service.series = Set(try labelSets())
+        service.namespaces = try texts()
+        service.instances = try texts()
+        for _ in 0..<(try length(limit: remaining, "number of versions")) {
+            let version = try text()
+            service.versions[version] = try i64()
+        }
+        for _ in 0..<(try length(limit: remaining, "number of aliases")) {
+            service.aliases.insert(
+                ServiceAlias(alias: try text(), source: try text(), rule: try text()))
+        }
+        for _ in 0..<(try length(limit: remaining, "number of buckets")) {
+            let number = try zigzag()
+            // Beyond these numbers no nanosecond falls.
+            guard abs(number / 2) < Int64.max / ServiceBucket.width else {
+                throw malformed("bucket number")
+            }
+            service.buckets[number] = try bucket()
+        }
+        return service
+    }
+
+    private mutating func bucket() throws(MalformedBytes) -> ServiceBucket {
+        var bucket = ServiceBucket()
+        bucket.logLineCount = try varint()
+        bucket.errorLogLineCount = try varint()
+        bucket.lastSeenNanos = try i64()
+        for _ in 0..<(try length(limit: remaining, "number of operations")) {
+            let key = OperationKey(name: try text(), kind: try u8())
+            var counts = OperationCounts()
+            counts.count = try varint()
+            counts.errorCount = try varint()
+            counts.durations = try DurationHistogram(from: &self)
+            bucket.operations[key] = counts
+        }
+        return bucket
+    }
+
+    fileprivate mutating func calls() throws(MalformedBytes) -> CallIndex {
+        var calls = CallIndex()
+        for _ in 0..<(try length(limit: remaining, "number of callers")) {
+            let key = try span()
+            let service = try text(), peer = try text()
+            calls.callers[key] = try callSpan(service, peer)
+        }
+        for _ in 0..<(try length(limit: remaining, "number of callees")) {
+            let key = try span()
+            let parent = SpanReference(traceID: key.traceID, spanID: SpanID(try u64()))
+            let service = try text()
+            calls.callees[key] = CalleeSpan(parent: parent, span: try callSpan(service, ""))
+        }
+        return calls
+    }
+
+    private mutating func span() throws(MalformedBytes) -> SpanReference {
+        SpanReference(
+            traceID: TraceID(high: try u64(), low: try u64()), spanID: SpanID(try u64()))
+    }
+
+    private mutating func callSpan(
+        _ service: String, _ peer: String
+    ) throws(MalformedBytes) -> CallSpan {
+        let start = try i64()
+        let duration = try length(limit: Int.max, "duration")
+        return CallSpan(
+            service: service, peer: peer, startNanos: start, durationNanos: Int64(duration),
+            isError: try u8() != 0)
+    }
+}

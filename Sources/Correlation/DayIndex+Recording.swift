@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+// Learning from batches.
+
+import Base
+import Storage
+import Telemetry
+
+/// The index of one generation and tenant: days by number.
+struct HeadIndex: Sendable {
+    var days: [Int32: DayIndex] = [:]
+
+    /// Samples cost one look-up in a table; only a series new to its five minutes costs more.
+    mutating func record(_ batch: MetricBatch, _ limits: CorrelationConfiguration) {
+        for i in batch.sampleSeries.indices {
+            touch(batch, batch.sampleSeries[i], batch.sampleMillis[i], limits)
+        }
+        for i in batch.histogramSeries.indices {
+            touch(batch, batch.histogramSeries[i], batch.histogramMillis[i], limits)
+        }
+        for i in batch.exemplarSeries.indices {
+            let labels = Labels(canonical: Array(batch.arena[batch.exemplarLabels[i].range]))
+            guard let id = traceID(ofExemplar: labels) else { continue }
+            let nanos = nanosFromMillis(batch.exemplarMillis[i])
+            let exemplar = ExemplarReference(
+                series: batch.arena.labels(batch.series[Int(batch.exemplarSeries[i])]),
+                millis: batch.exemplarMillis[i], value: batch.exemplarValues[i], labels: labels)
+            with(nanos) { $0.addExemplar(id, exemplar, limits) }
+        }
+    }
+
+    private mutating func touch(
+        _ batch: MetricBatch, _ series: UInt32, _ millis: Int64, _ limits: CorrelationConfiguration
+    ) {
+        let ref = batch.series[Int(series)]
+        let nanos = nanosFromMillis(millis)
+        let bucket = ServiceBucket.number(nanos)
+        with(nanos) { day in
+            if day.touchedSeries.updateValue(bucket, forKey: ref.hash) == bucket { return }
+            day.byteCount += 16
+            let labels = batch.arena.labels(ref)
+            guard let identity = ServiceIdentity(labels) else { return }
+            day.withService(identity.name, limits) { service, bytes in
+                service.learn(labels, identity, "metrics", nanos, limits)
+                if service.series.admit(labels, limits.maxSetEntries) {
+                    bytes += 64 + labels.bytes.count
+                }
+                service.see(nanos)
+            }
+        }
+    }
+
+    mutating func record(_ batch: LogBatch, _ limits: CorrelationConfiguration) {
+        let streams = batch.streams.map { ref -> (labels: Labels, identity: ServiceIdentity?) in
+            let labels = batch.arena.labels(ref)
+            return (labels, ServiceIdentity(labels))
+        }
+        let streamErrors = streams.map { isErrorLevel($0.labels) }
+        for row in 0..<batch.rowCount {
+            let number = Int(batch.rowStreams[row])
+            let nanos = batch.nanos[row]
+            let (labels, identity) = streams[number]
+            let metadata = batch.metadata[row]
+            let isError =
+                metadata.isEmpty
+                ? streamErrors[number]
+                : batch.arena.withSlice(metadata) { isErrorLevel($0) } ?? streamErrors[number]
+            with(nanos) { day in
+                if !batch.traceIDs[row].isZero {
+                    day.addLog(
+                        batch.traceIDs[row], LogReference(streamHash: labels.hash, nanos: nanos),
+                        limits)
+                }
+                guard let identity else { return }
+                day.withService(identity.name, limits) { service, bytes in
+                    if service.streams.admit(labels, limits.maxSetEntries) {
+                        bytes += 64 + labels.bytes.count
+                        service.learn(labels, identity, "logs", nanos, limits)
+                    }
+                    service.see(nanos)
+                    let bucket = ServiceBucket.number(nanos)
+                    service.buckets[bucket]?.logLineCount += 1
+                    if isError { service.buckets[bucket]?.errorLogLineCount += 1 }
+                }
+            }
+        }
+    }
+
+    mutating func record(_ batch: SpanBatch, _ limits: CorrelationConfiguration) {
+        let resources = batch.resources.map { ResourceFacts($0, batch.arena) }
+        for row in 0..<batch.rowCount {
+            let nanos = batch.startNanos[row]
+            let (difference, overflow) = batch.endNanos[row].subtractingReportingOverflow(nanos)
+            let duration = overflow ? 0 : max(0, difference)
+            let facts = resources[Int(batch.rowResources[row])]
+            let isError = batch.statusCodes[row] == 2
+            let key = OperationKey(
+                name: batch.arena.text(batch.names[row]), kind: batch.kinds[row])
+            with(nanos) { day in
+                day.withService(facts.service, limits) { service, bytes in
+                    facts.teach(&service, nanos, limits.maxSetEntries)
+                    service.see(nanos)
+                    let number = ServiceBucket.number(nanos)
+                    var bucket = service.buckets.removeValue(forKey: number) ?? ServiceBucket()
+                    let admitted = bucket.admitted(key, limits.maxOperations)
+                    if bucket.operations[admitted] == nil { bytes += 160 }
+                    bucket.operations[admitted, default: OperationCounts()].count(duration, isError)
+                    service.buckets[number] = bucket
+                }
+                let span = CallSpan(
+                    service: facts.service, startNanos: nanos, durationNanos: duration,
+                    isError: isError)
+                day.addCall(batch, row, span, limits)
+            }
+        }
+    }
+
+    private mutating func with(_ nanos: Int64, _ body: (inout DayIndex) -> Void) {
+        let day = utcDay(ofNanos: nanos)
+        body(&days[day, default: DayIndex()])
+        days[day]?.see(nanos)
+    }
+}
+
+extension OperationCounts {
+    fileprivate mutating func count(_ nanos: Int64, _ isError: Bool) {
+        count &+= 1
+        if isError { errorCount &+= 1 }
+        durations.add(nanos: nanos)
+    }
+}
+
+extension ServiceIndex {
+    /// Notes that the service was alive then.
+    fileprivate mutating func see(_ nanos: Int64) {
+        let number = ServiceBucket.number(nanos)
+        var last = buckets[number]?.lastSeenNanos ?? .min
+        last = max(last, nanos)
+        buckets[number, default: ServiceBucket()].lastSeenNanos = last
+    }
+
+    /// Takes what labels say about the service besides its name.
+    fileprivate mutating func learn(
+        _ labels: Labels, _ identity: ServiceIdentity, _ source: String, _ nanos: Int64,
+        _ limits: CorrelationConfiguration
+    ) {
+        let most = limits.maxSetEntries
+        aliases.admit(
+            ServiceAlias(alias: identity.alias, source: source, rule: identity.rule), most)
+        if let namespace = identity.namespace { namespaces.admit(namespace, most) }
+        if let instance = labels["service_instance_id"] ?? labels["instance"] ?? labels["pod"] {
+            instances.admit(instance, most)
+        }
+        if let version = labels["service_version"] ?? labels["version"] {
+            see(version: version, nanos: nanos, most)
+        }
+    }
+}
+
+extension DayIndex {
+    fileprivate mutating func addCall(
+        _ batch: SpanBatch, _ row: Int, _ span: CallSpan, _ limits: CorrelationConfiguration
+    ) {
+        let kind = batch.kinds[row]
+        guard (2...5).contains(kind) else { return }
+        guard calls.count < limits.maxCallSpans else {
+            dropped += 1
+            return
+        }
+        let key = SpanReference(traceID: batch.traceIDs[row], spanID: batch.spanIDs[row])
+        if kind == 3 || kind == 4 {
+            if calls.callers[key] != nil { return }
+            var span = span
+            span.peer = batch.arena.withSlice(batch.attributes[row]) { peer(in: $0) }
+            calls.callers[key] = span
+        } else if !batch.parentIDs[row].isZero {
+            if calls.callees[key] != nil { return }
+            let parent = SpanReference(traceID: key.traceID, spanID: batch.parentIDs[row])
+            calls.callees[key] = CalleeSpan(parent: parent, span: span)
+        } else {
+            return
+        }
+        byteCount += 144
+    }
+}
+
+/// What a resource says, taken once per batch.
+private struct ResourceFacts {
+    var service: String
+    var namespace: String
+    var instance: String
+    var version: String
+    var hasName: Bool
+
+    init(_ resource: SpanBatch.Resource, _ arena: [UInt8]) {
+        hasName = !resource.serviceName.isEmpty
+        service = hasName ? arena.text(resource.serviceName) : ServiceIdentity.unknown
+        namespace = arena.text(resource.serviceNamespace)
+        instance = arena.text(resource.serviceInstance)
+        version = arena.withSlice(resource.attributes) {
+            firstText(in: $0, ["service.version"])
+        }
+    }
+
+    func teach(_ index: inout ServiceIndex, _ nanos: Int64, _ most: Int) {
+        if hasName {
+            index.aliases.admit(
+                ServiceAlias(alias: service, source: "traces", rule: "service.name"), most)
+        }
+        if !namespace.isEmpty { index.namespaces.admit(namespace, most) }
+        if !instance.isEmpty { index.instances.admit(instance, most) }
+        if !version.isEmpty { index.see(version: version, nanos: nanos, most) }
+    }
+}
+
+/// The other side's name in a caller's attributes, or empty.
+private func peer(in attributes: UnsafeRawBufferPointer) -> String {
+    firstText(
+        in: attributes,
+        ["peer.service", "server.address", "db.system.name", "db.system", "messaging.system"])
+}
+
+/// The string value of the first of several attributes that is present, or empty.
+private func firstText(in attributes: UnsafeRawBufferPointer, _ names: [String]) -> String {
+    var best = names.count
+    var text = ""
+    var reader = ByteReader(attributes)
+    do throws(MalformedBytes) {
+        while !reader.isAtEnd {
+            let key = try reader.lengthPrefixed()
+            let rank = names.firstIndex { key.elementsEqual($0.utf8) } ?? names.count
+            if rank < best, !reader.isAtEnd, case .string(let value) = try peek(reader) {
+                best = rank
+                text = value
+            }
+            try AttributeCoding.skipValue(&reader)
+        }
+    } catch {
+        // Batches are checked when decoded; what could be read before a fault still counts.
+        return text
+    }
+    return text
+}
+
+private func peek(_ reader: ByteReader) throws(MalformedBytes) -> AttributeValue {
+    var reader = reader
+    return try AttributeCoding.decodeValue(&reader)
+}
+
+private let errorLevels = ["error", "critical", "fatal"]
+
+private func isErrorLevel(_ labels: Labels) -> Bool {
+    (labels["detected_level"] ?? labels["level"]).map { errorLevels.contains($0.lowercased()) }
+        ?? false
+}
+
+/// Nil when the metadata has no `detected_level`.
+private func isErrorLevel(_ metadata: UnsafeRawBufferPointer) -> Bool? {
+    var result: Bool?
+    forEachLabel(in: metadata) { name, value in
+        if name.elementsEqual("detected_level".utf8) {
+            result = errorLevels.contains { value.elementsEqual($0.utf8) }
+        }
+    }
+    return result
+}
+
+/// Milliseconds as nanoseconds, held at the ends of the range.
+func nanosFromMillis(_ millis: Int64) -> Int64 {
+    let (nanos, overflow) = millis.multipliedReportingOverflow(by: 1_000_000)
+    return overflow ? (millis < 0 ? .min : .max) : nanos
+}

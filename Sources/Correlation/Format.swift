@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sections of a correlation part; the same diagram is in docs/formats/correlation-part.md.
+
+/// A part holds one UTC day of one tenant, in the sections of a part file (`PartFormat`):
+///
+///     1 trace ids    (u64 high, u64 low) × n                 ascending, unique          raw
+///     2 offsets      u32 × (n + 1)     start of each trace's references in section 3     raw
+///     3 references   per trace:                                                          raw
+///                    varint logCount      | per log: u64 stream hash, zigzag Δ nanoseconds
+///                    varint exemplarCount | per exemplar: varint series, zigzag ms, f64 value,
+///                                           varint count, labels
+///     4 series       varint n | per series: varint count, labels                         zstd
+///     5 services     varint n | per service, by name:                                    zstd
+///                    text name | sets: streams, series, namespaces, instances
+///                    varint n × (text version, i64 first seen ns)
+///                    varint n × (text alias, text source, text rule)
+///                    varint n × bucket
+///         bucket     zigzag number | varint lines | varint error lines | i64 last seen ns
+///                    varint n × (text name, u8 kind, varint count, varint errors, histogram)
+///         histogram  varint n × (varint bucket, varint count)
+///     6 calls        varint n × (span, text service, text peer, i64 start, varint ns, u8 error)
+///                    varint n × (span, u64 parent, text service, i64 start, varint ns, u8 error)
+///         span       u64 trace high, u64 trace low, u64 span
+///
+///     text = varint count, bytes      set = varint n × (varint count, bytes)
+///
+/// A trace is found by bisecting section 1; sections 1 to 3 are never decoded whole for that.
+enum CorrelationFormat {
+    static let traceIDs: UInt16 = 1
+    static let offsets: UInt16 = 2
+    static let references: UInt16 = 3
+    static let series: UInt16 = 4
+    static let services: UInt16 = 5
+    static let calls: UInt16 = 6
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a trace id to its log lines and exemplars.
+
+import Storage
+import Telemetry
+
+/// A log line of a trace: its stream's `Labels.hash` and its time.
+package struct LogReference: Sendable, Hashable, Comparable {
+    package var streamHash: UInt64
+    package var nanos: Int64
+
+    package init(streamHash: UInt64, nanos: Int64) {
+        self.streamHash = streamHash
+        self.nanos = nanos
+    }
+
+    package static func < (a: LogReference, b: LogReference) -> Bool {
+        (a.nanos, a.streamHash) < (b.nanos, b.streamHash)
+    }
+}
+
+/// An exemplar of a trace, whole: nothing else need be read to show it.
+package struct ExemplarReference: Sendable, Hashable, Comparable {
+    package var series: Labels
+    package var millis: Int64
+    package var value: Double
+    package var labels: Labels
+
+    package init(series: Labels, millis: Int64, value: Double, labels: Labels) {
+        self.series = series
+        self.millis = millis
+        self.value = value
+        self.labels = labels
+    }
+
+    /// By bits, so that NaN equals itself and duplicates are found.
+    package static func == (a: ExemplarReference, b: ExemplarReference) -> Bool {
+        a.millis == b.millis && a.value.bitPattern == b.value.bitPattern && a.series == b.series
+            && a.labels == b.labels
+    }
+
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(series)
+        hasher.combine(millis)
+        hasher.combine(value.bitPattern)
+        hasher.combine(labels)
+    }
+
+    package static func < (a: ExemplarReference, b: ExemplarReference) -> Bool {
+        if a.millis != b.millis { return a.millis < b.millis }
+        if a.series != b.series { return a.series < b.series }
+        if a.labels != b.labels { return a.labels < b.labels }
+        return a.value.bitPattern < b.value.bitPattern
+    }
+}
+
+/// All that one trace is referred to from, in order of time, each once.
+package struct TraceRefs: Sendable, Equatable {
+    package var logs: [LogReference] = []
+    package var exemplars: [ExemplarReference] = []
+    /// Parts that could not be read: the answer is then partial.
+    package var faults: [PartCorruption] = []
+
+    package init() {}
+    package var isEmpty: Bool { logs.isEmpty && exemplars.isEmpty }
+    var count: Int { logs.count + exemplars.count }
+
+    mutating func merge(_ other: TraceRefs) {
+        logs += other.logs
+        exemplars += other.exemplars
+        faults += other.faults
+    }
+
+    mutating func normalise() {
+        logs = TraceRefs.sortedUnique(logs)
+        exemplars = TraceRefs.sortedUnique(exemplars)
+    }
+
+    private static func sortedUnique<T: Comparable>(_ values: [T]) -> [T] {
+        var result: [T] = []
+        result.reserveCapacity(values.count)
+        for value in values.sorted() where result.last != value { result.append(value) }
+        return result
+    }
+}
+
+/// Names under which exemplars carry a trace id.
+private let traceIDLabels = ["trace_id", "traceID", "traceId", "TraceID", "trace.id"]
+
+/// The trace id in an exemplar's labels, or nil.
+func traceID(ofExemplar labels: Labels) -> TraceID? {
+    for name in traceIDLabels {
+        if let text = labels[name], let id = TraceID(hex: text), !id.isZero { return id }
+    }
+    return nil
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// Log lines on their way in.
+
+import Base
+import LogStore
+import Storage
+import Synchronization
+import Telemetry
+import Wire
+
+/// What became of a batch of log lines.
+package struct LogWriteReport: Sendable {
+    package var rows = 0
+    package var duplicates = 0
+    package var refusals = Refusals()
+}
+
+extension IngestPipeline {
+    /// Enriches (service name, level, trace ids), admits and commits a batch of lines.
+    @concurrent
+    package func write(
+        logs batch: LogBatch, tenant: Tenant
+    ) async throws(IngestError) -> LogWriteReport {
+        var report = LogWriteReport()
+        var kept = admit(batch, &report.refusals)
+        counters.linesRefused.wrappingAdd(report.refusals.count, ordering: .relaxed)
+        report.rows = kept.rowCount
+        if kept.rowCount == 0 { return report }
+        LogEnrichment().apply(to: &kept)
+        let enriched = kept
+        var writer = ByteWriter(reserving: enriched.arena.count + 64 * enriched.rowCount + 1024)
+        enriched.encode(into: &writer)
+        var duplicates = 0
+        try await commit(tenant, .logs, writer.bytes) { ticket in
+            duplicates =
+                logs.append(
+                    enriched, tenant: tenant, generation: ticket.generation,
+                    sequence: ticket.sequence
+                ).duplicates
+            observe { $0.record(logs: enriched, tenant: tenant, generation: ticket.generation) }
+        }
+        report.duplicates = duplicates
+        counters.lines.wrappingAdd(report.rows, ordering: .relaxed)
+        counters.linesDuplicate.wrappingAdd(duplicates, ordering: .relaxed)
+        return report
+    }
+
+    /// Leaves out rows outside the admitted time, in Loki's words.
+    private func admit(_ batch: LogBatch, _ refusals: inout Refusals) -> LogBatch {
+        let range = admitted
+        let limit = lineLimitBytes
+        if batch.nanos.allSatisfy(range.contains),
+            batch.lines.allSatisfy({ Int($0.count) <= limit })
+        {
+            return batch
+        }
+        var kept = batch
+        kept.rowStreams = []
+        kept.nanos = []
+        kept.lines = []
+        kept.metadata = []
+        kept.traceIDs = []
+        kept.spanIDs = []
+        for row in 0..<batch.rowCount {
+            let nanos = batch.nanos[row]
+            if nanos < range.lowerBound {
+                refusals.add(
+                    "entry has timestamp too old: older than the retention of this server")
+            } else if nanos > range.upperBound {
+                refusals.add("entry has timestamp too new")
+            } else if batch.lines[row].count > limit {
+                refusals.add("max entry size \(limit) bytes exceeded")
+            } else {
+                kept.addRow(
+                    stream: batch.rowStreams[row], nanos: nanos, line: batch.lines[row],
+                    metadata: batch.metadata[row], traceID: batch.traceIDs[row],
+                    spanID: batch.spanIDs[row])
+            }
+        }
+        return kept
+    }
+}

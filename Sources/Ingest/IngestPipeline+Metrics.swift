@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Metrics on their way in.
+
+import Base
+import MetricStore
+import Storage
+import Synchronization
+import Telemetry
+
+/// What became of a metric batch.
+package struct MetricWriteReport: Sendable {
+    /// Items made durable, duplicates of stored ones included.
+    package var samples = 0
+    package var histograms = 0
+    package var exemplars = 0
+    package var refusals = Refusals()
+}
+
+extension IngestPipeline {
+    /// Admits and commits a batch. What is refused is left out and reported; the rest is durable
+    /// when this returns.
+    @concurrent
+    package func write(
+        metrics batch: MetricBatch, tenant: Tenant
+    ) async throws(IngestError) -> MetricWriteReport {
+        var report = MetricWriteReport()
+        let oldest = admitted.lowerBound
+        let admission = metrics.admit(
+            batch, tenant: tenant, now: Millis(nowNanos / 1_000_000),
+            oldest: Millis(oldest / 1_000_000))
+        for refusal in admission.samples + admission.histograms {
+            report.refusals.add(refusal.reason.text)
+        }
+        counters.samplesRefused.wrappingAdd(report.refusals.count, ordering: .relaxed)
+        let kept = batch.removing(admission)
+        report.samples = kept.sampleSeries.count
+        report.histograms = kept.histogramSeries.count
+        report.exemplars = kept.exemplarSeries.count
+        if kept.isEmpty { return report }
+        var writer = ByteWriter(reserving: kept.arena.count + 24 * kept.sampleSeries.count + 1024)
+        kept.encode(into: &writer)
+        try await commit(tenant, .metrics, writer.bytes) { ticket in
+            metrics.append(
+                kept, tenant: tenant, generation: ticket.generation, sequence: ticket.sequence)
+            observe { $0.record(metrics: kept, tenant: tenant, generation: ticket.generation) }
+        }
+        counters.samples.wrappingAdd(report.samples + report.histograms, ordering: .relaxed)
+        counters.exemplars.wrappingAdd(report.exemplars, ordering: .relaxed)
+        return report
+    }
+}

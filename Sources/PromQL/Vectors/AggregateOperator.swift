@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+// Aggregations that make one series per group.
+
+import Base
+import Glibc
+import Telemetry
+
+/// The labels that make a group.
+package struct Grouping: Sendable {
+    package var labels: [String]
+    package var without: Bool
+    package init(labels: [String], without: Bool) {
+        self.labels = labels
+        self.without = without
+    }
+
+    package func key(_ series: Labels) -> Labels {
+        if without { return series.without(labels + [Labels.metricName]) }
+        return labels.isEmpty ? .empty : series.keeping(labels)
+    }
+}
+
+/// `sum`, `avg`, `count`, `min`, `max`, `group`, `stddev`, `stdvar` and `quantile`: folds series as
+/// they arrive, so that it holds one column per group (for `quantile` one per input).
+package final class AggregateOperator: GatheringOperator {
+    private let operation: AggregationOperator
+    private let grouping: Grouping
+    /// The quantile at each step.
+    private let parameter: [Double]
+    private let position: SourceRange
+    private var groupOfInput: [Int] = []
+    private var groups: [AggregateGroup] = []
+    private var names: [Labels] = []
+
+    package init(
+        _ input: any VectorOperator, _ operation: AggregationOperator, by grouping: Grouping,
+        parameter: [Double] = [], steps: Int, scope: EvaluationScope,
+        at position: SourceRange = SourceRange(0, 0)
+    ) {
+        self.operation = operation
+        self.grouping = grouping
+        self.parameter = parameter
+        self.position = position
+        super.init(input, steps: steps, scope: scope)
+    }
+
+    override func prepare(_ series: [OutputSeries]) throws {
+        var known: [Labels: Int] = [:]
+        groupOfInput.reserveCapacity(series.count)
+        for (index, item) in series.enumerated() {
+            names.append(item.labels)
+            let key = grouping.key(item.labels)
+            let group: Int
+            if let existing = known[key] {
+                group = existing
+            } else {
+                group = outputs.count
+                known[key] = group
+                outputs.append(Output(series: OutputSeries(key), inputsNeeded: 0))
+            }
+            groupOfInput.append(group)
+            outputs[group].inputsNeeded = index + 1
+            if item.dropName { outputs[group].series.dropName = true }
+        }
+        groups = outputs.map { _ in AggregateGroup(operation) }
+    }
+
+    override func consume(_ index: Int, _ column: StepColumn) throws {
+        let group = groupOfInput[index]
+        if !groups[group].isStarted {
+            let bytes = StepColumn.byteCount(steps: steps) * 3
+            try scope.context.reserve(bytes)
+            groups[group].start(steps: steps)
+            groups[group].reservedBytes = bytes
+        }
+        if operation == .quantile {
+            let bytes = StepColumn.byteCount(steps: steps)
+            try scope.context.reserve(bytes)
+            groups[group].reservedBytes += bytes
+        }
+        groups[group].fold(
+            column, AggregateNotes(scope.annotations, position, operation, names[index]))
+    }
+
+    override func produce(_ index: Int, into column: inout StepColumn) throws {
+        column.clear()
+        groups[index].finish(
+            into: &column, quantiles: parameter,
+            AggregateNotes(scope.annotations, position, operation, .empty))
+        scope.context.release(groups[index].reservedBytes)
+        groups[index] = AggregateGroup(operation)
+    }
+}
+
+/// What an aggregation says about its input.
+struct AggregateNotes {
+    let annotations: Annotations
+    let position: SourceRange
+    let operation: AggregationOperator
+    let labels: Labels
+
+    init(
+        _ annotations: Annotations, _ position: SourceRange, _ operation: AggregationOperator,
+        _ labels: Labels
+    ) {
+        self.annotations = annotations
+        self.position = position
+        self.operation = operation
+        self.labels = labels
+    }
+
+    func ignoredHistogram() {
+        annotations.inform(
+            "ignored histogram in \(operation.rawValue) aggregation", at: position)
+    }
+    func mixed() {
+        annotations.warn("encountered a mix of histograms and floats for aggregation", at: position)
+    }
+    func incompatible() {
+        annotations.warn(
+            MessageText.mixedSchemas(labels[Labels.metricName] ?? ""), at: position)
+    }
+    func reconciled() {
+        annotations.inform(MessageText.reconciled("aggregation"), at: position)
+    }
+    func conflictingResets() {
+        annotations.warn(MessageText.resetCollision("aggregation"), at: position)
+    }
+}
+
+/// The running state of one group, in columns over the steps.
+struct AggregateGroup {
+    let operation: AggregationOperator
+    var reservedBytes = 0
+    private(set) var isStarted = false
+    /// Sum, extreme or sum of squared differences.
+    private var values: [Double] = []
+    private var compensation: [Double] = []
+    /// Samples seen; for means and variances.
+    private var counts: [Double] = []
+    /// Mean so far, for variances and for averages whose sum would overflow.
+    private var means: [Double] = []
+    private var incremental: [Bool] = []
+    private var histograms: [HistogramFold?] = []
+    /// The inputs themselves, for quantiles.
+    private var columns: [StepColumn] = []
+
+    init(_ operation: AggregationOperator) { self.operation = operation }
+
+    mutating func start(steps: Int) {
+        isStarted = true
+        counts = [Double](repeating: 0, count: steps)
+        switch operation {
+        case .count, .group, .quantile: break
+        case .sum:
+            values = counts
+            compensation = counts
+        case .avg, .stddev, .stdvar:
+            values = counts
+            compensation = counts
+            means = counts
+            incremental = [Bool](repeating: false, count: steps)
+        default: values = counts
+        }
+    }
+
+    mutating func fold(_ column: StepColumn, _ notes: AggregateNotes) {
+        switch operation {
+        case .quantile:
+            if column.kinds.contains(.histogram) { notes.ignoredHistogram() }
+            columns.append(column)
+        case .count, .group:
+            for step in counts.indices where column.kinds[step] != .none { counts[step] += 1 }
+        case .sum: foldSum(column, notes)
+        case .avg: foldAverage(column, notes)
+        default: foldFloats(column, notes)
+        }
+    }
+
+    private mutating func foldSum(_ column: StepColumn, _ notes: AggregateNotes) {
+        for step in counts.indices {
+            switch column.kinds[step] {
+            case .none: continue
+            case .float:
+                compensatedAdd(column.values[step], to: &values[step], &compensation[step])
+                counts[step] += 1
+            case .histogram: foldHistogram(column, step, notes)
+            }
+        }
+    }
+
+    private mutating func foldAverage(_ column: StepColumn, _ notes: AggregateNotes) {
+        for step in counts.indices {
+            switch column.kinds[step] {
+            case .none: continue
+            case .float:
+                let value = column.values[step]
+                counts[step] += 1
+                let n = counts[step]
+                if n == 1 {
+                    values[step] = value
+                    continue
+                }
+                if !incremental[step] {
+                    var sum = values[step], rest = compensation[step]
+                    compensatedAdd(value, to: &sum, &rest)
+                    if !sum.isInfinite {
+                        values[step] = sum
+                        compensation[step] = rest
+                        continue
+                    }
+                    // The sum overflows, the mean need not.
+                    incremental[step] = true
+                    means[step] = values[step] / (n - 1)
+                    compensation[step] /= n - 1
+                }
+                let q = (n - 1) / n
+                means[step] *= q
+                compensation[step] *= q
+                compensatedAdd(value / n, to: &means[step], &compensation[step])
+            case .histogram: foldHistogram(column, step, notes)
+            }
+        }
+    }
+
+    private mutating func foldHistogram(
+        _ column: StepColumn, _ step: Int, _ notes: AggregateNotes
+    ) {
+        guard let histogram = column.histogram(step) else { return }
+        if histograms.isEmpty {
+            histograms = [HistogramFold?](repeating: nil, count: counts.count)
+        }
+        if histograms[step] != nil {
+            histograms[step]?.add(histogram, notes)
+        } else {
+            histograms[step] = HistogramFold(histogram, isAverage: operation == .avg)
+        }
+    }
+
+    private mutating func foldFloats(_ column: StepColumn, _ notes: AggregateNotes) {
+        var sawHistogram = false
+        for step in counts.indices {
+            switch column.kinds[step] {
+            case .none: continue
+            case .histogram: sawHistogram = true
+            case .float:
+                let value = column.values[step]
+                counts[step] += 1
+                let isFirst = counts[step] == 1
+                switch operation {
+                case .max:
+                    if isFirst || values[step] < value || values[step].isNaN {
+                        values[step] = value
+                    }
+                case .min:
+                    if isFirst || values[step] > value || values[step].isNaN {
+                        values[step] = value
+                    }
+                default:
+                    if isFirst {
+                        means[step] = value
+                        values[step] = value.isFinite ? 0 : .nan
+                    } else {
+                        let delta = value - means[step]
+                        means[step] += delta / counts[step]
+                        values[step] += delta * (value - means[step])
+                    }
+                }
+            }
+        }
+        if sawHistogram { notes.ignoredHistogram() }
+    }
+
+    mutating func finish(
+        into column: inout StepColumn, quantiles: [Double], _ notes: AggregateNotes
+    ) {
+        guard isStarted else { return }
+        if operation == .quantile {
+            finishQuantile(into: &column, quantiles)
+            return
+        }
+        for step in counts.indices {
+            let folded = histograms.isEmpty ? nil : histograms[step]
+            if let folded {
+                if counts[step] > 0 {
+                    notes.mixed()
+                } else if let result = folded.result(notes) {
+                    column.set(step, result)
+                }
+                continue
+            }
+            guard counts[step] > 0 else { continue }
+            switch operation {
+            case .sum: column.set(step, values[step] + compensation[step])
+            case .avg:
+                column.set(
+                    step,
+                    incremental[step]
+                        ? means[step] + compensation[step]
+                        : values[step] / counts[step] + compensation[step] / counts[step])
+            case .count: column.set(step, counts[step])
+            case .group: column.set(step, 1)
+            case .stdvar: column.set(step, values[step] / counts[step])
+            case .stddev: column.set(step, (values[step] / counts[step]).squareRoot())
+            default: column.set(step, values[step])
+            }
+        }
+    }
+
+    private mutating func finishQuantile(
+        into column: inout StepColumn, _ quantiles: [Double]
+    ) {
+        var present: [Double] = []
+        for step in counts.indices {
+            present.removeAll(keepingCapacity: true)
+            for input in columns where input.kinds[step] == .float {
+                present.append(input.values[step])
+            }
+            if !present.isEmpty { column.set(step, quantile(quantiles[step], of: &present)) }
+        }
+    }
+}

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+// Aggregations that pick some of their input series.
+
+import Telemetry
+
+/// `topk`, `bottomk`, `limitk` and `limit_ratio`. All input is read before the labels of the output
+/// are known; only picked samples are held.
+package final class SelectiveOperator: VectorOperator {
+    private let input: any VectorOperator
+    private let operation: AggregationOperator
+    private let grouping: Grouping
+    /// k or the ratio at each step.
+    private let parameter: [Double]
+    private let steps: Int
+    private let scope: EvaluationScope
+    private let position: SourceRange
+    private var picked: [StepColumn] = []
+    private var next = 0
+
+    /// A candidate at one step.
+    private struct Candidate {
+        var series: Int
+        var value: Double
+        var histogram: NativeHistogram?
+    }
+
+    package init(
+        _ input: any VectorOperator, _ operation: AggregationOperator, by grouping: Grouping,
+        parameter: [Double], steps: Int, scope: EvaluationScope,
+        at position: SourceRange = SourceRange(0, 0)
+    ) {
+        self.input = input
+        self.operation = operation
+        self.grouping = grouping
+        self.parameter = parameter
+        self.steps = steps
+        self.scope = scope
+        self.position = position
+    }
+
+    package func series() throws -> [OutputSeries] {
+        let series = try input.series()
+        guard try checkParameter() else { return [] }
+        var known: [Labels: Int] = [:]
+        // One list of candidates per group and step.
+        var lists: [[[Candidate]]] = []
+        var scratch = StepColumn(steps: steps)
+        for (index, item) in series.enumerated() {
+            try scope.context.check()
+            try input.next(into: &scratch)
+            let key = grouping.key(item.labels)
+            let group = known[key] ?? lists.count
+            if group == lists.count {
+                known[key] = group
+                try scope.context.reserve(steps * MemoryLayout<[Candidate]>.stride)
+                lists.append([[Candidate]](repeating: [], count: steps))
+            }
+            let offset = Double(item.labels.hash) / Double(UInt64.max)
+            for step in 0..<steps where scratch.kinds[step] != .none {
+                let candidate = Candidate(
+                    series: index, value: scratch.values[step],
+                    histogram: scratch.histogram(step))
+                try offer(candidate, step: step, offset: offset, to: &lists[group][step])
+            }
+        }
+        return assemble(series, lists)
+    }
+
+    /// Whether anything can be picked at all.
+    private func checkParameter() throws -> Bool {
+        guard !parameter.isEmpty else { return false }
+        // Comparisons with NaN are false, so these are the extremes of the numbers.
+        let highest = parameter.reduce(-Double.infinity) { $1 > $0 ? $1 : $0 }
+        let lowest = parameter.reduce(Double.infinity) { $1 < $0 ? $1 : $0 }
+        let hasNaN = parameter.contains(where: \.isNaN)
+        if operation == .limitRatio {
+            if highest == 0, lowest == 0, !hasNaN { return false }
+            if hasNaN { throw QueryError("Ratio value is NaN") }
+            if highest > 1 {
+                scope.annotations.warn(
+                    MessageText.invalidRatio(highest, cappedTo: 1), at: position)
+            }
+            if lowest < -1 {
+                scope.annotations.warn(
+                    MessageText.invalidRatio(lowest, cappedTo: -1), at: position)
+            }
+            return true
+        }
+        if highest < 1, !hasNaN { return false }
+        if hasNaN { throw QueryError("Parameter value is NaN") }
+        if lowest <= -9_223_372_036_854_775_808 {
+            throw QueryError("Scalar value \(GoText.value(lowest)) underflows int64")
+        }
+        if highest >= 9_223_372_036_854_775_808 {
+            throw QueryError("Scalar value \(GoText.value(highest)) overflows int64")
+        }
+        return true
+    }
+
+    private func offer(
+        _ candidate: Candidate, step: Int, offset: Double, to list: inout [Candidate]
+    ) throws {
+        let limit = parameter[step]
+        switch operation {
+        case .limitRatio:
+            let ratio = Swift.min(1, Swift.max(-1, limit))
+            if ratio > 0 && offset < ratio || ratio < 0 && offset >= 1 + ratio {
+                list.append(candidate)
+            }
+        case .limitk:
+            if Double(list.count) + 1 <= limit { list.append(candidate) }
+        default:
+            guard limit >= 1 else { return }
+            if candidate.histogram != nil {
+                scope.annotations.inform(
+                    "ignored histogram in \(operation.rawValue) aggregation", at: position)
+                return
+            }
+            insert(candidate, limit: limit, into: &list)
+        }
+        if list.count & 1023 == 1023 {
+            try scope.context.reserve(1024 * MemoryLayout<Candidate>.stride)
+        }
+    }
+
+    /// Whether `a` comes before `b` in the result. NaN comes last either way.
+    private func precedes(_ a: Double, _ b: Double) -> Bool {
+        if a.isNaN { return false }
+        if b.isNaN { return true }
+        return operation == .topk ? a > b : a < b
+    }
+
+    /// Keeps the list sorted, best first, earlier series first among equals.
+    private func insert(_ candidate: Candidate, limit: Double, into list: inout [Candidate]) {
+        let isFull = Double(list.count) + 1 > limit
+        if isFull, let last = list.last, !precedes(candidate.value, last.value) { return }
+        var low = 0, high = list.count
+        while low < high {
+            let middle = (low + high) / 2
+            if precedes(candidate.value, list[middle].value) {
+                high = middle
+            } else {
+                low = middle + 1
+            }
+        }
+        if isFull { list.removeLast() }
+        list.insert(candidate, at: low)
+    }
+
+    /// Columns of the picked series: in the order of the result for a single step, of the input
+    /// otherwise.
+    private func assemble(
+        _ series: [OutputSeries], _ lists: [[[Candidate]]]
+    ) -> [OutputSeries] {
+        var outputOfSeries: [Int: Int] = [:]
+        var order: [Int] = []
+        for group in lists {
+            for list in group {
+                for candidate in list where outputOfSeries[candidate.series] == nil {
+                    outputOfSeries[candidate.series] = order.count
+                    order.append(candidate.series)
+                }
+            }
+        }
+        picked = order.map { _ in StepColumn(steps: steps) }
+        for group in lists {
+            for (step, list) in group.enumerated() {
+                for candidate in list {
+                    guard let output = outputOfSeries[candidate.series] else { continue }
+                    if let histogram = candidate.histogram {
+                        picked[output].set(step, histogram)
+                    } else {
+                        picked[output].set(step, candidate.value)
+                    }
+                }
+            }
+        }
+        return order.map { series[$0] }
+    }
+
+    package func next(into column: inout StepColumn) {
+        column = picked[next]
+        picked[next] = StepColumn(steps: 0)
+        next += 1
+    }
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// Answers in Loki's encoding.
+
+import Base
+import HTTPTypes
+import LogQL
+import PromQL
+import Telemetry
+
+extension HTTPField.Name {
+    static let encodingFlags = Self("X-Loki-Response-Encoding-Flags").unsafelyUnwrapped
+}
+
+/// Streams, with the categories of labels apart when the client asked for that.
+func writeStreams(_ result: LogQueryResult, categorize: Bool) -> APIResponse {
+    prometheusSuccess(reserving: 1 << 16) { json in
+        json.beginObject()
+        json.member("resultType", "streams")
+        if categorize {
+            json.key("encodingFlags")
+            json.beginArray()
+            json.string("categorize-labels")
+            json.endArray()
+        }
+        json.key("result")
+        json.beginArray()
+        for stream in result.streams {
+            json.beginObject()
+            json.key("stream")
+            writeLabels(stream.labels, into: &json)
+            json.key("values")
+            json.beginArray()
+            for entry in stream.entries {
+                json.beginArray()
+                json.string(String(entry.nanos))
+                entry.line.withUnsafeBytes { json.string($0) }
+                if categorize {
+                    json.beginObject()
+                    if !entry.metadata.isEmpty {
+                        json.key("structuredMetadata")
+                        writeLabels(entry.metadata, into: &json)
+                    }
+                    if !entry.parsed.isEmpty {
+                        json.key("parsed")
+                        writeLabels(entry.parsed, into: &json)
+                    }
+                    json.endObject()
+                }
+                json.endArray()
+            }
+            json.endArray()
+            json.endObject()
+        }
+        json.endArray()
+        writeStatistics(
+            result.statistics,
+            returned: result.streams.reduce(0) { $0 + $1.entries.count }, into: &json)
+        json.endObject()
+    }
+}
+
+/// A vector, matrix or scalar.
+func writeMetricResult(_ result: MetricResult, instant: Bool) -> APIResponse {
+    prometheusSuccess(reserving: 1 << 16) { json in
+        json.beginObject()
+        switch result.value {
+        case .scalar(let value) where instant:
+            json.member("resultType", "scalar")
+            json.key("result")
+            writePoint(result.steps.startNanos, value, into: &json)
+        case .scalar(let value):
+            json.member("resultType", "matrix")
+            json.key("result")
+            json.beginArray()
+            json.beginObject()
+            json.key("metric")
+            writeLabels(.empty, into: &json)
+            json.key("values")
+            json.beginArray()
+            for step in 0..<result.steps.count {
+                writePoint(result.steps.nanos(at: step), value, into: &json)
+            }
+            json.endArray()
+            json.endObject()
+            json.endArray()
+        case .series(let series):
+            json.member("resultType", instant ? "vector" : "matrix")
+            json.key("result")
+            json.beginArray()
+            for one in series { writeSeries(one, result.steps, instant, into: &json) }
+            json.endArray()
+        }
+        writeStatistics(result.statistics, returned: 0, into: &json)
+        json.endObject()
+    }
+}
+
+private func writeSeries(
+    _ series: MetricSeries, _ steps: EvaluationSteps, _ instant: Bool, into json: inout JSONWriter
+) {
+    json.beginObject()
+    json.key("metric")
+    writeLabels(series.labels, into: &json)
+    json.key(instant ? "value" : "values")
+    if !instant { json.beginArray() }
+    for step in 0..<steps.count where series.column.kinds[step] == .float {
+        writePoint(steps.nanos(at: step), series.column.values[step], into: &json)
+        if instant { break }
+    }
+    if !instant { json.endArray() }
+    json.endObject()
+}
+
+private func writePoint(_ nanos: Int64, _ value: Double, into json: inout JSONWriter) {
+    json.beginArray()
+    writeSeconds(nanos / 1_000_000, into: &json)
+    json.string(floatText(value))
+    json.endArray()
+}
+
+private func writeStatistics(
+    _ statistics: LogQLStatistics, returned: Int, into json: inout JSONWriter
+) {
+    json.key("stats")
+    json.beginObject()
+    json.key("summary")
+    json.beginObject()
+    json.member("totalBytesProcessed", statistics.bytesRead)
+    json.member("totalLinesProcessed", statistics.linesRead)
+    json.member("totalPostFilterLines", statistics.linesKept)
+    json.member("totalEntriesReturned", returned)
+    json.member(
+        "totalStructuredMetadataBytesProcessed", statistics.metadataBytesRead)
+    json.endObject()
+    json.endObject()
+}

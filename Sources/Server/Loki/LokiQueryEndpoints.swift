@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+// Loki's query API.
+
+import Base
+import HTTPTypes
+import LogQL
+import Telemetry
+
+/// query, query_range, labels, label values, series.
+struct LokiQueryEndpoints: Sendable {
+    let service: QueryService
+    private var engine: LogQLEngine { LogQLEngine(reader: service.logs, clock: service.clock) }
+
+    init(service: QueryService) { self.service = service }
+
+    private func parse(_ text: String) throws -> LogQLExpression {
+        do {
+            return try LogQLParser.parse(text)
+        } catch {
+            throw APIError(.badData, "\(error)")
+        }
+    }
+
+    func query(_ request: APIRequest) async throws -> APIResponse {
+        let expression = try parse(request.parameter("query") ?? "")
+        let at = try lokiTime(request.nonEmpty("time")) ?? service.clock.wallNanos
+        guard case .metric(let metric) = expression else {
+            throw APIError(
+                .badData,
+                "log queries are not supported as an instant query type, please change your query "
+                    + "to a range query type")
+        }
+        let tenant = request.tenant
+        let engine = self.engine
+        return try await run { context in
+            let result = try engine.queryInstant(metric, tenant: tenant, atNanos: at, context)
+            return writeMetricResult(result, instant: true)
+        }
+    }
+
+    func queryRange(_ request: APIRequest) async throws -> APIResponse {
+        let expression = try parse(request.parameter("query") ?? "")
+        let (start, end) = try bounds(request)
+        let tenant = request.tenant
+        let engine = self.engine
+        switch expression {
+        case .metric(let metric):
+            let step = try lokiStep(request, start, end)
+            let steps = try EvaluationSteps(startNanos: start, endNanos: end, stepNanos: step)
+            return try await run { context in
+                let result = try engine.queryRange(metric, tenant: tenant, steps, context)
+                return writeMetricResult(result, instant: false)
+            }
+        case .log(let selector):
+            var query = LogQuery(
+                selector, tenant: tenant, startNanos: start, endNanos: end,
+                limit: try limit(request), direction: try direction(request))
+            let categorize =
+                request.headers[.encodingFlags]?.contains("categorize-labels") ?? false
+            query.separatesCategories = categorize
+            let wanted = query
+            return try await run { context in
+                let result = try engine.queryLogs(wanted, context)
+                return writeStreams(result, categorize: categorize)
+            }
+        }
+    }
+
+    private func run(
+        _ work: @escaping @Sendable (ReadContext) throws -> APIResponse
+    ) async throws -> APIResponse {
+        do {
+            return try await service.run(work)
+        } catch let error as LogQLQueryError {
+            throw APIError(.badData, error.description)
+        } catch let error as APIError {
+            throw error
+        } catch let error as PipelineError {
+            throw APIError(.badData, "\(error)")
+        }
+    }
+
+    func labels(_ request: APIRequest) async throws -> APIResponse {
+        try await names(request) { reader, wanted, context in
+            try reader.labelNames(wanted, context)
+        }
+    }
+
+    func labelValues(_ request: APIRequest) async throws -> APIResponse {
+        let name = request.pathParameters["name"] ?? ""
+        return try await names(request) { reader, wanted, context in
+            try reader.labelValues(name, wanted, context)
+        }
+    }
+
+    private func names(
+        _ request: APIRequest,
+        _ read: @escaping @Sendable (any LogReading, LogRequest, ReadContext) throws -> [String]
+    ) async throws -> APIResponse {
+        let (start, end) = try bounds(request)
+        let matchers = try selector(request.nonEmpty("query") ?? "")
+        let wanted = LogRequest(
+            tenant: request.tenant, matchers: matchers,
+            range: NanosRange(first: Nanos(start), last: Nanos(end)))
+        let reader = service.logs
+        return try await service.run { context in
+            let values = try read(reader, wanted, context)
+            return prometheusSuccess { json in
+                json.beginArray()
+                for value in values { json.string(value) }
+                json.endArray()
+            }
+        }
+    }
+
+    func series(_ request: APIRequest) async throws -> APIResponse {
+        let (start, end) = try bounds(request)
+        let texts = request.parameters(named: "match[]") + request.parameters(named: "match")
+        let selectors = try (texts.isEmpty ? [""] : texts).map(selector)
+        let tenant = request.tenant
+        let reader = service.logs
+        return try await service.run { context in
+            var found: Set<Labels> = []
+            for matchers in selectors {
+                found.formUnion(
+                    try reader.streams(
+                        LogRequest(
+                            tenant: tenant, matchers: matchers,
+                            range: NanosRange(first: Nanos(start), last: Nanos(end))), context))
+            }
+            return prometheusSuccess { json in
+                json.beginArray()
+                for labels in found.sorted() { writeLabels(labels, into: &json) }
+                json.endArray()
+            }
+        }
+    }
+
+    // MARK: - Parameters
+
+    private func selector(_ text: String) throws -> [LabelMatcher] {
+        do {
+            return try LogQLMatchers.parse(text)
+        } catch {
+            throw APIError(.badData, "\(error)")
+        }
+    }
+
+    private func bounds(_ request: APIRequest) throws -> (Int64, Int64) {
+        let now = service.clock.wallNanos
+        let end = try lokiTime(request.nonEmpty("end")) ?? now
+        var since: Int64 = 3_600_000_000_000
+        if let text = request.nonEmpty("since") {
+            guard let millis = try? parseDurationMillis(text) else {
+                throw APIError(.badData, "not a valid duration string: \"\(text)\"")
+            }
+            since = millis &* 1_000_000
+        }
+        let start = try lokiTime(request.nonEmpty("start")) ?? (min(end, now) &- since)
+        guard end >= start else {
+            throw APIError(.badData, "end timestamp must not be before or equal to start time")
+        }
+        return (start, end)
+    }
+
+    private func limit(_ request: APIRequest) throws -> Int {
+        guard let text = request.nonEmpty("limit") else { return 100 }
+        guard let limit = Int(text), limit > 0 else {
+            throw APIError(.badData, "limit must be a positive value")
+        }
+        return limit
+    }
+
+    private func direction(_ request: APIRequest) throws -> LogQuery.Direction {
+        switch (request.nonEmpty("direction") ?? "backward").lowercased() {
+        case "backward": .backward
+        case "forward": .forward
+        case let other: throw APIError(.badData, "invalid direction '\(other)'")
+        }
+    }
+
+    private func lokiStep(_ request: APIRequest, _ start: Int64, _ end: Int64) throws -> Int64 {
+        guard let millis = try request.durationMillis("step") else {
+            return max((end - start) / 250 / 1_000_000_000, 1) * 1_000_000_000
+        }
+        guard millis > 0 else {
+            throw APIError(
+                .badData,
+                "zero or negative query resolution step widths are not accepted. Try a positive "
+                    + "integer")
+        }
+        let (nanos, overflow) = millis.multipliedReportingOverflow(by: 1_000_000)
+        return overflow ? .max : nanos
+    }
+}
+
+/// A time as Loki's parameters have it, in nanoseconds; nil for no text.
+func lokiTime(_ text: String?) throws(APIError) -> Int64? {
+    guard let text else { return nil }
+    if text.contains("."), let seconds = Double(text), abs(seconds) < 9e9 {
+        return Int64((seconds * 1000).rounded()) * 1_000_000
+    }
+    if let whole = Int64(text) { return text.count <= 10 ? whole * 1_000_000_000 : whole }
+    if let parsed = parseRFC3339(text) {
+        return parsed.seconds &* 1_000_000_000 &+ parsed.nanos
+    }
+    throw APIError(.badData, "cannot parse \"\(text)\" to a valid timestamp")
+}

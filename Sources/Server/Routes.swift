@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every path the server answers.
+
+import Correlation
+import HTTPTypes
+import Ingest
+
+/// The routes of all families. Paths are those of the family's own server.
+func makeRoutes(
+    pipeline: IngestPipeline, service: QueryService, intake: OTLPIntake,
+    correlation: Correlation, metrics: SelfMetrics
+) -> [Route] {
+    let admin = AdminEndpoints(pipeline: pipeline, metrics: metrics)
+    let both: [HTTPRequest.Method] = [.get, .post]
+    var routes: [Route] = [
+        Route([.get], "/metrics", .plain, admin.metricsPage),
+        Route([.get], "/api/v1/status/buildinfo", .prometheus, admin.buildInfo),
+    ]
+    for path in ["/-/healthy", "/health", "/-/ready", "/ready"] {
+        routes.append(Route([.get, .head], path, .plain) { _ in .text("ready\n") })
+    }
+
+    let series = SeriesEndpoints(service: service)
+    let write = RemoteWriteEndpoint(pipeline: pipeline)
+    routes += [
+        Route(both, "/api/v1/labels", .prometheus, series.labels),
+        Route([.get], "/api/v1/label/{name}/values", .prometheus, series.labelValues),
+        Route(both, "/api/v1/series", .prometheus, series.series),
+        Route([.get], "/api/v1/metadata", .prometheus, series.metadata),
+        Route(both, "/api/v1/query_exemplars", .prometheus, series.exemplars),
+        Route(
+            [.post], "/api/v1/write", .plain, bodyLimit: RemoteWriteEndpoint.bodyLimit,
+            write.write),
+    ]
+
+    for signal in OTLPSignal.allCases {
+        routes.append(
+            Route([.post], "/v1/\(signal)", .otlp, bodyLimit: OTLPIntake.bodyLimit) {
+                try await intake.http($0, signal)
+            })
+    }
+    routes += [
+        Route([.post], "/api/v1/otlp/v1/metrics", .otlp, bodyLimit: OTLPIntake.bodyLimit) {
+            try await intake.http($0, .metrics)
+        },
+        Route(
+            [.post], "/otlp/v1/logs", .otlp, bodyLimit: OTLPIntake.bodyLimit, intake.lokiLogs),
+    ]
+
+    let push = LokiPushEndpoint(pipeline: pipeline)
+    let logs = LokiQueryEndpoints(service: service)
+    routes += [
+        Route(
+            [.post], "/loki/api/v1/push", .loki, bodyLimit: LokiPushEndpoint.bodyLimit, push.push),
+        Route(both, "/loki/api/v1/query", .loki, logs.query),
+        Route(both, "/loki/api/v1/query_range", .loki, logs.queryRange),
+        Route(both, "/loki/api/v1/labels", .loki, logs.labels),
+        Route(both, "/loki/api/v1/label/{name}/values", .loki, logs.labelValues),
+        Route(both, "/loki/api/v1/series", .loki, logs.series),
+        Route([.get], "/loki/api/v1/status/buildinfo", .loki, admin.buildInfo),
+    ]
+
+    let traces = TraceEndpoints(service: service)
+    let search = SearchEndpoint(service: service)
+    routes += [
+        Route([.get], "/api/traces/{id}", .plain, traces.byID),
+        Route([.get], "/api/v2/traces/{id}", .plain, traces.byIDv2),
+        Route([.get], "/api/search", .plain, search.search),
+        Route([.get], "/api/search/tags", .plain, traces.tags),
+        Route([.get], "/api/v2/search/tags", .plain, traces.tagsV2),
+        Route([.get], "/api/search/tag/{name}/values", .plain, traces.tagValues),
+        Route([.get], "/api/v2/search/tag/{name}/values", .plain, traces.tagValuesV2),
+        Route([.get], "/api/echo", .plain) { _ in .text("echo") },
+        Route([.get], "/api/status/buildinfo", .plain, admin.buildInfo),
+    ]
+    let correlate = CorrelateEndpoints(service: service, index: correlation)
+    let base = "/api/v1/correlate/"
+    routes += [
+        Route([.get], base + "trace/{id}", .prometheus, correlate.trace),
+        Route([.get], base + "services", .prometheus, correlate.services),
+        Route([.get], base + "service/{name}", .prometheus, correlate.serviceDetail),
+    ]
+    return routes
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads values out of the rows of a batch.
+
+import Base
+import Telemetry
+
+/// Spans of a batch as expressions see them. Valid while the batch's arena is borrowed.
+struct SpanReader {
+    let batch: SpanBatch
+    let arena: UnsafeRawBufferPointer
+    /// The shape of the trace, when the batch is a whole one.
+    let trace: TraceShape?
+
+    func bytes(_ slice: ByteSlice) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(rebasing: arena[slice.range])
+    }
+
+    func text(_ slice: ByteSlice) -> String { String(decoding: bytes(slice), as: UTF8.self) }
+
+    func duration(_ row: Int) -> Int64 {
+        let (nanos, overflow) = batch.endNanos[row].subtractingReportingOverflow(
+            batch.startNanos[row])
+        return overflow ? 0 : max(0, nanos)
+    }
+
+    // MARK: expressions
+
+    func value(_ expression: CompiledExpression, _ row: Int) -> SpanValue {
+        switch expression {
+        case .constant(let value, let text): return SpanValue(value, text: text)
+        case .attribute(let attribute, let name):
+            return value(attribute, name: name.buffer, row)
+        case .not(let inner):
+            guard case .bool(let flag) = value(inner, row) else { return .bool(false) }
+            return .bool(!flag)
+        case .negate(let inner):
+            switch value(inner, row) {
+            case .int(let number): return .int(0 &- number)
+            case .float(let number): return .float(-number)
+            case .duration(let nanos): return .duration(0 &- nanos)
+            default: return .null
+            }
+        case .both(let left, let right):
+            return .bool(value(left, row).isTrue && value(right, row).isTrue)
+        case .either(let left, let right):
+            return .bool(value(left, row).isTrue || value(right, row).isTrue)
+        case .exists(let inner, let isNegated): return .bool(value(inner, row).isNull == isNegated)
+        case .compare(let operation, let left, let right, let pattern):
+            return .bool(
+                SpanValue.compare(operation, value(left, row), value(right, row), pattern))
+        case .arithmetic(let operation, let left, let right):
+            guard let a = value(left, row).numeric, let b = value(right, row).numeric,
+                let result = Arithmetic.apply(operation, a, b)
+            else { return .null }
+            return SpanValue(result, text: nil)
+        }
+    }
+
+    // MARK: attributes
+
+    func value(_ attribute: Attribute, name: UnsafeRawBufferPointer, _ row: Int) -> SpanValue {
+        if let intrinsic = attribute.intrinsic { return value(intrinsic, row) }
+        switch attribute.scope {
+        case .span: return find(name, in: batch.attributes[row])
+        case .resource: return find(name, in: resource(row).attributes)
+        case .any:
+            let own = find(name, in: batch.attributes[row])
+            return own.isNull ? find(name, in: resource(row).attributes) : own
+        case .instrumentation: return find(name, in: scope(row).attributes)
+        case .event:
+            return many(events(row).map { find(name, in: $0.attributes) })
+        case .link: return many(links(row).map { find(name, in: $0.attributes) })
+        }
+    }
+
+    private func resource(_ row: Int) -> SpanBatch.Resource {
+        batch.resources[Int(batch.rowResources[row])]
+    }
+
+    private func scope(_ row: Int) -> SpanBatch.Scope { batch.scopes[Int(batch.rowScopes[row])] }
+
+    func serviceName(_ row: Int) -> String { text(resource(row).serviceName) }
+
+    private func find(_ name: UnsafeRawBufferPointer, in slice: ByteSlice) -> SpanValue {
+        find(name, in: bytes(slice))
+    }
+
+    private func find(_ name: UnsafeRawBufferPointer, in list: [UInt8]) -> SpanValue {
+        // Event and link attributes are copies: their texts must not be borrowed.
+        list.withUnsafeBytes { all in
+            let found = find(name, in: all)
+            if case .text(let text) = found {
+                return .string(String(decoding: text, as: UTF8.self))
+            }
+            if case .list = found { return .other }
+            return found
+        }
+    }
+
+    /// Value of the first attribute of that name.
+    private func find(
+        _ name: UnsafeRawBufferPointer, in list: UnsafeRawBufferPointer
+    ) -> SpanValue {
+        var reader = ByteReader(list)
+        while !reader.isAtEnd {
+            guard let key = try? reader.lengthPrefixed() else { return .null }
+            if equalBytes(key, name) { return SpanValue(encoded: &reader) }
+            do { try AttributeCoding.skipValue(&reader) } catch { return .null }
+        }
+        return .null
+    }
+
+    private func many(_ values: [SpanValue]) -> SpanValue {
+        let present = values.filter { !$0.isNull }
+        return present.isEmpty ? .null : .list(present)
+    }
+
+    private func events(_ row: Int) -> [SpanEvent] {
+        let slice = batch.events[row]
+        return slice.isEmpty ? [] : (try? SpanEventCoding.decode(bytes(slice))) ?? []
+    }
+
+    private func links(_ row: Int) -> [SpanLink] {
+        let slice = batch.links[row]
+        return slice.isEmpty ? [] : (try? SpanLinkCoding.decode(bytes(slice))) ?? []
+    }
+
+    // MARK: intrinsics
+
+    private func value(_ intrinsic: Intrinsic, _ row: Int) -> SpanValue {
+        switch intrinsic {
+        case .duration: return .duration(duration(row))
+        case .name: return .text(bytes(batch.names[row]))
+        case .status: return .status(Int64(batch.statusCodes[row]))
+        case .statusMessage: return .text(bytes(batch.statusMessages[row]))
+        case .kind: return .kind(Int64(batch.kinds[row]))
+        case .traceID: return .string(batch.traceIDs[row].description)
+        case .spanID: return .string(batch.spanIDs[row].description)
+        case .parentID:
+            return .string(batch.parentIDs[row].isZero ? "" : batch.parentIDs[row].description)
+        case .instrumentationName: return .text(bytes(scope(row).name))
+        case .instrumentationVersion: return .text(bytes(scope(row).version))
+        case .eventName: return many(events(row).map { .string($0.name) })
+        case .eventTimeSinceStart:
+            return many(events(row).map { .duration($0.nanos &- batch.startNanos[row]) })
+        case .linkTraceID: return many(links(row).map { .string($0.traceID.description) })
+        case .linkSpanID: return many(links(row).map { .string($0.spanID.description) })
+        case .rootName:
+            guard let root = trace?.root else { return .null }
+            return .text(bytes(batch.names[root]))
+        case .rootServiceName:
+            guard let root = trace?.root else { return .null }
+            return .text(bytes(resource(root).serviceName))
+        case .traceDuration: return trace.map { .duration($0.durationNanos) } ?? .null
+        case .childCount: return trace.map { .int(Int64($0.children[row].count)) } ?? .null
+        case .nestedSetLeft: return trace.map { .int($0.left[row]) } ?? .null
+        case .nestedSetRight: return trace.map { .int($0.right[row]) } ?? .null
+        case .nestedSetParent:
+            return trace.map { shape in
+                .int(shape.parents[row].map { shape.left[$0] } ?? -1)
+            } ?? .null
+        case .parent: return .null
+        }
+    }
+}

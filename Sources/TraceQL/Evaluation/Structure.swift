@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// Structural operators between spans of one trace.
+
+/// Computes which spans of two sides stand in a relation.
+struct Structure {
+    let shape: TraceShape
+
+    /// Spans of an operator's answer: those of the right side that have (or, negated, do not have) a
+    /// partner on the left, for union operators also the left ones that have a partner.
+    ///
+    /// - Complexity: O(spans of the trace).
+    func apply(_ operation: SpansetOperator, _ left: [Int], _ right: [Int]) -> [Int] {
+        let count = shape.parents.count
+        var inLeft = [Bool](repeating: false, count: count)
+        var inRight = inLeft
+        for row in left { inLeft[row] = true }
+        for row in right { inRight[row] = true }
+        let relation = operation.relation
+        let partnered = related(relation, to: inLeft)
+        if operation.isNegated { return right.filter { !partnered[$0] } }
+        var result = right.filter { partnered[$0] }
+        if operation.isUnion {
+            let back = related(relation.reversed, to: inRight)
+            result += left.filter { back[$0] }
+            result = Set(result).sorted()
+        }
+        return result
+    }
+
+    enum Relation {
+        /// The span's parent, child, … is in the other set.
+        case childOf, parentOf, descendantOf, ancestorOf, siblingOf
+
+        var reversed: Relation {
+            switch self {
+            case .childOf: .parentOf
+            case .parentOf: .childOf
+            case .descendantOf: .ancestorOf
+            case .ancestorOf: .descendantOf
+            case .siblingOf: .siblingOf
+            }
+        }
+    }
+
+    /// For every span whether it stands in the relation to one of the set.
+    private func related(_ relation: Relation, to set: [Bool]) -> [Bool] {
+        var result = [Bool](repeating: false, count: set.count)
+        switch relation {
+        case .childOf:
+            for row in set.indices {
+                if let parent = shape.parents[row] { result[row] = set[parent] }
+            }
+        case .parentOf:
+            for row in set.indices where set[row] {
+                if let parent = shape.parents[row] { result[parent] = true }
+            }
+        case .descendantOf:
+            for row in shape.topDown {
+                if let parent = shape.parents[row] { result[row] = set[parent] || result[parent] }
+            }
+        case .ancestorOf:
+            for row in shape.topDown.reversed() where set[row] || result[row] {
+                if let parent = shape.parents[row] { result[parent] = true }
+            }
+        case .siblingOf:
+            for siblings in shape.children where siblings.count > 1 {
+                let members = siblings.filter { set[$0] }
+                for row in siblings {
+                    result[row] = members.count > 1 || (members.count == 1 && members[0] != row)
+                }
+            }
+        }
+        return result
+    }
+}
+
+extension SpansetOperator {
+    var isNegated: Bool { rawValue.hasPrefix("!") }
+    var isUnion: Bool { rawValue.hasPrefix("&") && self != .and }
+
+    fileprivate var relation: Structure.Relation {
+        switch self {
+        case .child, .notChild, .unionChild: .childOf
+        case .parent, .notParent, .unionParent: .parentOf
+        case .descendant, .notDescendant, .unionDescendant: .descendantOf
+        case .ancestor, .notAncestor, .unionAncestor: .ancestorOf
+        case .sibling, .notSibling, .unionSibling, .and, .or: .siblingOf
+        }
+    }
+}
