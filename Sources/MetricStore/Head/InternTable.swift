@@ -50,7 +50,7 @@ struct InternTable: Sendable {
             if value == 0 { return nil }
             if (value ^ hash) & InternTable.tagMask == 0 {
                 let index = Int(truncatingIfNeeded: value & 0xffff_ffff) &- 1
-                if entries[index].hash == hash, withBytes(index, { sameBytes($0, bytes) }) {
+                if entries[index].hash == hash, withBytes(index, { equalBytes($0, bytes) }) {
                     return index
                 }
             }
@@ -87,28 +87,4 @@ struct InternTable: Sendable {
         while slots[slot] != 0 { slot = (slot &+ 1) & mask }
         slots[slot] = hash & InternTable.tagMask | UInt64(truncatingIfNeeded: index &+ 1)
     }
-}
-
-/// Whether two buffers hold the same bytes, eight at a time.
-@inline(__always)
-func sameBytes(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Bool {
-    guard a.count == b.count else { return false }
-    guard let x = a.baseAddress, let y = b.baseAddress else { return true }
-    let n = a.count
-    var i = 0
-    while i &+ 8 <= n {
-        if x.loadUnaligned(fromByteOffset: i, as: UInt64.self)
-            != y.loadUnaligned(fromByteOffset: i, as: UInt64.self)
-        {
-            return false
-        }
-        i &+= 8
-    }
-    while i < n {
-        if x.load(fromByteOffset: i, as: UInt8.self) != y.load(fromByteOffset: i, as: UInt8.self) {
-            return false
-        }
-        i &+= 1
-    }
-    return true
 }
