@@ -82,6 +82,9 @@ package final class MetricStore: SignalStore, SeriesReading {
 
     /// Adds a committed batch to the head of its generation. Takes each of the head's locks at
     /// most once; nothing is allocated per sample of a known series.
+    ///
+    /// - Parameter sequence: of the log record; this store orders by generation and arrival, and
+    ///   takes the number only because all stores are given it.
     @discardableResult
     package func append(
         _ batch: MetricBatch, tenant: Tenant, generation: UInt64, sequence: UInt64

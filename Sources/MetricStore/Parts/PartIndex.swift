@@ -363,6 +363,11 @@ struct PartIndex: Sendable {
     }
 
     func nameSymbol(_ name: Int) -> Int { Int(names[name].symbol) }
+
+    /// Symbol of a label's value by their numbers.
+    func valueSymbol(_ name: Int, _ value: Int) -> Int {
+        Int(valueSymbols[names[name].values.lowerBound + value])
+    }
 }
 
 extension PartIndex: LabelIndex {
