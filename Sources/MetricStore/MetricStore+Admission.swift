@@ -161,7 +161,7 @@ private struct AdmissionCheck {
         let bytes = UnsafeRawBufferPointer(rebasing: arena[batch.histograms[i].range])
         switch state.existing(Int(ref), at: batch.histogramMillis[i]) {
         case .histogram(let stored):
-            if !stored.withUnsafeBytes({ sameBytes($0, bytes) }) {
+            if !stored.withUnsafeBytes({ equalBytes($0, bytes) }) {
                 refuse(&histograms, index, .duplicateHistogram)
             }
         case .float: refuse(&histograms, index, .duplicateHistogram)

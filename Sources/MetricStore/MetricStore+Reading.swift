@@ -14,7 +14,7 @@ extension MetricStore {
         let parts = snapshot.parts.filter { $0.overlaps(request.range) }
         var builder = SeriesSetBuilder(sourceCount: parts.count + snapshot.heads.count, context)
         for part in parts {
-            let index = try part.index()
+            let index = try index(of: part)
             let source = builder.addPart(part, index)
             for series in try index.select(request.matchers, context).ids
             where part.hasSamples(Int(series), request.range, index) {
@@ -118,7 +118,7 @@ extension MetricStore {
         let snapshot = snapshot(request.tenant)
         for opened in snapshot.parts where opened.overlaps(request.range) {
             try context.check()
-            let index = try opened.index()
+            let index = try index(of: opened)
             let ids = request.matchers.isEmpty ? nil : try index.select(request.matchers, context)
             try part(index, ids)
         }
@@ -153,7 +153,7 @@ extension MetricStore {
             try context.check()
             let kept = try part.exemplars()
             if kept.isEmpty { continue }
-            let index = try part.index()
+            let index = try index(of: part)
             let selected = Set(try index.select(request.matchers, context).ids)
             for (series, list) in kept where selected.contains(UInt32(series)) {
                 add(Labels(canonical: index.labels(series)), list)
@@ -215,7 +215,7 @@ extension HeadShard {
                     (
                         Labels(
                             canonical: state.labels.bytes(Int(ref)),
-                            hash: state.labels.hashes[Int(ref)]), piece
+                            hash: state.labels.hash(Int(ref))), piece
                     ))
             }
             return found

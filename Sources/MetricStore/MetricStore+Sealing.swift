@@ -69,6 +69,7 @@ extension MetricStore {
         for source in sources { metadata.merge(try source.part.metadata()) }
 
         var days = DayBuilders()
+        let times = TimeColumnCache()
         var cursors = sources.map { MergeCursor($0) }
         var columns = SampleColumns()
         var sinceCheck = 0
@@ -79,7 +80,7 @@ extension MetricStore {
             var runs = SampleRuns(taken)
             var exemplars: [HeadExtras.Exemplar] = []
             for i in cursors.indices where cursors[i].labels == next {
-                try cursors[i].read(into: &runs, &exemplars)
+                try cursors[i].read(times, number: i, into: &runs, &exemplars)
             }
             columns = runs.finish().columns
             exemplars.sort { $0.millis < $1.millis }
@@ -125,9 +126,11 @@ private struct MergeCursor {
 
     /// Appends the current series and steps to the next.
     mutating func read(
-        into runs: inout SampleRuns, _ exemplars: inout [HeadExtras.Exemplar]
+        _ times: TimeColumnCache, number: Int, into runs: inout SampleRuns,
+        _ exemplars: inout [HeadExtras.Exemplar]
     ) throws {
-        _ = try source.part.read(series, .all, source.index, into: &runs)
+        _ = try source.part.read(
+            series, .all, source.index, times, source: number, into: &runs)
         if exemplar < source.exemplars.count, source.exemplars[exemplar].series == series {
             for one in source.exemplars[exemplar].list where !exemplars.contains(one) {
                 exemplars.append(one)

@@ -12,6 +12,8 @@ package struct MetricStoreConfiguration: Sendable {
     package var maxSeriesPerTenant = 0
     /// Samples further ahead of the clock than this are refused.
     package var maxFutureMillis: Int64 = 600_000
+    /// Bytes that decoded indexes of parts may take together; the least recently used leave first.
+    package var indexCacheBytes = 256 << 20
 
     package init() {}
 }
@@ -52,6 +54,8 @@ package final class MetricStore: SignalStore, SeriesReading {
         package var headBytes = 0
         package var parts = 0
         package var partSamples = 0
+        /// Bytes of decoded part indexes.
+        package var indexBytes = 0
         /// Samples and histograms taken, with those that came out of order.
         package var appended = 0
         package var outOfOrder = 0
@@ -68,6 +72,7 @@ package final class MetricStore: SignalStore, SeriesReading {
     package var signal: Signal { .metrics }
     private let state = Mutex(State())
     private let counters = Counters()
+    private let indexUses = Atomic<Int>(0)
 
     package init(_ configuration: MetricStoreConfiguration) {
         self.configuration = configuration
@@ -77,6 +82,9 @@ package final class MetricStore: SignalStore, SeriesReading {
 
     /// Adds a committed batch to the head of its generation. Takes each of the head's locks at
     /// most once; nothing is allocated per sample of a known series.
+    ///
+    /// - Parameter sequence: of the log record; this store orders by generation and arrival, and
+    ///   takes the number only because all stores are given it.
     @discardableResult
     package func append(
         _ batch: MetricBatch, tenant: Tenant, generation: UInt64, sequence: UInt64
@@ -122,6 +130,7 @@ package final class MetricStore: SignalStore, SeriesReading {
             for parts in state.parts.values {
                 result.parts += parts.count
                 result.partSamples += parts.reduce(0) { $0 + $1.sampleCount }
+                result.indexBytes += parts.reduce(0) { $0 + $1.indexBytes }
             }
             result.faults = state.faults
             return result
@@ -155,6 +164,30 @@ package final class MetricStore: SignalStore, SeriesReading {
         state.withLock { state in
             state.heads.values.filter { $0.generation == generation }
                 .sorted { $0.tenant < $1.tenant }
+        }
+    }
+
+    /// The index of a part. Where decoding it takes the indexes of all parts over their budget, the
+    /// least recently used are forgotten.
+    func index(of part: MetricPart) throws(PartCorruption) -> PartIndex {
+        let use = indexUses.wrappingAdd(1, ordering: .relaxed).newValue
+        part.lastUse.store(use, ordering: .relaxed)
+        let isNew = part.indexBytes == 0
+        let index = try part.index()
+        if isNew { trimIndexes(except: part) }
+        return index
+    }
+
+    private func trimIndexes(except part: MetricPart) {
+        let parts = state.withLock { $0.parts.values.flatMap { $0 } }
+        var total = parts.reduce(0) { $0 + $1.indexBytes }
+        guard total > configuration.indexCacheBytes else { return }
+        let byAge = parts.sorted {
+            $0.lastUse.load(ordering: .relaxed) < $1.lastUse.load(ordering: .relaxed)
+        }
+        for old in byAge where total > configuration.indexCacheBytes && old !== part {
+            total -= old.indexBytes
+            old.dropIndex()
         }
     }
 

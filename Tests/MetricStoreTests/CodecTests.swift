@@ -154,8 +154,12 @@ let timeColumns: [(name: String, times: [Int64])] = {
             if random.next() % 4 == 0 { bytes.removeLast(Int(random.next() % 8) % bytes.count) }
             bytes.withUnsafeBytes { raw in
                 do throws(MalformedBytes) {
-                    let decoded = try ChunkCoding.decode(raw, count: values.count)
-                    #expect(decoded.floats.count + decoded.histograms.count == values.count)
+                    var floats: [Double] = []
+                    var histograms: [NativeHistogram] = []
+                    var starts: [Int64] = []
+                    try ChunkCoding.decode(
+                        raw, count: values.count, floats: &floats, &histograms, &starts)
+                    #expect(floats.count + histograms.count == values.count)
                 } catch {
                     #expect(error.offset >= 0)
                 }

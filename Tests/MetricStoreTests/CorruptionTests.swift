@@ -123,3 +123,34 @@ func hostileSectionsAreRefusedOrRead(seed: Int) throws {
         }
     }
 }
+
+/// A part whose sections are each sound and contradict each other.
+@Test func contradictionsAreFoundByVerifying() throws {
+    let draft = try #require(try wholeParts(seed: 41).first)
+    let reader = try PartReader(SharedBytes(draft.bytes), name: "whole")
+    func verified(_ change: (UInt16, inout [UInt8]) -> Void) throws -> [PartCorruption] {
+        var writer = PartWriter(signal: .metrics)
+        for section in reader.sections {
+            var bytes = try reader.read(section.kind)
+            change(section.kind, &bytes)
+            writer.add(kind: section.kind, bytes)
+        }
+        let handle = PartHandle(
+            descriptor: PartDescriptor(
+                id: 1, signal: .metrics, tenant: draft.tenant, day: draft.day, level: 0,
+                minNanos: draft.minNanos, maxNanos: draft.maxNanos, rowCount: draft.rowCount,
+                byteCount: 0, lastSequence: 1),
+            reader: try PartReader(SharedBytes(writer.finish()), name: "changed"))
+        return MetricStore(MetricStoreConfiguration()).verify(handle)
+    }
+    try #expect(verified { _, _ in }.isEmpty)
+    let samples = try verified { kind, bytes in
+        if kind == MetricPartFormat.Section.summary { bytes[2] ^= 1 }
+    }
+    #expect(samples.contains { $0.problem.contains("the summary says") })
+    // The first list holds one value's series: its first row moves by one.
+    let postings = try verified { kind, bytes in
+        if kind == MetricPartFormat.Section.postings { bytes[2] ^= 1 }
+    }
+    #expect(postings.contains { $0.problem.contains("postings") })
+}

@@ -203,3 +203,22 @@ private func exemplarBatch(_ millis: [Int64]) -> MetricBatch {
     try #expect(helps(harness.reopened()) == ["b"])
     try #expect(harness.store.metadata(.anonymous, family: "down").isEmpty)
 }
+
+@Test func indexesOfPartsStayWithinTheirBudget() throws {
+    var configuration = MetricStoreConfiguration()
+    configuration.indexCacheBytes = 1
+    let harness = StoreHarness(configuration)
+    var generator = BatchGenerator(seed: 26)
+    var model = NaiveModel()
+    for _ in 0..<5 {
+        let batch = generator.next()
+        harness.append(batch)
+        model.append(batch)
+        try harness.seal()
+    }
+    let unbounded = try harness.reopened()
+    try #expect(difference(unbounded, model) == nil)
+    for _ in 0..<3 { try #expect(difference(harness.store, model) == nil) }
+    // Only the part asked last keeps its index.
+    #expect(harness.store.statistics.indexBytes < unbounded.statistics.indexBytes / 2)
+}

@@ -23,6 +23,14 @@ package func findEither(_ a: UInt8, _ b: UInt8, in hay: UnsafeRawBufferPointer) 
 ) -> Int {
     let shared = min(a.count, b.count)
     var i = 0
+    if let x = a.baseAddress, let y = b.baseAddress {
+        while i &+ 8 <= shared {
+            let p = x.loadUnaligned(fromByteOffset: i, as: UInt64.self)
+            let q = y.loadUnaligned(fromByteOffset: i, as: UInt64.self)
+            if p != q { return p.bigEndian < q.bigEndian ? -1 : 1 }
+            i &+= 8
+        }
+    }
     while i < shared {
         let x = a[i], y = b[i]
         if x != y { return x < y ? -1 : 1 }

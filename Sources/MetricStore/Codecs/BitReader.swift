@@ -3,61 +3,62 @@
 
 import Base
 
-/// A cursor over the bits of borrowed bytes; every read is checked against the end.
+/// A cursor over the bits of borrowed bytes; every step is checked against the end.
 struct BitReader {
     private let base: UnsafeRawPointer
     private let byteCount: Int
+    private let bitCount: Int
     /// Position of the next bit.
     private(set) var position = 0
 
     init(_ bytes: UnsafeRawBufferPointer) {
         base = bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 1).unsafelyUnwrapped
         byteCount = bytes.count
+        bitCount = bytes.count &* 8
     }
 
     /// Bytes that were read at least in part.
-    var bytesRead: Int { (position + 7) >> 3 }
+    var bytesRead: Int { (position &+ 7) &>> 3 }
+
+    /// The next 64 bits without taking them; zeros beyond the end.
+    @inline(__always)
+    func window() -> UInt64 {
+        let byte = position &>> 3
+        let shift = UInt64(truncatingIfNeeded: position & 7)
+        guard byte &+ 9 <= byteCount else { return windowNearEnd(byte, shift) }
+        let word = UInt64(bigEndian: base.loadUnaligned(fromByteOffset: byte, as: UInt64.self))
+        let next = UInt64(base.load(fromByteOffset: byte &+ 8, as: UInt8.self))
+        // The ninth byte moves up with the others and then fills the bits they left.
+        return word &<< shift | (next &<< shift) &>> 8
+    }
+
+    @inline(never)
+    private func windowNearEnd(_ byte: Int, _ shift: UInt64) -> UInt64 {
+        var word: UInt64 = 0
+        for i in 0..<8 where byte &+ i < byteCount {
+            let next = UInt64(base.load(fromByteOffset: byte &+ i, as: UInt8.self))
+            word |= next &<< UInt64(56 &- 8 &* i)
+        }
+        return word &<< shift
+    }
+
+    /// Takes `n` bits that were looked at.
+    @inline(__always)
+    mutating func take(_ n: Int) throws(MalformedBytes) {
+        position &+= n
+        if position > bitCount { throw overrun() }
+    }
 
     /// The next `n` bits as an unsigned number; `n` is 1…64.
     @inline(__always)
     mutating func bits(_ n: Int) throws(MalformedBytes) -> UInt64 {
-        let byte = position &>> 3
-        let shift = position & 7
-        position &+= n
-        if byte &+ 9 <= byteCount {
-            let word = UInt64(bigEndian: base.loadUnaligned(fromByteOffset: byte, as: UInt64.self))
-            var value = word &<< UInt64(shift)
-            if shift &+ n > 64 {
-                let next = base.load(fromByteOffset: byte &+ 8, as: UInt8.self)
-                value |= UInt64(next) &>> UInt64(8 &- shift)
-            }
-            return value &>> UInt64(64 &- n)
-        }
-        return try bitsNearEnd(n, byte: byte, shift: shift)
+        let value = window() &>> UInt64(64 &- n)
+        try take(n)
+        return value
     }
 
     @inline(__always)
-    mutating func bit() throws(MalformedBytes) -> Bool {
-        let byte = position &>> 3
-        guard byte < byteCount else { throw overrun() }
-        let value = base.load(fromByteOffset: byte, as: UInt8.self)
-        let isSet = value &>> UInt8(7 &- (position & 7)) & 1 != 0
-        position &+= 1
-        return isSet
-    }
-
-    @inline(never)
-    private func bitsNearEnd(
-        _ n: Int, byte: Int, shift: Int
-    ) throws(MalformedBytes) -> UInt64 {
-        guard position <= byteCount &* 8 else { throw overrun() }
-        var value: UInt64 = 0
-        for bit in (byte &* 8 &+ shift)..<position {
-            let source = base.load(fromByteOffset: bit &>> 3, as: UInt8.self)
-            value = value &<< 1 | UInt64(source &>> UInt8(7 &- (bit & 7)) & 1)
-        }
-        return value
-    }
+    mutating func bit() throws(MalformedBytes) -> Bool { try bits(1) != 0 }
 
     @inline(never)
     private func overrun() -> MalformedBytes {

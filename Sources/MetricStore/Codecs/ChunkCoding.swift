@@ -55,29 +55,6 @@ enum ChunkCoding {
         }
     }
 
-    /// What a chunk holds, decoded; one of `floats` and `histograms` is empty.
-    struct Decoded {
-        var floats: [Double] = []
-        var histograms: [NativeHistogram] = []
-        /// Empty when none is known.
-        var starts: [Int64] = []
-    }
-
-    /// Whether a chunk holds histograms.
-    static func holdsHistograms(_ bytes: UnsafeRawBufferPointer) -> Bool {
-        (bytes.first ?? 0) & MetricPartFormat.ChunkFlags.histograms != 0
-    }
-
-    /// Decodes a chunk of `n` samples.
-    static func decode(
-        _ bytes: UnsafeRawBufferPointer, count n: Int
-    ) throws(MalformedBytes) -> Decoded {
-        var decoded = Decoded()
-        decoded.floats.reserveCapacity(holdsHistograms(bytes) ? 0 : n)
-        try decode(bytes, count: n, floats: &decoded.floats, &decoded.histograms, &decoded.starts)
-        return decoded
-    }
-
     /// Decodes a chunk of `n` samples, appending to the columns.
     static func decode(
         _ bytes: UnsafeRawBufferPointer, count n: Int, floats: inout [Double],

@@ -54,8 +54,7 @@ struct OpenChunk: Sendable {
             } else if value == StaleMarker.bits {
                 bits.put(0b11111, 5)
             } else {
-                bits.put(0b10, 2)
-                putValue(value)
+                putValue(value, after: 0b10, 2)
             }
             return
         }
@@ -73,12 +72,13 @@ struct OpenChunk: Sendable {
         if value == reference {
             bits.put(0, 1)
         } else {
-            bits.put(1, 1)
-            putValue(value)
+            putValue(value, after: 1, 1)
         }
     }
 
-    private mutating func putValue(_ value: UInt64) {
+    /// Writes a prefix of `n` bits and the changed value after it.
+    @inline(__always)
+    private mutating func putValue(_ value: UInt64, after prefix: UInt64, _ n: Int) {
         let xor = value ^ reference
         reference = value
         let zeros = min(xor.leadingZeroBitCount, 31)
@@ -88,13 +88,14 @@ struct OpenChunk: Sendable {
         let windowTrailing = 64 &- Int(leading) &- width
         // A new window costs 11 bits: taken also when the old one has become much too wide.
         if width > 0, zeros >= Int(leading), trailing >= windowTrailing, width &- needed <= 11 {
-            bits.put(0, 1)
+            bits.put(prefix &<< 1, n &+ 1)
             bits.put(xor &>> UInt64(windowTrailing), width)
             return
         }
         leading = UInt8(truncatingIfNeeded: zeros)
         self.width = UInt8(truncatingIfNeeded: needed)
-        bits.put(UInt64(0b1 &<< 11 | zeros &<< 6 | (needed &- 1)), 12)
+        let window = UInt64(truncatingIfNeeded: 1 &<< 11 | zeros &<< 6 | (needed &- 1))
+        bits.put(prefix &<< 12 | window, n &+ 12)
         bits.put(xor &>> UInt64(trailing), needed)
     }
 }
@@ -112,7 +113,9 @@ struct OpenChunkReader {
 
     init(_ bytes: UnsafeRawBufferPointer) { reader = BitReader(bytes) }
 
-    /// Steps to the next sample. The caller knows how many there are.
+    /// Steps to the next sample. The caller knows how many there are. Inlined, so that the state
+    /// of the loop around it stays in registers.
+    @inline(__always)
     mutating func next() throws(MalformedBytes) {
         if isFirst {
             isFirst = false
@@ -121,46 +124,64 @@ struct OpenChunkReader {
             value = reference
             return
         }
-        if try !reader.bit() {
-            millis &+= delta
+        let window = reader.window()
+        // The prefix is a row of up to five ones.
+        switch min((~window).leadingZeroBitCount, 5) {
+        case 0:
+            try reader.take(1)
             value = reference
-            return
-        }
-        if try !reader.bit() {
-            millis &+= delta
-            try readValue()
-            return
-        }
-        let change: Int64
-        if try !reader.bit() {
-            change = signed(try reader.bits(8), 8)
-        } else if try !reader.bit() {
-            change = signed(try reader.bits(14), 14)
-        } else if try !reader.bit() {
-            change =
-                try reader.bit()
+        case 1:
+            try readValue(window &<< 2, after: 2)
+        case 2:
+            try reader.take(12)
+            delta &+= signed(window &>> 53, 8)
+            try readChange(window &<< 11)
+        case 3:
+            try reader.take(19)
+            delta &+= signed(window &>> 46, 14)
+            try readChange(window &<< 18)
+        case 4:
+            try reader.take(6)
+            let isWide = window &>> 58 & 1 != 0
+            delta &+=
+                isWide
                 ? Int64(bitPattern: try reader.bits(64)) : signed(try reader.bits(32), 32)
-        } else {
-            millis &+= delta
+            let flag = reader.window()
+            try reader.take(1)
+            try readChange(flag)
+        default:
+            try reader.take(5)
             value = StaleMarker.bits
-            return
         }
-        delta &+= change
         millis &+= delta
-        if try reader.bit() { try readValue() } else { value = reference }
     }
 
-    private mutating func readValue() throws(MalformedBytes) {
-        if try reader.bit() {
-            let window = Int(try reader.bits(11))
-            leading = window &>> 6
-            width = (window & 63) &+ 1
+    /// Whether the value changed, and to what; the flag is the first bit of `window` and taken.
+    @inline(__always)
+    private mutating func readChange(_ window: UInt64) throws(MalformedBytes) {
+        if window &>> 63 != 0 {
+            try readValue(reader.window(), after: 0)
+        } else {
+            value = reference
+        }
+    }
+
+    /// Reads a changed value that begins `taken` bits ahead, which `next` are the bits of.
+    @inline(__always)
+    private mutating func readValue(
+        _ next: UInt64, after taken: Int
+    ) throws(MalformedBytes) {
+        if next &>> 63 != 0 {
+            leading = Int(truncatingIfNeeded: next &>> 58 & 31)
+            width = Int(truncatingIfNeeded: next &>> 52 & 63) &+ 1
+            try reader.take(taken &+ 12)
+        } else {
+            try reader.take(taken &+ 1)
         }
         guard width > 0, leading &+ width <= 64 else {
             throw MalformedBytes(offset: reader.bytesRead, expected: "value window")
         }
-        let xor = try reader.bits(width) &<< UInt64(64 &- leading &- width)
-        reference ^= xor
+        reference ^= try reader.bits(width) &<< UInt64(64 &- leading &- width)
         value = reference
     }
 }

@@ -139,7 +139,11 @@ enum ValueColumn {
         try IntegerColumn.decode(n, &reader, into: &integers)
         let power = powers[exponent]
         let start = out.count
-        for integer in integers { out.append(Double(integer) / power) }
+        if exponent == 0 {
+            for integer in integers { out.append(Double(integer)) }
+        } else {
+            for integer in integers { out.append(Double(integer) / power) }
+        }
         for exception in exceptions {
             out[start + exception.index] = Double(bitPattern: exception.bits)
         }
@@ -191,21 +195,26 @@ enum ValueColumn {
         var leading = 0
         var width = 0
         for _ in 0..<n {
-            if try bits.bit() {
-                if try bits.bit() {
-                    if try bits.bit() {
-                        out.append(StaleMarker.value)
-                        continue
-                    }
-                    let window = Int(try bits.bits(12))
-                    leading = window &>> 6
-                    width = (window & 63) &+ 1
-                }
-                guard width > 0, leading &+ width <= 64 else {
-                    throw reader.malformed("value window")
-                }
-                reference ^= try bits.bits(width) &<< UInt64(64 &- leading &- width)
+            let next = bits.window()
+            switch min((~next).leadingZeroBitCount, 3) {
+            case 0:
+                try bits.take(1)
+                out.append(Double(bitPattern: reference))
+                continue
+            case 1: try bits.take(2)
+            case 2:
+                leading = Int(truncatingIfNeeded: next &>> 55 & 63)
+                width = Int(truncatingIfNeeded: next &>> 49 & 63) &+ 1
+                try bits.take(15)
+            default:
+                try bits.take(3)
+                out.append(StaleMarker.value)
+                continue
             }
+            guard width > 0, leading &+ width <= 64 else {
+                throw reader.malformed("value window")
+            }
+            reference ^= try bits.bits(width) &<< UInt64(64 &- leading &- width)
             out.append(Double(bitPattern: reference))
         }
         try reader.skip(bits.bytesRead)

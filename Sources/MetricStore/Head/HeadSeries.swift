@@ -20,8 +20,6 @@ struct HeadSeries: Sendable {
     var lastMillis: Int64 { open.lastMillis }
     var hasFloats: Bool { open.count > 0 }
 
-    var floatCount: Int { closed.reduce(Int(open.count)) { $0 + Int($1.count) } }
-
     /// Appends a sample later than `lastMillis`. Returns the bytes by which memory grew.
     @inline(__always)
     mutating func append(millis: Int64, bits: UInt64) -> Int {
@@ -53,6 +51,7 @@ struct HeadSeries: Sendable {
 
 extension OpenChunk {
     /// Calls `body` with each sample in order, until it returns false.
+    @inline(__always)
     func forEach(_ body: (Int64, UInt64) -> Bool) {
         bits.words.withUnsafeBytes { bytes in
             var reader = OpenChunkReader(bytes)

@@ -108,7 +108,7 @@ struct ShardState: Sendable {
     ) {
         switch existing(ref, at: millis) {
         case .histogram(let stored):
-            let isSame = stored.withUnsafeBytes { sameBytes($0, histogram) }
+            let isSame = stored.withUnsafeBytes { equalBytes($0, histogram) }
             if isSame { counts.duplicates += 1 } else { counts.conflicts += 1 }
             return
         case .float:

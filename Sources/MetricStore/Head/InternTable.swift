@@ -6,56 +6,68 @@ import Base
 /// Gives each distinct byte string a number, counting from 0: series by their labels, symbols by
 /// their text. Open addressing over a 64-bit hash, bytes in one arena, no object per entry.
 struct InternTable: Sendable {
+    private struct Entry: Sendable {
+        var hash: UInt64
+        var offset: Int
+        var count: Int
+    }
     private var arena: [UInt8] = []
-    /// Where entry i ends in the arena.
-    private var ends: [Int] = []
-    private(set) var hashes: [UInt64] = []
-    /// Entry number + 1, 0 = free. Length is a power of two.
-    private var slots: [UInt32] = [UInt32](repeating: 0, count: 16)
+    private var entries: [Entry] = []
+    /// Upper half: the hash's upper half, so that a collision seldom costs a look at the entry.
+    /// Lower half: entry number + 1; 0 = free. Length is a power of two.
+    private var slots: [UInt64] = [UInt64](repeating: 0, count: 16)
 
     init() {}
 
-    var count: Int { ends.count }
+    var count: Int { entries.count }
 
     /// Bytes of memory held, about.
-    var byteCount: Int { arena.count + ends.count * 16 + slots.count * 4 }
-
-    private func range(_ index: Int) -> Range<Int> {
-        (index == 0 ? 0 : ends[index - 1])..<ends[index]
-    }
+    var byteCount: Int { arena.count + entries.count * 24 + slots.count * 8 }
 
     /// Calls `body` with the bytes of entry `index`.
     @inline(__always)
     func withBytes<R>(_ index: Int, _ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
-        let range = range(index)
-        return try arena.withUnsafeBytes { try body(UnsafeRawBufferPointer(rebasing: $0[range])) }
+        let entry = entries[index]
+        return try arena.withUnsafeBytes {
+            try body(
+                UnsafeRawBufferPointer(rebasing: $0[entry.offset..<(entry.offset &+ entry.count)]))
+        }
     }
 
-    func bytes(_ index: Int) -> [UInt8] { Array(arena[range(index)]) }
+    func bytes(_ index: Int) -> [UInt8] { withBytes(index) { [UInt8]($0) } }
+
+    func hash(_ index: Int) -> UInt64 { entries[index].hash }
+
+    private static let tagMask: UInt64 = 0xffff_ffff_0000_0000
 
     /// Number of a string whose `hash64` is known, or nil.
+    @inline(__always)
     func find(_ bytes: UnsafeRawBufferPointer, hash: UInt64) -> Int? {
         let mask = slots.count &- 1
         var slot = Int(truncatingIfNeeded: hash) & mask
-        while slots[slot] != 0 {
-            let index = Int(slots[slot]) &- 1
-            if hashes[index] == hash, withBytes(index, { sameBytes($0, bytes) }) { return index }
+        while true {
+            let value = slots[slot]
+            if value == 0 { return nil }
+            if (value ^ hash) & InternTable.tagMask == 0 {
+                let index = Int(truncatingIfNeeded: value & 0xffff_ffff) &- 1
+                if entries[index].hash == hash, withBytes(index, { equalBytes($0, bytes) }) {
+                    return index
+                }
+            }
             slot = (slot &+ 1) & mask
         }
-        return nil
     }
 
     func find(_ bytes: UnsafeRawBufferPointer) -> Int? { find(bytes, hash: hash64(bytes)) }
 
     /// Adds a string that `find` does not know.
     mutating func add(_ bytes: UnsafeRawBufferPointer, hash: UInt64) -> Int {
-        let index = ends.count
+        let index = entries.count
+        entries.append(Entry(hash: hash, offset: arena.count, count: bytes.count))
         arena.append(contentsOf: bytes)
-        ends.append(arena.count)
-        hashes.append(hash)
-        if ends.count &* 4 > slots.count &* 3 {
-            slots = [UInt32](repeating: 0, count: slots.count * 2)
-            for i in hashes.indices { place(i) }
+        if entries.count &* 4 > slots.count &* 3 {
+            slots = [UInt64](repeating: 0, count: slots.count * 2)
+            for i in entries.indices { place(i) }
         } else {
             place(index)
         }
@@ -69,33 +81,10 @@ struct InternTable: Sendable {
     }
 
     private mutating func place(_ index: Int) {
+        let hash = entries[index].hash
         let mask = slots.count &- 1
-        var slot = Int(truncatingIfNeeded: hashes[index]) & mask
+        var slot = Int(truncatingIfNeeded: hash) & mask
         while slots[slot] != 0 { slot = (slot &+ 1) & mask }
-        slots[slot] = UInt32(truncatingIfNeeded: index &+ 1)
+        slots[slot] = hash & InternTable.tagMask | UInt64(truncatingIfNeeded: index &+ 1)
     }
-}
-
-/// Whether two buffers hold the same bytes, eight at a time.
-@inline(__always)
-func sameBytes(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Bool {
-    guard a.count == b.count else { return false }
-    guard let x = a.baseAddress, let y = b.baseAddress else { return true }
-    let n = a.count
-    var i = 0
-    while i &+ 8 <= n {
-        if x.loadUnaligned(fromByteOffset: i, as: UInt64.self)
-            != y.loadUnaligned(fromByteOffset: i, as: UInt64.self)
-        {
-            return false
-        }
-        i &+= 8
-    }
-    while i < n {
-        if x.load(fromByteOffset: i, as: UInt8.self) != y.load(fromByteOffset: i, as: UInt8.self) {
-            return false
-        }
-        i &+= 1
-    }
-    return true
 }

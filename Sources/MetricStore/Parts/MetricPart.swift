@@ -6,7 +6,8 @@ import Storage
 import Synchronization
 import Telemetry
 
-/// A sealed part as readers see it. The index is decoded at first use and kept; samples are decoded
+/// A sealed part as readers see it. The index is decoded at first use and kept
+/// until the store wants the memory back; samples are decoded
 /// from the mapped data at each read, whose blocks are checked against their checksums once.
 final class MetricPart: Sendable {
     let handle: PartHandle
@@ -16,6 +17,8 @@ final class MetricPart: Sendable {
     let maxMillis: Int64
     private let dataSection: PartReader.Section
     private let loaded = Mutex<PartIndex?>(nil)
+    /// The store's count of uses when this part's index was last asked for.
+    let lastUse = Atomic<Int>(0)
     /// A bit per block that passed its checksum.
     private let checked = Mutex<[UInt64]>([])
 
@@ -60,6 +63,12 @@ final class MetricPart: Sendable {
         minMillis <= maxMillis && range.overlaps(first: minMillis, last: maxMillis)
     }
 
+    /// Bytes that the index takes in memory now.
+    var indexBytes: Int { loaded.withLock { $0?.byteCount ?? 0 } }
+
+    /// Forgets the index; readers that have it keep it, the next one decodes it again.
+    func dropIndex() { loaded.withLock { $0 = nil } }
+
     /// The index, decoded at the first call.
     func index() throws(PartCorruption) -> PartIndex {
         if let known = loaded.withLock({ $0 }) { return known }
@@ -78,49 +87,67 @@ final class MetricPart: Sendable {
 
     /// Appends the samples of a series that lie in the range to the runs.
     ///
+    /// - Parameter cache: keeps time columns for the next series; `source` is what this part is
+    ///   called in it.
     /// - Returns: bytes that were decoded.
     func read(
-        _ series: Int, _ range: MillisRange, _ index: PartIndex, into runs: inout SampleRuns
+        _ series: Int, _ range: MillisRange, _ index: PartIndex, _ cache: TimeColumnCache,
+        source: Int, into runs: inout SampleRuns
     ) throws(PartCorruption) -> Int {
         var byteCount = 0
         for chunk in index.chunks(series, dataCount: dataSection.storedCount) {
             let column = index.times[chunk.timeColumn]
             guard range.overlaps(first: column.first, last: column.last) else { continue }
             try check(chunk.bytes, index)
-            try check(column.bytes, index)
-            byteCount += chunk.bytes.count + column.bytes.count
-            let fault = handle.reader.withStored(dataSection) { data -> MalformedBytes? in
-                do throws(MalformedBytes) {
-                    try MetricPart.decode(data, chunk, column, range, into: &runs)
-                    return nil
-                } catch { return error }
+            byteCount += chunk.bytes.count
+            let start = runs.begin()
+            if column.isGrid {
+                let interval = (column.last - column.first) / Int64(max(1, column.count - 1))
+                for i in 0..<Int64(column.count) {
+                    runs.columns.millis.append(column.first + i * interval)
+                }
+            } else if let known = cache.find(source, chunk.timeColumn) {
+                runs.columns.millis.append(contentsOf: known)
+            } else {
+                try check(column.bytes, index)
+                byteCount += column.bytes.count
+                try decode(column.bytes) { bytes throws(MalformedBytes) in
+                    try MetricPart.decodeTimes(column, bytes, into: &runs.columns.millis)
+                }
+                cache.keep(runs.columns.millis[start...], source, chunk.timeColumn)
             }
-            if let fault { throw corruption(chunk.bytes.lowerBound, "chunk: \(fault)") }
+            var histograms: [NativeHistogram] = []
+            var starts: [Int64] = []
+            try decode(chunk.bytes) { bytes throws(MalformedBytes) in
+                try ChunkCoding.decode(
+                    bytes, count: column.count, floats: &runs.columns.values, &histograms, &starts)
+            }
+            runs.end(from: start, histograms: histograms, starts: starts, in: range)
         }
         return byteCount
     }
 
-    private static func decode(
-        _ data: UnsafeRawBufferPointer, _ chunk: PartIndex.Chunk, _ column: PartIndex.TimeColumn,
-        _ range: MillisRange, into runs: inout SampleRuns
-    ) throws(MalformedBytes) {
-        let bytes = UnsafeRawBufferPointer(rebasing: data[chunk.bytes])
-        let start = runs.begin()
-        if column.isGrid {
-            let interval = (column.last - column.first) / Int64(max(1, column.count - 1))
-            for i in 0..<Int64(column.count) {
-                runs.columns.millis.append(column.first + i * interval)
-            }
-        } else {
-            var times = ByteReader(UnsafeRawBufferPointer(rebasing: data[column.bytes]))
-            try IntegerColumn.decode(column.count, &times, into: &runs.columns.millis)
-            try checkAscending(runs.columns.millis[start...], column)
+    /// Runs a decoder over a piece of the data and names the place of what it refuses.
+    private func decode(
+        _ range: Range<Int>,
+        _ body: (UnsafeRawBufferPointer) throws(MalformedBytes) -> Void
+    ) throws(PartCorruption) {
+        let fault = handle.reader.withStored(dataSection) { data -> MalformedBytes? in
+            do throws(MalformedBytes) {
+                try body(UnsafeRawBufferPointer(rebasing: data[range]))
+                return nil
+            } catch { return error }
         }
-        var histograms: [NativeHistogram] = []
-        var starts: [Int64] = []
-        try ChunkCoding.decode(
-            bytes, count: column.count, floats: &runs.columns.values, &histograms, &starts)
-        runs.end(from: start, histograms: histograms, starts: starts, in: range)
+        if let fault { throw corruption(range.lowerBound, "column: \(fault)") }
+    }
+
+    private static func decodeTimes(
+        _ column: PartIndex.TimeColumn, _ bytes: UnsafeRawBufferPointer, into millis: inout [Int64]
+    ) throws(MalformedBytes) {
+        let start = millis.count
+        var reader = ByteReader(bytes)
+        try IntegerColumn.decode(column.count, &reader, into: &millis)
+        try checkAscending(millis[start...], column)
     }
 
     private static func checkAscending(

@@ -55,7 +55,6 @@ struct PartBuilder {
     var seriesCount: Int { labelEnds.count }
     /// Bytes of encoded samples so far.
     var dataCount: Int { data.count }
-    var isEmpty: Bool { labelEnds.isEmpty && metadata.isEmpty }
 
     mutating func setMetadata(_ table: MetadataTable) {
         var writer = ByteWriter()

@@ -254,7 +254,7 @@ struct PartIndex: Sendable {
 
     private func findSymbol(_ text: UnsafeRawBufferPointer) -> Int? {
         let index = lowerBound(symbolEnds.count) { withSymbol($0) { compareBytes($0, text) < 0 } }
-        guard index < symbolEnds.count, withSymbol(index, { sameBytes($0, text) }) else {
+        guard index < symbolEnds.count, withSymbol(index, { equalBytes($0, text) }) else {
             return nil
         }
         return index
@@ -363,6 +363,11 @@ struct PartIndex: Sendable {
     }
 
     func nameSymbol(_ name: Int) -> Int { Int(names[name].symbol) }
+
+    /// Symbol of a label's value by their numbers.
+    func valueSymbol(_ name: Int, _ value: Int) -> Int {
+        Int(valueSymbols[names[name].values.lowerBound + value])
+    }
 }
 
 extension PartIndex: LabelIndex {

@@ -28,6 +28,7 @@ final class MergedSeriesSet: SeriesSet {
     private let heads: [HeadPiece]
     private let context: ReadContext
     private let reservedBytes: Int
+    private let times = TimeColumnCache()
 
     fileprivate init(_ builder: consuming SeriesSetBuilder, range: MillisRange) {
         self.range = range
@@ -63,7 +64,8 @@ final class MergedSeriesSet: SeriesSet {
             } else {
                 let source = parts[Int(piece.source)]
                 byteCount += try source.part.read(
-                    Int(piece.index), range, source.index, into: &runs)
+                    Int(piece.index), range, source.index, times, source: Int(piece.source),
+                    into: &runs)
             }
             next = piece.next
         }
