@@ -22,6 +22,7 @@ package final class Correlation: SignalStore {
     struct Snapshot: Sendable {
         var heads: [UInt64: [String: CorrelationHead]] = [:]
         var parts: [CorrelationPart] = []
+        var openFaults: [PartCorruption] = []
     }
     private let state = Mutex(Snapshot())
     let configuration: CorrelationConfiguration
@@ -132,20 +133,33 @@ package final class Correlation: SignalStore {
     }
 
     package func sealed(generation: UInt64, parts: [PartHandle]) {
-        // A part that was written a moment ago and does not open is a fault of the disk; the head
-        // then stays readable, and the log still has the data.
-        let opened = parts.compactMap { try? CorrelationPart($0) }
-        guard opened.count == parts.count else { return }
+        // A part that was written a moment ago and does not open is a fault of the disk: it is kept
+        // for `openFaults`, and the head stays readable until the server stops.
+        guard let opened = opened(parts) else { return }
         state.withLock { state in
             state.parts += opened
             state.heads[generation] = nil
         }
     }
 
+    /// All of the parts, or nil with the fault noted when one does not open.
+    private func opened(_ parts: [PartHandle]) -> [CorrelationPart]? {
+        do {
+            return try parts.map { try CorrelationPart($0) }
+        } catch {
+            let fault =
+                error as? PartCorruption ?? PartCorruption(offset: 0, problem: "\(error)")
+            state.withLock { $0.openFaults.append(fault) }
+            return nil
+        }
+    }
+
+    /// Parts that the kernel handed over after sealing or merging and that did not open.
+    package var openFaults: [PartCorruption] { state.withLock { $0.openFaults } }
+
     package func replace(removed: [UInt64], added: [PartHandle]) {
         // When an output does not open, its inputs stay: their files live as long as we hold them.
-        let opened = added.compactMap { try? CorrelationPart($0) }
-        guard opened.count == added.count else { return }
+        guard let opened = opened(added) else { return }
         let gone = Set(removed)
         state.withLock { state in
             state.parts.removeAll { gone.contains($0.id) }

@@ -45,15 +45,20 @@ struct ServiceBucket: Sendable, Equatable {
         logLineCount &+= other.logLineCount
         errorLogLineCount &+= other.errorLogLineCount
         lastSeenNanos = max(lastSeenNanos, other.lastSeenNanos)
-        for (key, counts) in other.operations {
+        // Sorted, so that which operations share `(other)` does not depend on hashing.
+        for (key, counts) in other.operations.sorted(by: { $0.key < $1.key }) {
             operations[admitted(key, maxOperations), default: OperationCounts()].merge(counts)
         }
     }
 
     /// The key under which an operation is counted.
     func admitted(_ key: OperationKey, _ maxOperations: Int) -> OperationKey {
-        if operations.count < maxOperations || operations[key] != nil { return key }
-        return OperationKey(name: ServiceBucket.otherOperations, kind: 0)
+        let other = OperationKey(name: ServiceBucket.otherOperations, kind: 0)
+        if key == other || operations[key] != nil { return key }
+        // What stands for the rest takes no operation's place: otherwise a merge that meets it
+        // first would fold a counted operation into it.
+        let counted = operations.count - (operations[other] == nil ? 0 : 1)
+        return counted < maxOperations ? key : other
     }
 }
 

@@ -37,8 +37,8 @@ struct CorrelateEndpoints: Sendable {
                 throw APIError(.notFound, "trace \(id) not found")
             }
             let answer = TraceAnswer(id: id, spans: spans, logs: logs, refs: refs)
-            return prometheusSuccess(warnings: refs.faults.map(\.description)) { json in
-                answer.write(include: include, limit: limit, into: &json)
+            return try prometheusSuccess(warnings: refs.faults.map(\.description)) { json in
+                try answer.write(include: include, limit: limit, into: &json)
             }
         }
     }

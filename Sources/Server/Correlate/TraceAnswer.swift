@@ -31,7 +31,9 @@ struct TraceAnswer {
         return name.isEmpty ? "unknown_service" : name
     }
 
-    func write(include: Set<Substring>, limit: Int, into json: inout JSONWriter) {
+    func write(
+        include: Set<Substring>, limit: Int, into json: inout JSONWriter
+    ) throws {
         let rows = 0..<spans.rowCount
         let start = spans.startNanos.min() ?? logs.nanos.min() ?? 0
         let end = max(spans.endNanos.max() ?? start, start)
@@ -54,7 +56,7 @@ struct TraceAnswer {
         if include.contains("spans") {
             json.key("spans")
             json.beginArray()
-            for row in rows.prefix(limit) { writeSpan(row, into: &json) }
+            for row in rows.prefix(limit) { try writeSpan(row, into: &json) }
             json.endArray()
         }
         if include.contains("logs") {
@@ -84,7 +86,7 @@ struct TraceAnswer {
         json.endObject()
     }
 
-    private func writeSpan(_ row: Int, into json: inout JSONWriter) {
+    private func writeSpan(_ row: Int, into json: inout JSONWriter) throws {
         json.beginObject()
         json.member("spanID", spans.spanIDs[row].description)
         json.member(
@@ -99,10 +101,9 @@ struct TraceAnswer {
         json.member("statusMessage", spans.arena.text(spans.statusMessages[row]))
         json.key("attributes")
         json.beginObject()
-        let pairs =
-            (try? spans.arena.withSlice(spans.attributes[row]) {
-                try AttributeCoding.decodeList($0)
-            }) ?? []
+        let pairs = try spans.arena.withSlice(spans.attributes[row]) {
+            try AttributeCoding.decodeList($0)
+        }
         for (key, value) in pairs {
             json.key(key)
             writeValue(value, into: &json)
