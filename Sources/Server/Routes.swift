@@ -22,7 +22,10 @@ func makeRoutes(
 
     let series = SeriesEndpoints(service: service)
     let write = RemoteWriteEndpoint(pipeline: pipeline)
+    let queries = QueryEndpoints(service: service)
     routes += [
+        Route(both, "/api/v1/query", .prometheus, queries.query),
+        Route(both, "/api/v1/query_range", .prometheus, queries.queryRange),
         Route(both, "/api/v1/labels", .prometheus, series.labels),
         Route([.get], "/api/v1/label/{name}/values", .prometheus, series.labelValues),
         Route(both, "/api/v1/series", .prometheus, series.series),

@@ -90,11 +90,13 @@ struct HTTPEndpoint: HTTPResponder {
             request = Request(head: head, body: request.body)
         }
         if request.method == .options { return HTTPEndpoint.preflight() }
-        do {
-            return try await router.respond(to: request, context: context)
-        } catch let error as any HTTPResponseError where error.status == .notFound {
+        let response = try await router.respond(to: request, context: context)
+        // The router's own 404 is empty; every answer of ours has a type. Grafana looks for this
+        // text to tell a missing API from a broken one.
+        if response.status == .notFound, response.headers[.contentType] == nil {
             return HTTPEndpoint.response(.text("404 page not found\n", status: .notFound), nil)
         }
+        return response
     }
 
     /// Takes a family prefix off a path, unless the path is the family's own: `/loki/api/…` stays.

@@ -89,9 +89,13 @@ struct OTLPIntake: Sendable {
     }
 
     private func metrics(_ body: [UInt8], _ json: Bool, _ tenant: Tenant) async throws -> [UInt8] {
-        throw APIError(
-            .notFound,
-            "this version does not take OTLP metrics: send them by remote write or let it scrape")
+        let decoded = try body.withUnsafeBytes {
+            json ? try OTLPMetrics.decodeJSON($0) : try OTLPMetrics.decodeProtobuf($0)
+        }
+        let report = try await pipeline.write(metrics: decoded.batch, tenant: tenant)
+        return response(
+            .metrics, json, rejected: decoded.rejectedPoints + report.refusals.count,
+            [decoded.message, report.refusals.summary])
     }
 
     /// An empty message, or one with a partial success.

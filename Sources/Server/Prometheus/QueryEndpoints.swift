@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+// query and query_range.
+
+import Base
+import PromQL
+import Telemetry
+
+/// PromQL over HTTP. Source: prometheus/prometheus `web/api/v1/api.go`.
+struct QueryEndpoints: Sendable {
+    let service: QueryService
+    /// Most warnings, and most infos, of one answer.
+    private static let annotationLimit = 10
+
+    private var engine: PromQLEngine {
+        var options = PromQLOptions()
+        options.lookbackMillis = Int64(service.limits.lookbackSeconds * 1000)
+        return PromQLEngine(reader: service.metrics, options: options)
+    }
+
+    func query(_ request: APIRequest) async throws -> APIResponse {
+        let text = request.parameter("query") ?? ""
+        let at = try request.millis("time", default: service.clock.wallNanos / 1_000_000)
+        let engine = self.engine
+        let tenant = request.tenant
+        let lookback = try lookback(request)
+        return try await run(request) { context in
+            try engine.query(
+                text, tenant: tenant, at: Millis(at), context: context, lookbackMillis: lookback)
+        }
+    }
+
+    func queryRange(_ request: APIRequest) async throws -> APIResponse {
+        let text = request.parameter("query") ?? ""
+        let start = try request.millis("start")
+        let end = try request.millis("end")
+        guard end >= start else {
+            throw APIError(
+                .badData,
+                "invalid parameter \"end\": end timestamp must not be before start time")
+        }
+        guard let step = try request.durationMillis("step") else {
+            throw APIError(
+                .badData, "invalid parameter \"step\": cannot parse \"\" to a valid duration")
+        }
+        guard step > 0 else {
+            throw APIError(
+                .badData,
+                "invalid parameter \"step\": zero or negative query resolution step widths are not "
+                    + "accepted. Try a positive integer")
+        }
+        let (span, overflow) = end.subtractingReportingOverflow(start)
+        guard !overflow, span / step <= Int64(service.limits.points) else {
+            throw APIError(
+                .badData,
+                "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the "
+                    + "query resolution (?step=XX)")
+        }
+        let engine = self.engine
+        let tenant = request.tenant
+        let lookback = try lookback(request)
+        return try await run(request) { context in
+            try engine.queryRange(
+                text, tenant: tenant, start: Millis(start), end: Millis(end), stepMillis: step,
+                context: context, lookbackMillis: lookback)
+        }
+    }
+
+    private func lookback(_ request: APIRequest) throws(APIError) -> Int64? {
+        guard let millis = try request.durationMillis("lookback_delta") else { return nil }
+        guard millis > 0 else {
+            throw APIError(
+                .badData, "invalid parameter \"lookback_delta\": it must be above zero")
+        }
+        return millis
+    }
+
+    private func run(
+        _ request: APIRequest, _ work: @escaping @Sendable (ReadContext) throws -> QueryResult
+    ) async throws -> APIResponse {
+        let limit = try request.limitParameter()
+        let timeout = try request.durationMillis("timeout").map { Double($0) / 1000 }
+        do {
+            return try await service.run(timeoutSeconds: timeout) { context in
+                answer(try work(context), limit: limit)
+            }
+        } catch let error as ParseError {
+            throw APIError(.badData, "invalid parameter \"query\": \(error)")
+        } catch let error as QueryError {
+            throw APIError(.execution, error.description)
+        }
+    }
+
+    private func answer(_ result: QueryResult, limit: Int) -> APIResponse {
+        var warnings = result.warnings
+        let value = limited(result.value, limit, &warnings)
+        return prometheusSuccess(
+            warnings: capped(warnings, "warning"), infos: capped(result.infos, "info"),
+            reserving: 1 << 14
+        ) { json in
+            json.beginObject()
+            write(value, into: &json)
+            json.endObject()
+        }
+    }
+
+    private func limited(
+        _ value: QueryValue, _ limit: Int, _ warnings: inout [String]
+    ) -> QueryValue {
+        guard limit > 0 else { return value }
+        switch value {
+        case .vector(let samples) where samples.count > limit:
+            warnings.append("results truncated due to limit")
+            return .vector(Array(samples.prefix(limit)))
+        case .matrix(let series) where series.count > limit:
+            warnings.append("results truncated due to limit")
+            return .matrix(Array(series.prefix(limit)))
+        default: return value
+        }
+    }
+
+    private func capped(_ texts: [String], _ kind: String) -> [String] {
+        guard texts.count > Self.annotationLimit else { return texts }
+        return texts.prefix(Self.annotationLimit)
+            + ["\(texts.count - Self.annotationLimit) more \(kind) annotations omitted"]
+    }
+}
+
+/// `resultType` first: Grafana buffers a result that comes before its type.
+private func write(_ value: QueryValue, into json: inout JSONWriter) {
+    switch value {
+    case .scalar(let millis, let number):
+        json.member("resultType", "scalar")
+        json.key("result")
+        writePoint(millis, floatText(number), into: &json)
+    case .string(let millis, let text):
+        json.member("resultType", "string")
+        json.key("result")
+        writePoint(millis, text, into: &json)
+    case .vector(let samples):
+        json.member("resultType", "vector")
+        json.key("result")
+        json.beginArray()
+        for sample in samples {
+            json.beginObject()
+            json.key("metric")
+            writeLabels(sample.labels, into: &json)
+            switch sample.value {
+            case .float(let number):
+                json.key("value")
+                writePoint(sample.millis, floatText(number), into: &json)
+            case .histogram(let histogram):
+                json.key("histogram")
+                writePoint(sample.millis, histogram, into: &json)
+            }
+            json.endObject()
+        }
+        json.endArray()
+    case .matrix(let series):
+        json.member("resultType", "matrix")
+        json.key("result")
+        json.beginArray()
+        for one in series { write(one, into: &json) }
+        json.endArray()
+    }
+}
+
+private func write(_ series: MatrixSeries, into json: inout JSONWriter) {
+    json.beginObject()
+    json.key("metric")
+    writeLabels(series.labels, into: &json)
+    if !series.floats.isEmpty {
+        json.key("values")
+        json.beginArray()
+        for (millis, number) in zip(series.floatMillis, series.floats) {
+            writePoint(millis, floatText(number), into: &json)
+        }
+        json.endArray()
+    }
+    if !series.histograms.isEmpty {
+        json.key("histograms")
+        json.beginArray()
+        for (millis, histogram) in zip(series.histogramMillis, series.histograms) {
+            writePoint(millis, histogram, into: &json)
+        }
+        json.endArray()
+    }
+    json.endObject()
+}
+
+private func writePoint(_ millis: Int64, _ text: String, into json: inout JSONWriter) {
+    json.beginArray()
+    writeSeconds(millis, into: &json)
+    json.string(text)
+    json.endArray()
+}
+
+private func writePoint(
+    _ millis: Int64, _ histogram: NativeHistogram, into json: inout JSONWriter
+) {
+    json.beginArray()
+    writeSeconds(millis, into: &json)
+    json.beginObject()
+    json.member("count", floatText(histogram.count))
+    json.member("sum", floatText(histogram.sum))
+    let buckets = histogram.allBuckets.filter { $0.count != 0 }
+    if !buckets.isEmpty {
+        json.key("buckets")
+        json.beginArray()
+        for bucket in buckets {
+            json.beginArray()
+            json.int(boundaryRule(bucket, histogram))
+            json.string(floatText(bucket.lower))
+            json.string(floatText(bucket.upper))
+            json.string(floatText(bucket.count))
+            json.endArray()
+        }
+        json.endArray()
+    }
+    json.endObject()
+    json.endArray()
+}
+
+/// 0 = open on the left, 1 = open on the right, 3 = closed on both sides.
+private func boundaryRule(_ bucket: HistogramBucket, _ histogram: NativeHistogram) -> Int {
+    // The first custom bucket reaches down to −Inf and includes it.
+    if histogram.usesCustomBounds { return bucket.lower == -.infinity ? 3 : 0 }
+    if bucket.lower <= 0, bucket.upper >= 0 { return 3 }
+    return bucket.upper < 0 ? 1 : 0
+}
