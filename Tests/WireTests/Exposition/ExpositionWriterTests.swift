@@ -113,7 +113,7 @@ import Testing
         strict.isStrict = true
         var survived = 0
         for seed in seeds {
-            mutate(seed, rounds: 1500) { bytes in
+            mutate(seed, rounds: 2500) { bytes in
                 for format in [ExpositionFormat.text, .openMetrics] {
                     let result = bytes.withUnsafeBytes {
                         try? Exposition.decode($0, format, scrapeMillis: 1)
