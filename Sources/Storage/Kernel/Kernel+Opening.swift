@@ -10,13 +10,16 @@ extension Kernel {
     ///
     /// Damage is not an error here: it is in `status.faults`, and everything else is served.
     ///
+    /// - Parameter locked: the directory when its lock was taken before; then it is unlocked by
+    ///   `stop` or by what is thrown here.
     /// - Throws: `KernelError` or `FileError` when the directory cannot be used at all.
     package static func open(
         _ configuration: KernelConfiguration, files: any FileSystem = LocalFileSystem(),
         clock: any Clock = SystemClock(), random: any RandomSource = SystemRandom(),
-        stores: [any SignalStore], progress: (ReplayProgress) -> Void = { _ in }
+        stores: [any SignalStore], directory locked: DataDirectory? = nil,
+        progress: (ReplayProgress) -> Void = { _ in }
     ) throws -> Kernel {
-        let directory = try DataDirectory(configuration.path, files: files)
+        let directory = try locked ?? DataDirectory(configuration.path, files: files)
         do {
             let manifest = try ManifestLog(
                 directory: directory.manifest, files: files,
