@@ -28,13 +28,17 @@ final class Startup: Sendable {
     var core: Core? { state.withLock { $0.core } }
     var progress: ReplayProgress? { state.withLock { $0.progress } }
 
-    /// One line for people: `starting: replayed 12 of 64 MiB of the log in 3 s`.
+    /// One line for people: `starting: 12.5 of 64.0 MiB of the log replayed after 3 s`.
     var text: String {
-        let progress = self.progress
         let seconds = (clock.monotonicNanos - startNanos) / 1_000_000_000
-        guard let progress else { return "starting: opening parts for \(seconds) s" }
-        return "starting: replayed \(progress.segmentsDone) of \(progress.segments) log segments "
-            + "(\(progress.records) records) in \(seconds) s"
+        guard let progress else { return "starting: opening parts, \(seconds) s" }
+        return "starting: \(mebibytes(progress.bytesDone)) of \(mebibytes(progress.bytes)) MiB of "
+            + "the log replayed after \(seconds) s"
+    }
+
+    private func mebibytes(_ bytes: Int) -> String {
+        let tenths = bytes / 104_858
+        return "\(tenths / 10).\(tenths % 10)"
     }
 
     /// What every request is told that needs the data.
