@@ -58,6 +58,19 @@
 
     /// An unsigned LEB128 integer of at most 64 bits, as protobuf has it.
     @inlinable package mutating func varint() throws(MalformedBytes) -> UInt64 {
+        // Most are one byte long: that case is inlined where it is used.
+        if offset < count {
+            let byte = base.load(fromByteOffset: offset, as: UInt8.self)
+            if byte < 0x80 {
+                offset &+= 1
+                return UInt64(byte)
+            }
+        }
+        return try longVarint()
+    }
+
+    @usableFromInline @inline(never)
+    mutating func longVarint() throws(MalformedBytes) -> UInt64 {
         var result: UInt64 = 0
         var shift: UInt64 = 0
         while true {

@@ -10,7 +10,7 @@ struct SearchEndpoint: Sendable {
     let service: QueryService
 
     func search(_ request: APIRequest) async throws -> APIResponse {
-        let text = request.nonEmpty("q") ?? "{}"
+        let text = try queryText(request)
         let query: TraceQLQuery
         do {
             query = try TraceQLParser.parse(text)
@@ -38,6 +38,21 @@ struct SearchEndpoint: Sendable {
             json.endObject()
             return .json(json.bytes)
         }
+    }
+
+    /// The TraceQL text: `q`, or what `tags`, `minDuration` and `maxDuration` say.
+    private func queryText(_ request: APIRequest) throws -> String {
+        let tags = TagSearch(
+            tags: request.nonEmpty("tags"), minDuration: request.nonEmpty("minDuration"),
+            maxDuration: request.nonEmpty("maxDuration"))
+        guard let text = request.nonEmpty("q") else { return try tags.query() }
+        guard tags.isEmpty else {
+            throw APIError(
+                .badData,
+                "q cannot be combined with tags, minDuration or maxDuration: "
+                    + "write {.key=\"value\" && traceDuration > 10ms} in q")
+        }
+        return text
     }
 
     private func count(_ request: APIRequest, _ name: String, _ standard: Int) throws -> Int {
@@ -88,16 +103,42 @@ private func writeAttribute(
     json.beginObject()
     json.member("key", name)
     json.key("value")
+    writeAnyValue(value, into: &json)
+    json.endObject()
+}
+
+/// A value as OTLP's JSON has it. Depth is bounded by the decoders that let the value in.
+private func writeAnyValue(_ value: AttributeValue, into json: inout JSONWriter) {
     json.beginObject()
     switch value {
+    case .empty: break
     case .bool(let flag): json.member("boolValue", flag)
     case .int(let number): json.member("intValue", String(number))
     case .double(let number):
         json.key("doubleValue")
         number.isFinite ? json.raw(floatText(number)) : json.string(floatText(number))
     case .string(let text): json.member("stringValue", text)
-    case .empty, .bytes, .array, .map: json.member("stringValue", "")
+    case .bytes(let bytes):
+        json.key("bytesValue")
+        var text: [UInt8] = []
+        bytes.withUnsafeBytes { appendBase64($0, to: &text) }
+        text.withUnsafeBytes { json.string($0) }
+    case .array(let items):
+        json.key("arrayValue")
+        json.beginObject()
+        json.key("values")
+        json.beginArray()
+        for item in items { writeAnyValue(item, into: &json) }
+        json.endArray()
+        json.endObject()
+    case .map(let pairs):
+        json.key("kvlistValue")
+        json.beginObject()
+        json.key("values")
+        json.beginArray()
+        for pair in pairs { writeAttribute(pair.key, pair.value, into: &json) }
+        json.endArray()
+        json.endObject()
     }
-    json.endObject()
     json.endObject()
 }

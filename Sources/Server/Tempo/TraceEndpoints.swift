@@ -4,6 +4,7 @@
 import Base
 import HTTPTypes
 import Telemetry
+import TraceQL
 import Wire
 
 /// Trace answers of Tempo's and Jaeger's APIs.
@@ -101,8 +102,11 @@ struct TraceEndpoints: Sendable {
     private func tagNames(_ request: APIRequest) async throws -> [AttributeScope: [String]] {
         let range = try range(request)
         let tenant = request.tenant
-        let reader = service.traces
-        return try await service.run { try reader.tagNames(tenant, range: range, $0) }
+        let engine = TraceQLEngine(reader: service.traces)
+        let query = request.nonEmpty("q") ?? ""
+        return try await service.run {
+            try engine.tagNames(where: query, tenant: tenant, range: range, $0)
+        }
     }
 
     /// `/api/search/tag/{name}/values`.
@@ -121,12 +125,15 @@ struct TraceEndpoints: Sendable {
     /// `/api/v2/search/tag/{name}/values`: with types.
     func tagValuesV2(_ request: APIRequest) async throws -> APIResponse {
         let values = try await values(request)
+        let name = request.pathParameters["name"] ?? ""
+        let intrinsic = TraceQLAutocomplete.attribute(named: name)?.intrinsic
         var json = JSONWriter()
         json.beginObject()
         json.key("tagValues")
         json.beginArray()
         for value in values {
-            let (type, text) = attributeText(value)
+            var (type, text) = attributeText(value)
+            if intrinsic == .status || intrinsic == .kind { type = "keyword" }
             json.beginObject()
             json.member("type", type)
             json.member("value", text)
@@ -137,34 +144,20 @@ struct TraceEndpoints: Sendable {
         return .json(json.bytes)
     }
 
+    /// Values of the path's attribute on spans that satisfy what is complete of `q`.
     private func values(_ request: APIRequest) async throws -> [AttributeValue] {
         let name = request.pathParameters["name"] ?? ""
-        let subject = tagSubject(name)
-        let wanted = SpanRequest(tenant: request.tenant, range: try range(request))
-        let reader = service.traces
-        return try await service.run {
-            try reader.tagValues(subject, wanted, limit: 1000, $0)
+        guard let attribute = TraceQLAutocomplete.attribute(named: name) else {
+            throw APIError(.badData, "please provide a non-empty tag name")
         }
-    }
-}
-
-/// `span.http.method`, `resource.service.name`, `.x`, `name`, … as a subject.
-func tagSubject(_ name: String) -> SpanCondition.Subject {
-    let scopes: [(String, AttributeScope)] = [
-        ("span.", .span), ("resource.", .resource), ("event.", .event), ("link.", .link),
-        ("instrumentation.", .instrumentation), (".", .any),
-    ]
-    for (prefix, scope) in scopes where name.hasPrefix(prefix) {
-        return .attribute(scope, String(name.dropFirst(prefix.count)))
-    }
-    switch name {
-    case "name": return .intrinsic(.name)
-    case "status": return .intrinsic(.status)
-    case "kind": return .intrinsic(.kind)
-    case "statusMessage": return .intrinsic(.statusMessage)
-    case "rootName": return .intrinsic(.rootName)
-    case "rootServiceName": return .intrinsic(.rootService)
-    default: return .attribute(.any, name)
+        let range = try range(request)
+        let tenant = request.tenant
+        let query = request.nonEmpty("q") ?? ""
+        let engine = TraceQLEngine(reader: service.traces)
+        return try await service.run {
+            try engine.tagValues(
+                attribute, where: query, tenant: tenant, range: range, limit: 1000, $0)
+        }
     }
 }
 

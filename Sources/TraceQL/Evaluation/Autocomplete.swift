@@ -108,4 +108,31 @@ extension TraceQLEngine {
         }
         return found.sorted { $0.key < $1.key }.map(\.value)
     }
+
+    /// Attribute keys by scope, ascending, on spans that satisfy what is complete of `query`.
+    ///
+    /// Without conditions the reader's catalogue answers; with them spans are read.
+    package func tagNames(
+        where query: String, tenant: Tenant, range: NanosRange, _ context: ReadContext
+    ) throws -> [AttributeScope: [String]] {
+        guard let condition = TraceQLAutocomplete.expression(in: query), !condition.needsTrace
+        else { return try reader.tagNames(tenant, range: range, context) }
+        let (conditions, matchAll) = Prefilter.conditions(condition)
+        let compiled = try CompiledExpression(condition)
+        var found: [AttributeScope: Set<String>] = [:]
+        let request = SpanRequest(
+            tenant: tenant, range: range, conditions: conditions, matchAll: matchAll)
+        try reader.search(request, context) { batch in
+            try context.check()
+            try batch.arena.withUnsafeBytes { arena in
+                let spans = SpanReader(batch: batch, arena: arena, trace: nil)
+                for row in 0..<batch.rowCount
+                where range.contains(batch.startNanos[row]) && spans.value(compiled, row).isTrue {
+                    try spans.forEachKey(row) { found[$0, default: []].insert($1) }
+                }
+            }
+            return true
+        }
+        return found.mapValues { $0.sorted() }
+    }
 }

@@ -112,7 +112,11 @@ struct SpanReader {
 
     private func many(_ values: [SpanValue]) -> SpanValue {
         let present = values.filter { !$0.isNull }
-        return present.isEmpty ? .null : .list(present)
+        switch present.count {
+        case 0: return .null
+        case 1: return present[0]
+        default: return .list(present)
+        }
     }
 
     // Readers check what they hand out; a list that still does not decode has nothing to compare.
@@ -124,6 +128,23 @@ struct SpanReader {
     private func links(_ row: Int) -> [SpanLink] {
         let slice = batch.links[row]
         return slice.isEmpty ? [] : (try? SpanLinkCoding.decode(bytes(slice))) ?? []
+    }
+
+    /// Calls `body` with the key of each attribute of the span, its resource, scope, events and
+    /// links.
+    func forEachKey(_ row: Int, _ body: (AttributeScope, String) -> Void) throws {
+        func keys(_ scope: AttributeScope, _ list: UnsafeRawBufferPointer) throws {
+            try AttributeCoding.forEach(in: list) { key, _ in
+                body(scope, String(decoding: key, as: UTF8.self))
+            }
+        }
+        try keys(.span, bytes(batch.attributes[row]))
+        try keys(.resource, bytes(resource(row).attributes))
+        try keys(.instrumentation, bytes(scope(row).attributes))
+        for event in events(row) {
+            try event.attributes.withUnsafeBytes { try keys(.event, $0) }
+        }
+        for link in links(row) { try link.attributes.withUnsafeBytes { try keys(.link, $0) } }
     }
 
     // MARK: intrinsics

@@ -121,6 +121,7 @@ struct LogAssembly {
     mutating func refuseStream(_ reason: @autoclosure () -> String) {
         result.streamCount &+= 1
         labels.reset()
+        labelsSet = 0
         stream = nil
         reject(0, reason())
     }

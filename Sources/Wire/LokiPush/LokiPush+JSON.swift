@@ -79,16 +79,28 @@ extension LokiPush {
     private static func decodeLabels(
         _ reader: inout JSONReader, _ assembly: inout LogAssembly, _ scratch: inout Scratch
     ) throws(MalformedJSON) {
+        // Upstream writes the object as label text without quotes round the names and parses that,
+        // so a name that is no label name refuses the stream.
+        var wrongName: String?
         try reader.beginObject()
         while let key = try reader.nextKey() {
             let value =
                 try reader.peek() == .string
                 ? try reader.string() : JSONText(raw: try reader.skipValue())
             key.withBytes(scratch: &scratch.name) { name in
+                if wrongName == nil, !StreamLabelText.isPlainName(name) {
+                    wrongName = String(decoding: name, as: UTF8.self)
+                }
                 value.withBytes(scratch: &scratch.value) { assembly.setLabel(name, $0) }
             }
         }
-        assembly.beginStream()
+        if let wrongName {
+            assembly.refuseStream(
+                "Error parsing labels: \(quotedText(wrongName)) is not a label name: "
+                    + "letters, digits and underscores, no digit first")
+        } else {
+            assembly.beginStream()
+        }
     }
 
     private static func decodeEntries(

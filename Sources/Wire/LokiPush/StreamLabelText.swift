@@ -205,7 +205,8 @@ struct StreamLabelText {
         out.append(UInt8(ascii: "}"))
     }
 
-    private static func isPlainName(_ name: UnsafeRawBufferPointer) -> Bool {
+    /// Letters, digits and underscores, no digit first.
+    static func isPlainName(_ name: UnsafeRawBufferPointer) -> Bool {
         var isFirst = true
         for byte in name {
             switch byte {

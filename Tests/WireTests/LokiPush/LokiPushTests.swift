@@ -266,3 +266,16 @@ private func push(labels: String, seconds: Int64 = 1, line: String = "x") -> [UI
         }
     }
 }
+
+@Test func jsonLabelNamesThatAreNoLabelNamesRefuseTheirStreamOnly() throws {
+    let text = #"""
+        {"streams":[{"stream":{"a b":"c"},"values":[["1","x"]]},{"stream":{"a":"c"},"values":[["1","y"]]}]}
+        """#
+    let decoded = try Array(text.utf8).withUnsafeBytes { bytes throws(MalformedJSON) in
+        try LokiPush.decodeJSON(bytes)
+    }
+    #expect(decoded.batch.rowCount == 1)
+    #expect(decoded.rejectedRows == 1)
+    #expect(decoded.errors.count == 1)
+    #expect(decoded.errors.first?.contains(#""a b" is not a label name"#) == true)
+}
