@@ -51,3 +51,10 @@ package struct ServerOptions: Sendable {
 
     package init() {}
 }
+
+extension HTTPEndpoint.Options {
+    init(_ options: ServerOptions) {
+        tenancy = options.tenancy
+        corsOrigin = options.corsOrigin
+    }
+}

@@ -14,9 +14,7 @@ struct AdminEndpoints: Sendable {
 
     func metricsPage(_ request: APIRequest) async throws -> APIResponse {
         refresh()
-        return APIResponse(
-            .ok, contentType: "text/plain; version=0.0.4; charset=utf-8",
-            body: metrics.exposition())
+        return .exposition(metrics)
     }
 
     /// `status/buildinfo`: what Grafana tells a flavour by. No `features` member on purpose.
@@ -87,4 +85,13 @@ struct AdminEndpoints: Sendable {
     }
 
     private func load(_ counter: borrowing Atomic<Int>) -> Int { counter.load(ordering: .relaxed) }
+}
+
+extension APIResponse {
+    /// The server's own metrics as a page.
+    static func exposition(_ metrics: SelfMetrics) -> APIResponse {
+        APIResponse(
+            .ok, contentType: "text/plain; version=0.0.4; charset=utf-8",
+            body: metrics.exposition())
+    }
 }

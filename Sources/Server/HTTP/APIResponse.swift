@@ -92,6 +92,15 @@ package struct APIError: Error, Sendable, Equatable, CustomStringConvertible {
 package enum ErrorShape: Sendable {
     case prometheus, loki, otlp, plain
 
+    /// The shape of the family that a path belongs to, whether or not it is served.
+    init(path: String) {
+        let families: [(String, ErrorShape)] = [
+            ("/loki/", .loki), ("/otlp/", .otlp), ("/v1/", .otlp), ("/api/v1/otlp/", .otlp),
+            ("/api/v1/write", .plain), ("/api/v1/", .prometheus),
+        ]
+        self = families.first { path.hasPrefix($0.0) }?.1 ?? .plain
+    }
+
     func response(_ error: APIError, to request: APIRequest) -> APIResponse {
         var response: APIResponse
         switch self {

@@ -6,6 +6,7 @@ import HTTPTypes
 import Hummingbird
 import Logging
 import NIOCore
+import Synchronization
 import Telemetry
 
 /// A route of a family.
@@ -51,7 +52,7 @@ struct EndpointContext: RequestContext {
 }
 
 /// Turns requests into answers: prefix, tenant, body, route, error shape, CORS, counters.
-struct HTTPEndpoint: HTTPResponder {
+final class HTTPEndpoint: HTTPResponder {
     typealias Context = EndpointContext
 
     struct Options: Sendable {
@@ -62,21 +63,40 @@ struct HTTPEndpoint: HTTPResponder {
         var bodySeconds: Double = 60
     }
 
-    let router: any HTTPResponder<EndpointContext>
-    let observer: any RequestObserver
+    /// What is served now.
+    private struct Table: Sendable {
+        let router: any HTTPResponder<EndpointContext>
+        /// What any other path is told; 404 when nil.
+        let otherwise: (@Sendable () -> APIError)?
+    }
+    private let table: Mutex<Table>
+    private let options: Options
+    private let observer: any RequestObserver
 
-    init(routes: [Route], options: Options, observer: any RequestObserver) {
+    /// An endpoint that serves nothing yet.
+    init(options: Options, observer: any RequestObserver) {
+        self.options = options
+        self.observer = observer
+        table = Mutex(
+            Table(router: Router(context: EndpointContext.self).buildResponder(), otherwise: nil))
+    }
+
+    /// Serves these routes from the next request on.
+    ///
+    /// - Parameter otherwise: what other paths are told, in their family's shape; nil = 404.
+    func serve(_ routes: [Route], otherwise: (@Sendable () -> APIError)? = nil) {
         let router = Router(context: EndpointContext.self)
         for route in routes {
             for method in route.methods {
-                router.on(RouterPath(route.path), method: method) { request, context in
+                router.on(RouterPath(route.path), method: method) {
+                    [options, observer] request, context in
                     await HTTPEndpoint.answer(
                         request, context, route: route, options: options, observer: observer)
                 }
             }
         }
-        self.router = router.buildResponder()
-        self.observer = observer
+        let built = Table(router: router.buildResponder(), otherwise: otherwise)
+        table.withLock { $0 = built }
     }
 
     func respond(to request: Request, context: EndpointContext) async throws -> Response {
@@ -90,13 +110,19 @@ struct HTTPEndpoint: HTTPResponder {
             request = Request(head: head, body: request.body)
         }
         if request.method == .options { return HTTPEndpoint.preflight() }
-        let response = try await router.respond(to: request, context: context)
-        // The router's own 404 is empty; every answer of ours has a type. Grafana looks for this
-        // text to tell a missing API from a broken one.
-        if response.status == .notFound, response.headers[.contentType] == nil {
-            return HTTPEndpoint.response(.text("404 page not found\n", status: .notFound), nil)
+        let table = self.table.withLock { $0 }
+        let response = try await table.router.respond(to: request, context: context)
+        // The router's own 404 is empty; every answer of ours has a type.
+        guard response.status == .notFound, response.headers[.contentType] == nil else {
+            return response
         }
-        return response
+        if let error = table.otherwise?() {
+            let call = APIRequest(method: request.method, path: path, headers: request.headers)
+            return HTTPEndpoint.response(
+                ErrorShape(path: path).response(error, to: call), options.corsOrigin)
+        }
+        // Grafana looks for this text to tell a missing API from a broken one.
+        return HTTPEndpoint.response(.text("404 page not found\n", status: .notFound), nil)
     }
 
     /// Takes a family prefix off a path, unless the path is the family's own: `/loki/api/…` stays.

@@ -10,7 +10,7 @@ import Base
 ///     wal/        NNNNNNNN.wal
 ///     parts/      NNNNNNNNNNNN.part
 ///     manifest/   NNNNNNNN.manifest
-struct DataDirectory: Sendable {
+package struct DataDirectory: Sendable {
     static let version = 1
     private static let versionPrefix = "tern data "
 
@@ -24,7 +24,9 @@ struct DataDirectory: Sendable {
     /// Locks the directory and checks its version.
     ///
     /// - Parameter create: make a new data directory where there is nothing.
-    init(_ given: String, files: any FileSystem, create: Bool = true) throws {
+    package init(
+        _ given: String, files: any FileSystem = LocalFileSystem(), create: Bool = true
+    ) throws {
         var path = given
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
         self.path = path

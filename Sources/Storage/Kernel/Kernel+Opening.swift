@@ -10,13 +10,20 @@ extension Kernel {
     ///
     /// Damage is not an error here: it is in `status.faults`, and everything else is served.
     ///
+    /// - Parameters:
+    ///   - locked: the directory when its lock was taken before; then it is unlocked by `stop` or
+    ///     by what is thrown here.
+    ///   - progress: called on the calling thread, in order: once before the first record (nothing
+    ///     done yet, the total known), then after every few megabytes and every segment, and at
+    ///     last with everything done. It must be quick and must not block.
     /// - Throws: `KernelError` or `FileError` when the directory cannot be used at all.
     package static func open(
         _ configuration: KernelConfiguration, files: any FileSystem = LocalFileSystem(),
         clock: any Clock = SystemClock(), random: any RandomSource = SystemRandom(),
-        stores: [any SignalStore], progress: (ReplayProgress) -> Void = { _ in }
+        stores: [any SignalStore], directory locked: DataDirectory? = nil,
+        progress: @escaping (ReplayProgress) -> Void = { _ in }
     ) throws -> Kernel {
-        let directory = try DataDirectory(configuration.path, files: files)
+        let directory = try locked ?? DataDirectory(configuration.path, files: files)
         do {
             let manifest = try ManifestLog(
                 directory: directory.manifest, files: files,
@@ -115,7 +122,7 @@ extension Kernel {
         _ configuration: KernelConfiguration, _ directory: DataDirectory,
         _ manifest: ManifestLog, _ stores: [any SignalStore], _ files: any FileSystem,
         _ clock: any Clock, _ random: any RandomSource, _ state: inout State,
-        _ progress: (ReplayProgress) -> Void
+        _ progress: @escaping (ReplayProgress) -> Void
     ) throws -> WriteAheadLog {
         let began = clock.monotonicNanos
         let covered = manifest.current.covered
@@ -124,7 +131,20 @@ extension Kernel {
             try files.remove(directory.log + "/" + name)
         }
         let numbers = names.compactMap(LogFormat.number).sorted()
-        let replayer = LogReplayer(stores: stores)
+        var startByFile: [String: Int] = [:]
+        var total = 0
+        for number in numbers {
+            let name = LogFormat.name(number)
+            startByFile["wal/" + name] = total
+            total += try files.size(directory.log + "/" + name) ?? 0
+        }
+        var done = ReplayProgress(bytes: total, segments: numbers.count)
+        progress(done)
+        let replayer = LogReplayer(stores: stores) { place in
+            done.records += place.records
+            done.bytesDone = max(done.bytesDone, (startByFile[place.file] ?? 0) + place.offset)
+            progress(done)
+        }
         var recovery = LogRecovery(covered: covered) { replayer.take($0) }
         var segments: [LogSegment] = []
         state.replay.segments = numbers.count
@@ -137,13 +157,15 @@ extension Kernel {
                 LogSegment(number: number, byteCount: bytes.count, lastSequence: last ?? 0))
             state.replay.bytes += bytes.count
             replayer.flush()
-            progress(
-                ReplayProgress(
-                    segmentsDone: index + 1, segments: numbers.count,
-                    records: recovery.recordCount))
+            done.segmentsDone = index + 1
+            progress(done)
         }
         try recovery.finish(lastFile: numbers.last.map { "wal/" + LogFormat.name($0) })
         replayer.flush()
+        done.segmentsDone = numbers.count
+        done.bytesDone = total
+        done.records = recovery.recordCount
+        progress(done)
         state.faults += recovery.faults + replayer.faults
         state.replay.records = recovery.recordCount
         state.replay.superseded = recovery.supersededCount

@@ -15,11 +15,26 @@ package struct ReplayReport: Sendable, Equatable {
     package var nanos: Int64 = 0
 }
 
-/// How far replay has come.
+/// How far replay has come: how much of the log that was there at opening is in the heads.
 package struct ReplayProgress: Sendable, Equatable {
+    /// Bytes of the log that are done, and in all. The total does not change during one replay.
+    package var bytesDone: Int
+    package var bytes: Int
     package var segmentsDone: Int
     package var segments: Int
+    /// Records applied so far; those that are in parts already do not count.
     package var records: Int
+
+    package init(
+        bytesDone: Int = 0, bytes: Int = 0, segmentsDone: Int = 0, segments: Int = 0,
+        records: Int = 0
+    ) {
+        self.bytesDone = bytesDone
+        self.bytes = bytes
+        self.segmentsDone = segmentsDone
+        self.segments = segments
+        self.records = records
+    }
 }
 
 /// Parts of one signal.
