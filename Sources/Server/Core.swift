@@ -41,11 +41,13 @@ struct CoreSettings: Sendable {
         kernel.sealBytes = min(kernel.sealBytes, max(16 << 20, memory / 8))
         kernel.headLimitBytes = memory / 2
         limits.headBytes = memory / 2
+        limits.bytesInFlight = max(64 << 20, memory / 8)
         limits.retentionSeconds = retention
         queries.timeoutSeconds = options.queryTimeoutSeconds
         queries.concurrency = options.queryConcurrency
         queries.samples = options.querySamples
         queries.memoryBytes = options.queryMemoryBytes ?? memory / 4
+        queries.totalMemoryBytes = max(queries.memoryBytes, memory / 5 * 2)
         queries.lookbackSeconds = options.lookbackSeconds
         tenancy = options.tenancy
     }
@@ -58,7 +60,6 @@ struct Core: Sendable {
     let queries: QueryService
     let correlation: Correlation
     let intake: OTLPIntake
-    private let pool: WorkerPool
 
     /// Replays the log. Blocks, in proportion to it.
     static func open(
@@ -72,22 +73,19 @@ struct Core: Sendable {
         let pipeline = IngestPipeline(
             kernel: kernel, metrics: stores.metrics, logs: stores.logs, traces: stores.traces,
             observers: [stores.correlation], clock: clock, limits: settings.limits)
-        let pool = WorkerPool(
-            name: "query", threads: max(2, ProcessInfo.processInfo.activeProcessorCount),
-            queueLimit: settings.queries.concurrency)
+        let processors = ProcessInfo.processInfo.activeProcessorCount
         let queries = QueryService(
             metrics: stores.metrics, logs: stores.logs, traces: stores.traces, clock: clock,
-            limits: settings.queries, pool: pool)
+            limits: settings.queries, threads: max(4, 2 * processors))
         return Core(
             kernel: kernel, pipeline: pipeline, queries: queries, correlation: stores.correlation,
-            intake: OTLPIntake(pipeline: pipeline, tenancy: settings.tenancy, clock: clock),
-            pool: pool)
+            intake: OTLPIntake(pipeline: pipeline, tenancy: settings.tenancy, clock: clock))
     }
 
     /// Flushes, syncs and unlocks. Requests must have ended.
     func stop() async {
         await kernel.stop(flush: true)
-        pool.stop()
+        queries.stop()
     }
 }
 

@@ -2,15 +2,17 @@
 // Every path the server answers.
 
 import HTTPTypes
+import Wire
 
 /// The routes of all families. Paths are those of the family's own server.
-func makeRoutes(_ core: Core, metrics: SelfMetrics) -> [Route] {
+func makeRoutes(_ core: Core, _ startup: Startup, _ metrics: SelfMetrics) -> [Route] {
     let (pipeline, service, intake) = (core.pipeline, core.queries, core.intake)
     let admin = AdminEndpoints(pipeline: pipeline, metrics: metrics)
     let both: [HTTPRequest.Method] = [.get, .post]
     var routes: [Route] = [
         Route([.get], "/metrics", .plain, admin.metricsPage),
         Route([.get], "/api/v1/status/buildinfo", .prometheus, admin.buildInfo),
+        Route([.get], "/api/v1/status/walreplay", .prometheus) { _ in startup.walReplay() },
     ]
     for path in ["/-/healthy", "/health"] {
         routes.append(Route([.get, .head], path, .plain) { _ in .text("healthy\n") })

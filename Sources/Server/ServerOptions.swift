@@ -46,6 +46,14 @@ package struct ServerOptions: Sendable {
     /// Nil = 60 % of the cgroup or machine.
     package var memoryLimitBytes: Int?
     package var tenancy = Tenancy.off
+    /// How long a client may take to send a request, and what it may send.
+    var connection = ConnectionLimits()
+    /// Sets the time a client may take to send a request; idle connections stay twice as long.
+    package mutating func setReadTimeout(seconds: Double) {
+        connection.bodySeconds = seconds
+        connection.headSeconds = min(connection.headSeconds, seconds)
+        connection.idleSeconds = 2 * seconds
+    }
     /// Seconds after which a head is sealed whatever its size.
     package var sealAgeSeconds = 300.0
 
@@ -56,5 +64,8 @@ extension HTTPEndpoint.Options {
     init(_ options: ServerOptions) {
         tenancy = options.tenancy
         corsOrigin = options.corsOrigin
+        bodySeconds = options.connection.bodySeconds
+        let memory = options.memoryLimitBytes ?? availableMemoryBytes() * 6 / 10
+        bodyBytes = max(2 * OTLPIntake.bodyLimit, memory / 8)
     }
 }

@@ -44,7 +44,7 @@ package enum TernServer {
         let core = CoreService(logger: logger, startup: startup) {
             try Core.open(settings, directory, clock, startup)
         } serve: { core in
-            endpoint.serve(makeRoutes(core, metrics: metrics))
+            endpoint.serve(makeRoutes(core, startup, metrics))
         }
         // They are shut down in reverse order: first no more requests, then the rest.
         var group = ServiceGroupConfiguration(
@@ -83,7 +83,8 @@ package enum TernServer {
         for (address, name) in all {
             services.append(
                 makeListener(
-                    host: address.host, port: address.port, endpoint: endpoint, logger: quiet
+                    host: address.host, port: address.port, endpoint: endpoint,
+                    limits: options.connection, logger: quiet
                 ) { announce(address.host, $0, name) })
         }
         if let address = options.otlpGRPC {

@@ -101,18 +101,36 @@ package enum ErrorShape: Sendable {
         self = families.first { path.hasPrefix($0.0) }?.1 ?? .plain
     }
 
+    /// What a family calls more at once than there is room for: remote write drops data on 429.
+    var overload: APIError.Kind {
+        switch self {
+        case .prometheus, .plain: .unavailable
+        case .loki, .otlp: .tooManyRequests
+        }
+    }
+
     func response(_ error: APIError, to request: APIRequest) -> APIResponse {
         var response: APIResponse
         switch self {
         case .prometheus: response = prometheusError(error)
-        case .otlp: response = otlpError(error, json: request.mediaType == "application/json")
+        case .otlp:
+            response = otlpError(error, to: request)
         case .loki, .plain:
-            response = .text(error.message + "\n", status: error.status)
+            response = .text(error.message + "\n", status: status(error))
             response.headers[.xContentTypeOptions] = "nosniff"
         }
         if let seconds = error.retryAfterSeconds {
             response.headers[.retryAfter] = String(seconds)
         }
         return response
+    }
+
+    /// Loki's queries: what they ask for is at fault where Prometheus says it cannot be carried
+    /// out, and a deadline is a gateway's.
+    private func status(_ error: APIError) -> HTTPResponse.Status {
+        switch (self, error.kind) {
+        case (.loki, .timeout): .gatewayTimeout
+        default: error.status
+        }
     }
 }

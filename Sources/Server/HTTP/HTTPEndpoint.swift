@@ -61,6 +61,8 @@ final class HTTPEndpoint: HTTPResponder {
         var corsOrigin: String?
         /// Seconds a client may take to send one request body.
         var bodySeconds: Double = 60
+        /// Bytes that the bodies of all requests together may hold, before decompression.
+        var bodyBytes = 256 << 20
     }
 
     /// What is served now.
@@ -72,11 +74,13 @@ final class HTTPEndpoint: HTTPResponder {
     private let table: Mutex<Table>
     private let options: Options
     private let observer: any RequestObserver
+    private let bodies: ByteAllowance
 
     /// An endpoint that serves nothing yet.
     init(options: Options, observer: any RequestObserver) {
         self.options = options
         self.observer = observer
+        bodies = ByteAllowance(limit: options.bodyBytes)
         table = Mutex(
             Table(router: Router(context: EndpointContext.self).buildResponder(), otherwise: nil))
     }
@@ -89,9 +93,8 @@ final class HTTPEndpoint: HTTPResponder {
         for route in routes {
             for method in route.methods {
                 router.on(RouterPath(route.path), method: method) {
-                    [options, observer] request, context in
-                    await HTTPEndpoint.answer(
-                        request, context, route: route, options: options, observer: observer)
+                    [self] request, context in
+                    await answer(request, context, route: route)
                 }
             }
         }
@@ -155,10 +158,11 @@ final class HTTPEndpoint: HTTPResponder {
             body: .init(byteBuffer: ByteBuffer(bytes: answer.body)))
     }
 
-    private static func answer(
-        _ request: Request, _ context: EndpointContext, route: Route, options: Options,
-        observer: any RequestObserver
+    private func answer(
+        _ request: Request, _ context: EndpointContext, route: Route
     ) async -> Response {
+        let share = ByteAllowance.Share(of: bodies)
+        defer { share.giveBack() }
         var call = APIRequest(
             method: request.method, path: request.uri.path, headers: request.headers)
         call.prefix = context.prefix
@@ -168,9 +172,9 @@ final class HTTPEndpoint: HTTPResponder {
             for (name, value) in context.parameters {
                 call.pathParameters[String(name)] = percentDecoded(value.utf8)
             }
-            call.tenant = try tenant(of: request, options.tenancy)
+            call.tenant = try HTTPEndpoint.tenant(of: request, options.tenancy)
             call.parameters = decodeForm(request.uri.query ?? "")
-            call.body = try await body(of: request, limit: route.bodyLimit, options)
+            call.body = try await body(of: request, route, share)
             if call.mediaType == "application/x-www-form-urlencoded" {
                 call.parameters =
                     decodeForm(String(decoding: call.body, as: UTF8.self))
@@ -189,18 +193,21 @@ final class HTTPEndpoint: HTTPResponder {
         observer.finished(
             route: route.path, method: request.method.rawValue, status: answer.status.code,
             startNanos: start, bodyCount: call.body.count, request: call)
-        return response(answer, options.corsOrigin)
+        return HTTPEndpoint.response(answer, options.corsOrigin)
     }
 
-    /// Collects the body within its size and time limits.
-    private static func body(
-        of request: Request, limit: Int, _ options: Options
+    /// Collects the body within its limits of size and time and its share of memory.
+    private func body(
+        of request: Request, _ route: Route, _ share: ByteAllowance.Share
     ) async throws -> [UInt8] {
-        if let declared = request.headers[.contentLength].flatMap({ Int($0) }), declared > limit {
+        let limit = route.bodyLimit
+        let declared = request.headers[.contentLength].flatMap { Int($0) }
+        if let declared, declared > limit {
             throw APIError(
                 .tooLarge, "request body of \(declared) bytes exceeds the limit of \(limit) bytes")
         }
-        let deadline = ContinuousClock.now + .seconds(options.bodySeconds)
+        if declared == nil, request.headers[.transferEncoding] == nil { return [] }
+        let seconds = options.bodySeconds
         return try await withThrowingTaskGroup(of: [UInt8]?.self) { group in
             group.addTask {
                 var bytes: [UInt8] = []
@@ -209,19 +216,24 @@ final class HTTPEndpoint: HTTPResponder {
                         throw APIError(
                             .tooLarge, "request body exceeds the limit of \(limit) bytes")
                     }
+                    guard share.take(buffer.readableBytes) else {
+                        throw APIError(
+                            route.shape.overload,
+                            "too many request bodies in memory at once: retry later",
+                            retryAfterSeconds: 1)
+                    }
                     buffer.withUnsafeReadableBytes { bytes.append(contentsOf: $0) }
                 }
                 return bytes
             }
             group.addTask {
-                try await Task.sleep(until: deadline)
+                try await Task.sleep(for: .seconds(seconds))
                 return nil
             }
             defer { group.cancelAll() }
             guard let first = try await group.next(), let bytes = first else {
                 throw APIError(
-                    .requestTimeout,
-                    "request body was not received within \(options.bodySeconds) seconds")
+                    .requestTimeout, "request body was not received within \(seconds) seconds")
             }
             return bytes
         }

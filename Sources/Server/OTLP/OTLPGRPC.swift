@@ -6,6 +6,7 @@ import GRPCNIOTransportHTTP2Posix
 import Ingest
 import ServiceLifecycle
 import Telemetry
+import Wire
 
 /// Copies a request message out of the transport's buffer.
 private struct RawInput: MessageDeserializer {
@@ -17,6 +18,18 @@ private struct RawInput: MessageDeserializer {
 private struct RawOutput: MessageSerializer {
     func serialize<Bytes: GRPCContiguousBytes>(_ message: [UInt8]) throws -> Bytes {
         Bytes(message)
+    }
+}
+
+extension OTLPSignal {
+    /// Full name of the signal's collector service.
+    var grpcService: String {
+        let base = "opentelemetry.proto.collector."
+        return switch self {
+        case .traces: base + "trace.v1.TraceService"
+        case .metrics: base + "metrics.v1.MetricsService"
+        case .logs: base + "logs.v1.LogsService"
+        }
     }
 }
 
@@ -39,7 +52,7 @@ struct OTLPService: RegistrableRPCService {
                 for try await body in request.messages {
                     do {
                         answer = try await intake.accept(
-                            body, signal, json: false, tenant: tenant)
+                            body, signal, .protobuf, tenant: tenant)
                     } catch let error as APIError {
                         throw RPCError(code: error.grpcCode, message: error.message)
                     }
@@ -62,21 +75,6 @@ struct OTLPService: RegistrableRPCService {
                 message: "tenant \"\(name)\" has characters that are not allowed")
         }
         return tenant
-    }
-}
-
-extension APIError {
-    /// Codes that make an exporter retry exactly when it should.
-    fileprivate var grpcCode: RPCError.Code {
-        switch kind {
-        case .badData, .unsupportedMediaType, .notAcceptable, .execution: .invalidArgument
-        case .tooLarge: .resourceExhausted
-        case .unavailable, .tooManyRequests, .timeout, .requestTimeout: .unavailable
-        case .unauthorized: .unauthenticated
-        case .notFound, .methodNotAllowed: .unimplemented
-        case .cancelled: .cancelled
-        case .internal: .internalError
-        }
     }
 }
 
