@@ -5,9 +5,11 @@ import HTTPTypes
 import Wire
 
 /// The routes of all families. Paths are those of the family's own server.
-func makeRoutes(_ core: Core, _ startup: Startup, _ metrics: SelfMetrics) -> [Route] {
+func makeRoutes(
+    _ core: Core, _ startup: Startup, _ metrics: SelfMetrics, _ scraping: Scraping
+) -> [Route] {
     let (pipeline, service, intake) = (core.pipeline, core.queries, core.intake)
-    let admin = AdminEndpoints(pipeline: pipeline, metrics: metrics)
+    let admin = AdminEndpoints(pipeline: pipeline, metrics: metrics, scraping: scraping)
     let both: [HTTPRequest.Method] = [.get, .post]
     var routes: [Route] = [
         Route([.get], "/metrics", .plain, admin.metricsPage),
@@ -20,6 +22,8 @@ func makeRoutes(_ core: Core, _ startup: Startup, _ metrics: SelfMetrics) -> [Ro
     for path in ["/-/ready", "/ready"] {
         routes.append(Route([.get, .head], path, .plain) { _ in .text("ready\n") })
     }
+
+    routes += ScrapingEndpoints(scraping: scraping).routes()
 
     let series = SeriesEndpoints(service: service)
     let write = RemoteWriteEndpoint(pipeline: pipeline)
