@@ -118,10 +118,7 @@ package final class LogStore: SignalStore, LogReading {
     private static func add(_ parts: [LogPart], to state: inout State) {
         for part in parts { state.parts[part.descriptor.tenant, default: []].append(part) }
         for tenant in Set(parts.map(\.descriptor.tenant)) {
-            state.parts[tenant]?.sort {
-                ($0.descriptor.lastSequence, $0.descriptor.id)
-                    < ($1.descriptor.lastSequence, $1.descriptor.id)
-            }
+            state.parts[tenant]?.sort { PartDescriptor.isOlder($0.descriptor, $1.descriptor) }
         }
     }
 

@@ -266,8 +266,8 @@ extension MetricStore.State {
 }
 
 extension MetricPart {
-    /// Order of acknowledgement: by the last log record inside, then by id.
+    /// Order of acknowledgement.
     static func isOlder(_ a: PartHandle, _ b: PartHandle) -> Bool {
-        (a.descriptor.lastSequence, a.descriptor.id) < (b.descriptor.lastSequence, b.descriptor.id)
+        PartDescriptor.isOlder(a.descriptor, b.descriptor)
     }
 }

@@ -12,7 +12,7 @@ extension TraceStore: SpanReading {
         let snapshot = snapshot()
         var gathered = SpanGatherer()
         // The oldest data first, so that of duplicates the first acknowledged stays.
-        for part in snapshot.parts(of: tenant).sorted(by: { $0.id < $1.id }) {
+        for part in snapshot.parts(of: tenant) {
             try context.check()
             try part.gather(id, into: &gathered, context)
         }
@@ -179,7 +179,11 @@ extension TraceStore: SpanReading {
 }
 
 extension TraceStore.Snapshot {
-    func parts(of tenant: Tenant) -> [TracePart] { parts.filter { $0.tenant == tenant.name } }
+    /// Parts of a tenant in order of arrival.
+    func parts(of tenant: Tenant) -> [TracePart] {
+        parts.filter { $0.tenant == tenant.name }
+            .sorted { PartDescriptor.isOlder($0.handle.descriptor, $1.handle.descriptor) }
+    }
 
     /// Heads of a tenant, the older generation first.
     func heads(of tenant: Tenant) -> [TraceHead] {
