@@ -58,7 +58,8 @@ extension LogStore {
         // neighbouring blocks share them.
         let cache = FrameCache(limitBytes: 16 << 20)
         var merge = RowMerge(
-            plan, range: .all, filter: .none, cache: cache, isDescending: false, ReadContext())
+            plan, range: .all, filter: .none, cache: cache, isDescending: false, ReadContext(),
+            damaged: .fail)
         for pieces in plan.byStream {
             _ = try merge.run(pieces, into: &sink, checkpoint: checkpoint)
         }

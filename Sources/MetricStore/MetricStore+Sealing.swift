@@ -224,7 +224,7 @@ private struct DayBuilders {
 }
 
 /// Nanoseconds, clamped where the time is outside their range (years 1677 to 2262).
-private func nanos(ofMillis millis: Int64) -> Int64 {
+func nanos(ofMillis millis: Int64) -> Int64 {
     let (nanos, overflow) = millis.multipliedReportingOverflow(by: 1_000_000)
     return overflow ? (millis < 0 ? .min : .max) : nanos
 }

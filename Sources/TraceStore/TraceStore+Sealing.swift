@@ -121,7 +121,7 @@ extension TracePart {
         }
         if found != ids.count || wrong > 0 {
             faults.append(
-                corruption("trace index: \(found) of \(ids.count) rows, \(wrong) misplaced"))
+                indexCorruption("trace index: \(found) of \(ids.count) rows, \(wrong) misplaced"))
         }
     }
 }
