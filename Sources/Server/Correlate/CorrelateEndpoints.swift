@@ -37,7 +37,9 @@ struct CorrelateEndpoints: Sendable {
                 throw APIError(.notFound, "trace \(id) not found")
             }
             let answer = TraceAnswer(id: id, spans: spans, logs: logs, refs: refs)
-            return try prometheusSuccess(warnings: refs.faults.map(\.description)) { json in
+            return try prometheusSuccess(
+                warnings: refs.faults.map(\.description) + context.warnings
+            ) { json in
                 try answer.write(include: include, limit: limit, into: &json)
             }
         }

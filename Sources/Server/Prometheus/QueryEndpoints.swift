@@ -82,7 +82,7 @@ struct QueryEndpoints: Sendable {
         do {
             return try await service.run(timeoutSeconds: timeout, wording: prometheusWording) {
                 context in
-                answer(try work(context), limit: limit)
+                answer(try work(context), limit: limit, missing: context.warnings)
             }
         } catch let error as ParseError {
             throw APIError(.badData, "invalid parameter \"query\": \(error)")
@@ -91,8 +91,11 @@ struct QueryEndpoints: Sendable {
         }
     }
 
-    private func answer(_ result: QueryResult, limit: Int) -> APIResponse {
-        var warnings = result.warnings
+    private func answer(
+        _ result: QueryResult, limit: Int, missing: [String]
+    ) -> APIResponse {
+        // What is missing first: it is never among what the cap leaves out.
+        var warnings = missing + result.warnings
         let value = limited(result.value, limit, &warnings)
         return prometheusSuccess(
             warnings: capped(warnings, "warning"), infos: capped(result.infos, "info"),

@@ -25,13 +25,17 @@ extension Kernel {
     ) throws -> Kernel {
         let directory = try locked ?? DataDirectory(configuration.path, files: files)
         do {
+            let blobs = DirectoryBlobStore(directory: directory.parts, files: files)
+            let quarantine = Quarantine(directory: directory, files: files)
             let manifest = try ManifestLog(
                 directory: directory.manifest, files: files,
-                rewriteAboveCount: configuration.manifestBytes)
-            let blobs = DirectoryBlobStore(directory: directory.parts, files: files)
+                rewriteAboveCount: configuration.manifestBytes,
+                beforeRewrite: { try setAside($0, directory, blobs, quarantine) },
+                keepDamaged: { try quarantine.take($0, name: $1) })
             var state = State()
             state.faults = manifest.faults
             state.replay.tornManifest = manifest.tornTail
+            state.faults += try quarantine.contents().faults
             try removeOrphans(manifest, blobs, &state)
             openParts(manifest, blobs, stores, &state)
             let log = try replay(
@@ -50,6 +54,23 @@ extension Kernel {
         }
     }
 
+    /// Where the manifest is damaged, what it does not name may be real. Runs before the damage is
+    /// written over: after a kill in between, the next start finds it again.
+    private static func setAside(
+        _ manifest: ManifestLog, _ directory: DataDirectory, _ blobs: any BlobStore,
+        _ quarantine: Quarantine
+    ) throws {
+        let isDamaged = !manifest.faults.isEmpty
+        guard isDamaged || manifest.tornTail != nil else { return }
+        let set = manifest.current
+        for blob in try blobs.list() {
+            guard let id = PartName.id(blob.name), set.parts[id] == nil else { continue }
+            manifest.skipIDs(through: id)
+            try quarantine.take(
+                directory.parts + "/" + blob.name, name: blob.name, doubtful: !isDamaged)
+        }
+    }
+
     /// Blobs that the manifest does not name come from changes that never happened.
     private static func removeOrphans(
         _ manifest: ManifestLog, _ blobs: any BlobStore, _ state: inout State
@@ -60,13 +81,6 @@ extension Kernel {
             if let id = PartName.id(blob.name) {
                 if set.parts[id] != nil { continue }
                 manifest.skipIDs(through: id)
-                if manifest.isDamagedInside {
-                    state.faults.append(
-                        StorageFault(
-                            file: "parts/" + blob.name, offset: 0,
-                            problem: "not in the damaged manifest; kept, but not served"))
-                    continue
-                }
             } else if !blob.name.hasSuffix(".part.tmp") {
                 state.faults.append(
                     StorageFault(
@@ -90,11 +104,15 @@ extension Kernel {
                 state.handles[part.id] = handle
             } catch {
                 state.unreadable.insert(part.id)
-                let offset = (error as? PartCorruption)?.offset ?? 0
+                let name = PartName.blob(part.id)
+                let found = error as? PartCorruption
+                let fault = PartCorruption(
+                    name: name, offset: found?.offset ?? 0, problem: found?.problem ?? "\(error)")
+                store.missing(part, fault)
                 state.faults.append(
                     StorageFault(
-                        file: "parts/" + PartName.blob(part.id), offset: offset,
-                        problem: "not served: \(error)"))
+                        file: "parts/" + name, offset: fault.offset,
+                        problem: "not served: \(fault.problem)"))
             }
         }
     }

@@ -74,8 +74,19 @@ package struct KernelCounters: Sendable, Equatable {
     package var failedMerges = 0
     package var partsMerged = 0
     package var bytesMerged = 0
+    /// Rows that sealing and merging left out, because an older row is the same, or has their place
+    /// with another value. Readers never saw them; the heads could not know the older ones.
+    package var duplicatesDropped: [Signal: Int] = [:]
+    package var conflictsDropped: [Signal: Int] = [:]
     package var partsExpired = 0
     /// The newest failure of background work, with what it was doing.
     package var lastFailure: String?
     package init() {}
+
+    mutating func countDropped(_ signal: Signal, _ drafts: [PartDraft]) {
+        let duplicates = drafts.reduce(0) { $0 + $1.duplicates }
+        let conflicts = drafts.reduce(0) { $0 + $1.conflicts }
+        if duplicates > 0 { duplicatesDropped[signal, default: 0] += duplicates }
+        if conflicts > 0 { conflictsDropped[signal, default: 0] += conflicts }
+    }
 }
