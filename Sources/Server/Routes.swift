@@ -76,12 +76,16 @@ func makeRoutes(
         Route([.get], "/api/echo", .plain) { _ in .text("echo") },
         Route([.get], "/api/status/buildinfo", .plain, admin.buildInfo),
     ]
-    let correlate = CorrelateEndpoints(service: service, index: correlation)
+    let correlate = CorrelateEndpoints(service: service, index: correlation) {
+        pipeline.kernel.status.faults.map(\.description)
+    }
     let base = "/api/v1/correlate/"
     routes += [
         Route([.get], base + "trace/{id}", .prometheus, correlate.trace),
         Route([.get], base + "services", .prometheus, correlate.services),
         Route([.get], base + "service/{name}", .prometheus, correlate.serviceDetail),
+        Route([.get], base + "series", .prometheus, correlate.series),
+        Route([.get], base + "logline", .prometheus, correlate.logLine),
     ]
     return routes
 }
