@@ -14,11 +14,7 @@ extension TraceStore: SpanReading {
         // The oldest data first, so that of duplicates the first acknowledged stays.
         for part in snapshot.parts(of: tenant).sorted(by: { $0.id < $1.id }) {
             try context.check()
-            do {
-                try part.gather(id, into: &gathered, context)
-            } catch let fault as PartCorruption {
-                guard context.tolerates(fault) else { throw fault }
-            }
+            try part.gather(id, into: &gathered, context)
         }
         for head in snapshot.heads(of: tenant) { head.shard(id).gather(id, into: &gathered) }
         let batch = gathered.batch

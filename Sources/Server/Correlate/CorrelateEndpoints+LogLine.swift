@@ -59,7 +59,7 @@ extension CorrelateEndpoints {
         let tenant = request.tenant
         let wanted = LogRequest(
             tenant: tenant, matchers: matchers,
-            range: Server.range(time, less: window, time, plus: window), order: .oldestFirst,
+            range: timeRange(time, less: window, time, plus: window), order: .oldestFirst,
             limit: CorrelateEndpoints.lineLimit + 1)
         return try await run { context in
             var warnings = storageFaults()
@@ -118,7 +118,7 @@ extension CorrelateEndpoints {
         }
         answer.service = index.serviceName(ofStream: logs.stream(row))
         if let name = answer.service {
-            let day = Server.range(logs.nanos[row], less: 0, logs.nanos[row], plus: 0)
+            let day = timeRange(logs.nanos[row], less: 0, logs.nanos[row], plus: 0)
             let series = index.series(ofService: name, tenant: tenant, range: day)
             answer.series = Array(series.prefix(CorrelateEndpoints.lineSeriesLimit))
             let warning =

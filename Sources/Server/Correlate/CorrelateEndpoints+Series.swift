@@ -29,7 +29,7 @@ private struct SeriesAnswer: Sendable {
         }
         json.endArray()
         writeLabelSets("streams", streams, into: &json)
-        Server.write(traces, as: "traces", into: &json)
+        writeTraces(traces, as: "traces", into: &json)
         json.endObject()
     }
 }
@@ -47,7 +47,7 @@ extension CorrelateEndpoints {
         let time = try request.correlateTime("time", default: service.clock.wallNanos)
         let window = try request.correlateWindow(
             default: CorrelateEndpoints.defaultWindowNanos)
-        let range = Server.range(time, less: window, time, plus: 0)
+        let range = timeRange(time, less: window, time, plus: 0)
         let tenant = request.tenant
         return try await run { context in
             var warnings = storageFaults()

@@ -65,7 +65,7 @@ private func decimalSeconds(_ text: String) -> Int64? {
 }
 
 /// The stretch of time around a moment, held at the ends of what can be told.
-func range(_ first: Int64, less before: Int64, _ last: Int64, plus after: Int64) -> NanosRange {
+func timeRange(_ first: Int64, less before: Int64, _ last: Int64, plus after: Int64) -> NanosRange {
     let (start, under) = first.subtractingReportingOverflow(before)
     let (end, over) = last.addingReportingOverflow(after)
     return NanosRange(first: Nanos(under ? .min : start), last: Nanos(over ? .max : end))

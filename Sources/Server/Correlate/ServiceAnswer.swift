@@ -47,9 +47,9 @@ struct ServiceAnswer {
             json.endObject()
         }
         json.endArray()
-        Server.write(recent, as: "recentTraces", into: &json)
-        Server.write(errors, as: "errorTraces", into: &json)
-        Server.write(slow, as: "slowTraces", into: &json)
+        writeTraces(recent, as: "recentTraces", into: &json)
+        writeTraces(errors, as: "errorTraces", into: &json)
+        writeTraces(slow, as: "slowTraces", into: &json)
         if explains { writeIdentity(into: &json) }
         json.endObject()
     }

@@ -101,7 +101,7 @@ struct TraceLookup {
     }
 }
 
-func write(_ traces: [TraceSummary], as name: String, into json: inout JSONWriter) {
+func writeTraces(_ traces: [TraceSummary], as name: String, into json: inout JSONWriter) {
     json.key(name)
     json.beginArray()
     for trace in traces { trace.write(into: &json) }

@@ -32,7 +32,6 @@ package enum QueryInterruption: Error, Equatable, Sendable, CustomStringConverti
 /// feed the statistics of the answer.
 package final class ReadContext: Sendable {
     private let cancelFlag = Atomic<Bool>(false)
-    private let damage = Mutex<Damage>(Damage())
     private let held = Atomic<Int>(0)
     private let peak = Atomic<Int>(0)
     private let samples = Atomic<Int>(0)
@@ -59,29 +58,6 @@ package final class ReadContext: Sendable {
             timeoutSeconds > 0 && timeoutSeconds < 1e9
             ? startNanos + Int64(timeoutSeconds * 1e9) : .max
     }
-
-    private struct Damage {
-        var isTolerated = false
-        var faults: [String] = []
-    }
-
-    /// From now on damaged data is left out and noted instead of ending the query.
-    package func tolerateDamage() { damage.withLock { $0.isTolerated = true } }
-
-    /// Whether the reader may go on without what it could not read; then the fault is noted.
-    package func tolerates(_ fault: some Error) -> Bool {
-        damage.withLock { damage in
-            guard damage.isTolerated else { return false }
-            let text = "\(fault)"
-            if damage.faults.count < 64, !damage.faults.contains(text) {
-                damage.faults.append(text)
-            }
-            return true
-        }
-    }
-
-    /// What was left out, in order of discovery, at most 64.
-    package var faults: [String] { damage.withLock { $0.faults } }
 
     package func cancel() { cancelFlag.store(true, ordering: .relaxed) }
 
