@@ -10,6 +10,7 @@ import Base
 ///     wal/        NNNNNNNN.wal
 ///     parts/      NNNNNNNNNNNN.part
 ///     manifest/   NNNNNNNN.manifest
+///     quarantine/ files set aside because the manifest was damaged; only where that happened
 struct DataDirectory: Sendable {
     static let version = 1
     private static let versionPrefix = "tern data "
@@ -20,6 +21,7 @@ struct DataDirectory: Sendable {
     var log: String { path + "/wal" }
     var parts: String { path + "/parts" }
     var manifest: String { path + "/manifest" }
+    var quarantine: String { path + "/quarantine" }
 
     /// Locks the directory and checks its version.
     ///
@@ -64,7 +66,9 @@ struct DataDirectory: Sendable {
             guard create else { return }
             // A directory of somebody else's is not taken over.
             let foreign = try files.list(path).first {
-                !["LOCK", "VERSION.tmp", "wal", "parts", "manifest", "lost+found"].contains($0)
+                ![
+                    "LOCK", "VERSION.tmp", "wal", "parts", "manifest", "quarantine", "lost+found",
+                ].contains($0)
             }
             if let foreign {
                 throw KernelError.notADataDirectory(

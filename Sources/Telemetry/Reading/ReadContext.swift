@@ -36,6 +36,7 @@ package final class ReadContext: Sendable {
     private let peak = Atomic<Int>(0)
     private let samples = Atomic<Int>(0)
     private let bytes = Atomic<Int>(0)
+    private let missing = Mutex<[String]>([])
     private let now: @Sendable () -> Int64
     private let startNanos: Int64
     private let deadlineNanos: Int64
@@ -89,6 +90,24 @@ package final class ReadContext: Sendable {
         bytes.wrappingAdd(b, ordering: .relaxed)
         if total > sampleLimit { throw .rowLimit(name: "samples", limit: sampleLimit) }
     }
+
+    /// Most entries of `warnings`.
+    package static let maxWarnings = 10
+
+    /// Notes data that could not be read, so that the answer is incomplete; the read goes on
+    /// without it. The same text counts once.
+    ///
+    /// - Parameter fault: names the file and the offset in it.
+    package func noteMissing(_ fault: some CustomStringConvertible) {
+        let text = "the answer is incomplete: \(fault); `tern check data` reports all damage"
+        missing.withLock { texts in
+            if texts.count < ReadContext.maxWarnings, !texts.contains(text) { texts.append(text) }
+        }
+    }
+
+    /// What the answer lacks, ascending; for the warnings that the answer carries where its format
+    /// has such a field.
+    package var warnings: [String] { missing.withLock { $0.sorted() } }
 
     package var samplesRead: Int { samples.load(ordering: .relaxed) }
     package var bytesRead: Int { bytes.load(ordering: .relaxed) }
