@@ -22,7 +22,7 @@ extension Correlation {
                 if let found = try part.refs(id) { refs.merge(found) }
             } catch { refs.faults.append(error) }
         }
-        refs.faults += snapshot.openFaults
+        refs.faults += snapshot.faults(tenant, .all)
         refs.normalise()
         return refs
     }
@@ -57,9 +57,15 @@ extension Correlation {
                 for (number, picks) in try part.picks(name, range) { add(number, picks) }
             } catch { result.faults.append(error) }
         }
+        result.faults += snapshot.faults(tenant, range)
         let lists = TraceLists(found, limit: min(limit, TracePicks.kept))
         (result.recent, result.errors, result.slow) = (lists.recent, lists.errors, lists.slow)
         return result
+    }
+
+    /// Parts that may know of the range and cannot be read: answers are incomplete without them.
+    package func faults(tenant: Tenant, range: NanosRange) -> [PartCorruption] {
+        snapshot().faults(tenant, range)
     }
 
     /// Services seen in the range, by name.
@@ -181,6 +187,14 @@ extension Correlation {
             result.merge(part.calls)
         }
         return result
+    }
+}
+
+extension Correlation.Snapshot {
+    fileprivate func faults(_ tenant: Tenant, _ range: NanosRange) -> [PartCorruption] {
+        openFaults
+            + missing.faults(
+                tenant: tenant.name, from: range.first.rawValue, to: range.last.rawValue)
     }
 }
 

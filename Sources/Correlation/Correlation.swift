@@ -22,6 +22,9 @@ package final class Correlation: SignalStore {
     struct Snapshot: Sendable {
         var heads: [UInt64: [String: CorrelationHead]] = [:]
         var parts: [CorrelationPart] = []
+        /// Parts that could not be opened at the start.
+        var missing = MissingParts()
+        /// Parts that could not be opened after sealing or merging.
         var openFaults: [PartCorruption] = []
     }
     private let state = Mutex(Snapshot())
@@ -154,6 +157,10 @@ package final class Correlation: SignalStore {
         state.withLock { $0.parts.append(opened) }
     }
 
+    package func missing(_ part: PartDescriptor, _ fault: PartCorruption) {
+        state.withLock { $0.missing.add(part, fault) }
+    }
+
     /// Targets stand among the aliases of their services.
     private func learnTargets(_ part: CorrelationPart) {
         targets.withLock { all in
@@ -200,6 +207,7 @@ package final class Correlation: SignalStore {
         guard let opened = opened(added) else { return }
         let gone = Set(removed)
         state.withLock { state in
+            state.missing.remove(gone)
             state.parts.removeAll { gone.contains($0.id) }
             state.parts += opened
         }

@@ -61,8 +61,10 @@ extension CorrelateEndpoints {
             tenant: tenant, matchers: matchers,
             range: timeRange(time, less: window, time, plus: window), order: .oldestFirst,
             limit: CorrelateEndpoints.lineLimit + 1)
-        return try await run { context in
-            var warnings = storageFaults()
+        return try await service.run { context in
+            var warnings: [String] = []
+            note(
+                index.faults(tenant: tenant, range: wanted.range), context)
             let logs = try lines(wanted, context)
             var answers: [LogLineAnswer] = []
             for row in 0..<min(logs.rowCount, CorrelateEndpoints.lineLimit) {
@@ -73,8 +75,7 @@ extension CorrelateEndpoints {
                     "the first \(answers.count) lines are shown: narrow query or window")
             }
             if answers.isEmpty { warnings.append("no line of these streams at this time") }
-            warnings += context.faults
-            return try prometheusSuccess(warnings: warnings) { json in
+            return try prometheusSuccess(warnings: context.warnings + warnings) { json in
                 json.beginArray()
                 for answer in answers { try answer.write(logs, into: &json) }
                 json.endArray()
@@ -84,16 +85,12 @@ extension CorrelateEndpoints {
 
     private func lines(_ wanted: LogRequest, _ context: ReadContext) throws -> LogBatch {
         var logs = LogBatch()
-        do {
-            try service.logs.read(wanted, context) { batch in
-                for row in 0..<batch.rowCount where wanted.matchers.match(batch.stream(row)) {
-                    if logs.rowCount > CorrelateEndpoints.lineLimit { break }
-                    logs.add(row, of: batch)
-                }
-                return logs.rowCount <= CorrelateEndpoints.lineLimit
+        try service.logs.read(wanted, context) { batch in
+            for row in 0..<batch.rowCount where wanted.matchers.match(batch.stream(row)) {
+                if logs.rowCount > CorrelateEndpoints.lineLimit { break }
+                logs.add(row, of: batch)
             }
-        } catch let fault as PartCorruption {
-            guard context.tolerates(fault) else { throw fault }
+            return logs.rowCount <= CorrelateEndpoints.lineLimit
         }
         return logs
     }

@@ -49,12 +49,12 @@ extension CorrelateEndpoints {
             default: CorrelateEndpoints.defaultWindowNanos)
         let range = timeRange(time, less: window, time, plus: 0)
         let tenant = request.tenant
-        return try await run { context in
-            var warnings = storageFaults()
+        return try await service.run { context in
+            var warnings: [String] = []
+            note(index.faults(tenant: tenant, range: range), context)
             let answers = try seriesAnswers(selectors, tenant, range, context, &warnings)
             if answers.isEmpty { warnings.append("no series matches in this window") }
-            warnings += context.faults
-            return prometheusSuccess(warnings: warnings) { json in
+            return prometheusSuccess(warnings: context.warnings + warnings) { json in
                 json.beginArray()
                 for answer in answers { answer.write(into: &json) }
                 json.endArray()
@@ -73,11 +73,8 @@ extension CorrelateEndpoints {
         var exemplars: [Labels: [Exemplar]] = [:]
         for matchers in selectors {
             let request = SeriesRequest(tenant: tenant, matchers: matchers, range: millis)
-            found.formUnion(try whatCanBeRead(context) { try seriesWithSamples(request, context) })
-            let all = try whatCanBeRead(context) {
-                try service.metrics.exemplars(request, context)
-            }
-            for exemplar in all {
+            found.formUnion(try seriesWithSamples(request, context))
+            for exemplar in try service.metrics.exemplars(request, context) {
                 if exemplars[exemplar.series]?.contains(exemplar) ?? false { continue }
                 exemplars[exemplar.series, default: []].append(exemplar)
             }
@@ -137,7 +134,7 @@ extension CorrelateEndpoints {
         let found = index.traces(
             ofService: name, tenant: tenant, range: range,
             limit: CorrelateEndpoints.traceListLimit)
-        warnings += found.faults.map(\.description)
+        note(found.faults, lookup.context)
         var recent = found.recent
         if found.isCut, recent.count < CorrelateEndpoints.traceListLimit {
             recent = try lookup.search(name, range, limit: CorrelateEndpoints.traceListLimit)
@@ -156,24 +153,10 @@ extension CorrelateEndpoints {
         for number in 0..<set.count where result.count <= CorrelateEndpoints.seriesLimit {
             try context.check()
             columns.removeAll()
-            do {
-                try set.read(number, into: &columns, context)
-            } catch let fault as PartCorruption {
-                guard context.tolerates(fault) else { throw fault }
-            }
+            try set.read(number, into: &columns, context)
             if columns.count > 0 { result.append(set.labels(number)) }
         }
         return result
-    }
-
-    /// What `read` finds, or nothing when damage keeps it from that.
-    private func whatCanBeRead<T>(_ context: ReadContext, _ read: () throws -> [T]) throws -> [T] {
-        do {
-            return try read()
-        } catch let fault as PartCorruption {
-            guard context.tolerates(fault) else { throw fault }
-            return []
-        }
     }
 }
 

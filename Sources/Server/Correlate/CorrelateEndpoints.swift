@@ -11,21 +11,9 @@ import Telemetry
 struct CorrelateEndpoints: Sendable {
     let service: QueryService
     let index: Correlation
-    /// What the storage could not read since it was opened.
-    let storageFaults: @Sendable () -> [String]
 
     /// Traces in each list of a service.
     static let traceListLimit = 20
-
-    /// Runs the reading of one answer, which goes on where data is damaged.
-    func run(
-        _ work: @escaping @Sendable (ReadContext) throws -> APIResponse
-    ) async throws -> APIResponse {
-        try await service.run { context in
-            context.tolerateDamage()
-            return try work(context)
-        }
-    }
 
     /// `trace/{id}`: spans, log lines and exemplars of one trace.
     func trace(_ request: APIRequest) async throws -> APIResponse {
@@ -36,23 +24,23 @@ struct CorrelateEndpoints: Sendable {
         let limit = try request.correlateLimit(default: 10_000)
         let include = try included(request)
         let tenant = request.tenant
-        return try await run { context in
+        return try await service.run { context in
             let refs = index.traceRefs(id, tenant: tenant)
+            note(refs.faults, context)
             let spans = try service.traces.trace(id, tenant: tenant, context)
             let logs =
                 include.contains(.logs) || spans.rowCount == 0
                 ? try self.logs(refs.logs.prefix(limit), of: id, tenant, context) : LogBatch()
-            let faults = storageFaults() + refs.faults.map(\.description) + context.faults
             guard spans.rowCount > 0 || logs.rowCount > 0 || !refs.exemplars.isEmpty else {
                 throw APIError(
                     .notFound,
                     "trace \(id) not found"
-                        + (faults.isEmpty ? "" : " in what can be read: \(faults[0])"))
+                        + (context.warnings.first.map { " in what can be read: \($0)" } ?? ""))
             }
             let answer = TraceAnswer(
                 id: id, spans: spans, logs: logs, refs: refs, times: TraceTimes(spans),
                 include: include, limit: limit, logsAreCut: refs.logs.count > limit)
-            let warnings = faults + answer.cuts
+            let warnings = context.warnings + answer.cuts
             return try prometheusSuccess(warnings: warnings) { json in
                 try answer.write(partial: !warnings.isEmpty, into: &json)
             }
@@ -80,25 +68,26 @@ struct CorrelateEndpoints: Sendable {
         var logs = LogBatch()
         for reference in references {
             try context.check()
-            do {
-                let rows = try service.logs.rows(
-                    tenant: tenant, streamHash: reference.streamHash, nanos: reference.nanos,
-                    context)
-                logs.add(rows, ofTrace: id)
-            } catch let fault as PartCorruption {
-                guard context.tolerates(fault) else { throw fault }
-            }
+            let rows = try service.logs.rows(
+                tenant: tenant, streamHash: reference.streamHash, nanos: reference.nanos, context)
+            logs.add(rows, ofTrace: id)
         }
         return logs
+    }
+
+    /// Makes an answer say what the index lacks.
+    func note(_ faults: [PartCorruption], _ context: ReadContext) {
+        for fault in faults { context.noteMissing(fault) }
     }
 
     /// `services`: every service seen in a stretch of time.
     func services(_ request: APIRequest) async throws -> APIResponse {
         let range = try request.correlateRange(now: service.clock.wallNanos)
         let tenant = request.tenant
-        return try await run { _ in
+        return try await service.run { context in
             let found = index.services(tenant: tenant, range: range)
-            return prometheusSuccess(warnings: storageFaults()) { json in
+            note(index.faults(tenant: tenant, range: range), context)
+            return prometheusSuccess(warnings: context.warnings) { json in
                 json.beginArray()
                 for service in found {
                     json.beginObject()
@@ -116,7 +105,7 @@ struct CorrelateEndpoints: Sendable {
         let asked = request.pathParameters["name"] ?? ""
         let explains = try flag(request, "explain")
         let tenant = request.tenant
-        return try await run { context in
+        return try await service.run { context in
             guard
                 let name = index.canonicalName(asked, tenant: tenant, range: range),
                 let found = index.service(name, tenant: tenant, range: range)
@@ -126,7 +115,8 @@ struct CorrelateEndpoints: Sendable {
             }
             var lookup = TraceLookup(service.traces, tenant, context)
             let lists = try traces(of: name, tenant, range, &lookup)
-            var warnings = storageFaults() + context.faults + lists.warnings
+            note(index.faults(tenant: tenant, range: range), context)
+            var warnings = context.warnings + lists.warnings
             let detail = ServiceAnswer(
                 detail: found, explains: explains, recent: lists.recent, errors: lists.errors,
                 slow: lists.slow)
@@ -158,7 +148,7 @@ struct CorrelateEndpoints: Sendable {
         let limit = CorrelateEndpoints.traceListLimit
         let found = index.traces(ofService: name, tenant: tenant, range: range, limit: limit)
         var lists = ServiceTraceLists()
-        lists.warnings = found.faults.map(\.description)
+        note(found.faults, lookup.context)
         var recent = found.recent
         if found.isCut, recent.count < limit {
             recent = try lookup.search(name, range, limit: limit)

@@ -11,7 +11,7 @@ import Base
 ///     parts/      NNNNNNNNNNNN.part
 ///     manifest/   NNNNNNNN.manifest
 ///     quarantine/ files set aside because the manifest was damaged; only where that happened
-struct DataDirectory: Sendable {
+package struct DataDirectory: Sendable {
     static let version = 1
     private static let versionPrefix = "tern data "
 
@@ -26,7 +26,9 @@ struct DataDirectory: Sendable {
     /// Locks the directory and checks its version.
     ///
     /// - Parameter create: make a new data directory where there is nothing.
-    init(_ given: String, files: any FileSystem, create: Bool = true) throws {
+    package init(
+        _ given: String, files: any FileSystem = LocalFileSystem(), create: Bool = true
+    ) throws {
         var path = given
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
         self.path = path

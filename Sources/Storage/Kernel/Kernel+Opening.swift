@@ -10,16 +10,20 @@ extension Kernel {
     ///
     /// Damage is not an error here: it is in `status.faults`, and everything else is served.
     ///
-    /// - Parameter progress: called on the calling thread, in order: once before the first record
-    ///   (nothing done yet, the total known), then after every few megabytes and every segment, and
-    ///   at last with everything done. It must be quick and must not block.
+    /// - Parameters:
+    ///   - locked: the directory when its lock was taken before; then it is unlocked by `stop` or
+    ///     by what is thrown here.
+    ///   - progress: called on the calling thread, in order: once before the first record (nothing
+    ///     done yet, the total known), then after every few megabytes and every segment, and at
+    ///     last with everything done. It must be quick and must not block.
     /// - Throws: `KernelError` or `FileError` when the directory cannot be used at all.
     package static func open(
         _ configuration: KernelConfiguration, files: any FileSystem = LocalFileSystem(),
         clock: any Clock = SystemClock(), random: any RandomSource = SystemRandom(),
-        stores: [any SignalStore], progress: @escaping (ReplayProgress) -> Void = { _ in }
+        stores: [any SignalStore], directory locked: DataDirectory? = nil,
+        progress: @escaping (ReplayProgress) -> Void = { _ in }
     ) throws -> Kernel {
-        let directory = try DataDirectory(configuration.path, files: files)
+        let directory = try locked ?? DataDirectory(configuration.path, files: files)
         do {
             let blobs = DirectoryBlobStore(directory: directory.parts, files: files)
             let quarantine = Quarantine(directory: directory, files: files)
