@@ -84,6 +84,8 @@ package final class LogStore: SignalStore, LogReading {
         let head = head(generation)
         let grown = head.tenant(tenant).append(batch, sequence: sequence, &counts)
         head.byteCount.wrappingAdd(grown, ordering: .relaxed)
+        // Shards take rows in their own order.
+        counts.duplicateRows.sort()
         return counts
     }
 

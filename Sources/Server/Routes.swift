@@ -87,6 +87,8 @@ func makeRoutes(
         Route([.get], base + "trace/{id}", .prometheus, correlate.trace),
         Route([.get], base + "services", .prometheus, correlate.services),
         Route([.get], base + "service/{name}", .prometheus, correlate.serviceDetail),
+        Route([.get], base + "series", .prometheus, correlate.series),
+        Route([.get], base + "logline", .prometheus, correlate.logLine),
     ]
     return routes
 }
