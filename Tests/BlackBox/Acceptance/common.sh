@@ -83,13 +83,15 @@ stop() {
     local name=$1 signal=${2:-TERM} id=${process_of[$1]:-} turn
     [ -n "$id" ] || return 0
     unset "process_of[$name]"
-    kill -"$signal" "$id" 2>/dev/null
-    for turn in $(seq 300); do
-        kill -0 "$id" 2>/dev/null || break
-        sleep 0.1
-        [ "$turn" = 300 ] && kill -KILL "$id" 2>/dev/null
-    done
-    wait "$id" 2>/dev/null
+    {
+        kill -"$signal" "$id"
+        for turn in $(seq 300); do
+            kill -0 "$id" || break
+            sleep 0.1
+            [ "$turn" = 300 ] && kill -KILL "$id"
+        done
+        wait "$id"
+    } 2> /dev/null
     return 0
 }
 

@@ -13,8 +13,9 @@ import time
 
 from acceptance import Table, fail, get_json, wait_until
 
-# Longest look back of any query in the file, in seconds.
+# Longest look back of any query in the file, and longest look ahead (a negative offset), in seconds.
 LONGEST_RANGE = 240
+LONGEST_AHEAD = 5
 
 
 def samples_until(url, end):
@@ -35,7 +36,7 @@ def sample_milliseconds(url, end, seconds):
 
 
 def plan(options):
-    end_second = int(time.time()) - 3
+    end_second = int(time.time()) - 3 - LONGEST_AHEAD
     start_second = end_second - options.seconds + LONGEST_RANGE + 10
     taken = sample_milliseconds(options.prometheus, end_second + 2, options.seconds + 10)
     if not taken:
@@ -52,14 +53,11 @@ def plan(options):
         fail("the run is too short for the longest range; give it more minutes")
 
     def caught_up():
-        theirs, ours = samples_until(options.prometheus, end), samples_until(options.tern, end)
-        return (theirs, ours) if theirs == ours else None
+        until = end + LONGEST_AHEAD
+        theirs, ours = samples_until(options.prometheus, until), samples_until(options.tern, until)
+        return (theirs, ours, theirs == ours)
 
-    counts = wait_until(caught_up, 60)
-    theirs, ours = counts or (
-        samples_until(options.prometheus, end),
-        samples_until(options.tern, end),
-    )
+    theirs, ours, _ = wait_until(lambda: (lambda counts: counts[2] and counts)(caught_up()), 60) or caught_up()
     Table(options.results).check(
         f"{options.label}: all samples arrived", theirs == ours and ours > 0,
         f"{ours} of {theirs} in the last 20 s",
