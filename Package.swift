@@ -27,10 +27,10 @@ func core(_ name: String, _ dependencies: [String]) -> Target {
 }
 
 /// The tests of one target, which may also use `TestKit`.
-func tests(_ name: String, _ dependencies: [String]) -> Target {
+func tests(_ name: String, _ dependencies: [String], exclude: [String] = []) -> Target {
     .testTarget(
         name: name, dependencies: (dependencies + ["TestKit"]).map { .byName(name: $0) },
-        swiftSettings: strict)
+        exclude: exclude, swiftSettings: strict)
 }
 
 func library(_ name: String, _ package: String) -> Target.Dependency {
@@ -144,7 +144,7 @@ var targets: [Target] = [
     tests("RulesTests", ["Rules"] + below),
     tests("ServerTests", ["Server"] + below),
     tests("ShellTests", ["Shell"] + below),
-    tests("BlackBox", ["tern", "Base"]),
+    tests("BlackBox", ["tern", "Base"], exclude: ["Acceptance"]),
 ]
 
 // TERN_ONLY=Storage,StorageTests narrows the package to those targets and what they need, so that
