@@ -53,6 +53,10 @@ struct ProcessUsage: Sendable {
     static var ownCPUSeconds: Double {
         var usage = rusage()
         getrusage(Int32(RUSAGE_SELF.rawValue), &usage)
+        return cpuSeconds(usage)
+    }
+
+    static func cpuSeconds(_ usage: rusage) -> Double {
         func seconds(_ time: timeval) -> Double {
             Double(time.tv_sec) + Double(time.tv_usec) / 1e6
         }

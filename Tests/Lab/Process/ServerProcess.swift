@@ -11,7 +11,11 @@ final class ServerProcess: Sendable {
     let pid: Int32
     let logPath: String
     let startedNanos: Int64
-    private let exitStatus = Mutex<Int32?>(nil)
+    private struct Ending {
+        var status: Int32
+        var cpuSeconds: Double
+    }
+    private let ending = Mutex<Ending?>(nil)
 
     /// Starts a program in a process group of its own, so that an interrupt of the terminal reaches
     /// the laboratory first.
@@ -45,17 +49,21 @@ final class ServerProcess: Sendable {
         String(decoding: FileManager.default.contents(atPath: logPath) ?? Data(), as: UTF8.self)
     }
 
-    /// Nil while it runs; else what `waitpid` reported.
+    /// Nil while it runs; else what the kernel reported.
     func status() -> Int32? {
-        exitStatus.withLock { known in
-            if let known { return known }
+        ending.withLock { known in
+            if let known { return known.status }
             var status: Int32 = 0
-            guard waitpid(pid, &status, WNOHANG) == pid else { return nil }
-            known = status
+            var usage = rusage()
+            guard wait4(pid, &status, WNOHANG, &usage) == pid else { return nil }
+            known = Ending(status: status, cpuSeconds: ProcessUsage.cpuSeconds(usage))
             Cleanup.shared.remove(pid: pid)
             return status
         }
     }
+
+    /// All it used from start to end; nil while it runs.
+    var totalCPUSeconds: Double? { ending.withLock { $0?.cpuSeconds } }
 
     func signal(_ number: Int32) { if status() == nil { kill(pid, number) } }
 
