@@ -34,7 +34,7 @@ final class CrashRun: Sendable {
         metrics = MetricShape(
             timeline: timeline, hosts: 1, stepMillis: 1000, batchSamples: 213)
         logs = LogShape(timeline: timeline, lineEveryNanos: 1_000_000, batchLines: 200)
-        traces = TraceShape(timeline: timeline, batchTraces: 5)
+        traces = TraceShape(timeline: timeline, batchTraces: 2)
         sources = [
             MetricLoad(shape: metrics, samples: .max, version: .rw1),
             LogLoad(shape: logs, lines: .max, format: .loki),
@@ -81,7 +81,7 @@ final class CrashRun: Sendable {
                 throw LabError(
                     "\(signal) batch \(batch) was answered \(answer.status): \(answer.text)")
             }
-            try await clock.sleep(seconds: 0.02)
+            try await clock.sleep(seconds: signal == .traces ? 0.04 : 0.02)
         }
     }
 }

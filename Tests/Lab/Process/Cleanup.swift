@@ -29,20 +29,19 @@ final class Cleanup: Sendable {
         return path
     }
 
-    /// Kills what still runs and removes the directories.
+    /// Kills what still runs and removes the directories. A second caller waits for the first.
     func run() {
-        let (pids, directories) = state.withLock { state in
-            defer { state = State() }
-            return (state.pids, state.directories)
-        }
-        for pid in pids {
-            kill(pid, SIGKILL)
-            waitpid(pid, nil, 0)
-        }
-        for directory in directories {
-            do {
-                try FileManager.default.removeItem(atPath: directory)
-            } catch { complain("cannot remove \(directory): \(error)") }
+        state.withLock { state in
+            for pid in state.pids {
+                kill(pid, SIGKILL)
+                waitpid(pid, nil, 0)
+            }
+            for directory in state.directories {
+                do {
+                    try FileManager.default.removeItem(atPath: directory)
+                } catch { complain("cannot remove \(directory): \(error)") }
+            }
+            state = State()
         }
     }
 
@@ -50,6 +49,7 @@ final class Cleanup: Sendable {
     func around(_ body: @escaping @Sendable () async throws -> Void) async throws {
         let watch = Task {
             for await signal in await UnixSignalsSequence(trapping: .sigint, .sigterm) {
+                complain("interrupted: stopping what was started")
                 run()
                 exit(128 + signal.rawValue)
             }
