@@ -50,7 +50,7 @@ struct BenchCommand: AsyncParsableCommand {
                 ).run()
                 if samples > 0 {
                     try await PeerBench(plan: plan).run([
-                        .prometheus(prometheus), .victoria(victoria),
+                        .tern(binary), .prometheus(prometheus), .victoria(victoria),
                     ])
                 }
             }

@@ -77,39 +77,14 @@ struct IngestBench: Sendable {
         let before = try usage(server)
         let report = try await LoadRun(client: server.client, lanes: plan.lanes).run(source)
         let acknowledged = try usage(server)
-        try await waitUntilSealed(server)
+        try await TernMetrics(client: server.client).waitUntilSealed()
         let sealed = try usage(server)
         return Figures(
             report: report, cpuUntilAcknowledged: acknowledged.cpuSeconds - before.cpuSeconds,
             cpuUntilSealed: sealed.cpuSeconds - before.cpuSeconds,
-            partBytes: try await metric(server, "tern_part_bytes{signal=\"\(signal)\"}"),
+            partBytes: try await TernMetrics(client: server.client)
+                .value("tern_part_bytes{signal=\"\(signal)\"}"),
             peakBytes: sealed.peakBytes)
-    }
-
-    /// Waits until heads are empty and the server has nothing to do any more.
-    private func waitUntilSealed(_ server: TernProcess) async throws {
-        let clock = SystemClock()
-        var calm = 0
-        var last = try usage(server).cpuSeconds
-        for _ in 0..<240 {
-            try await clock.sleep(seconds: 1)
-            let now = try usage(server).cpuSeconds
-            let head = try await metric(server, "tern_head_bytes")
-            calm = head == 0 && now - last < 0.05 ? calm + 1 : 0
-            last = now
-            if calm == 3 { return }
-        }
-        say("(heads were not empty after four minutes)")
-    }
-
-    /// A value of the server's own metrics; 0 when it is not there.
-    private func metric(_ server: TernProcess, _ name: String) async throws -> Int {
-        let answer = try await server.client.get("/metrics")
-        for line in String(decoding: answer.body, as: UTF8.self).split(separator: "\n")
-        where line.hasPrefix(name + " ") {
-            return Int(Double(line.dropFirst(name.count + 1)) ?? 0)
-        }
-        return 0
     }
 
     private func add(_ figures: Figures, _ item: String, to table: inout MarkdownTable) {
@@ -149,8 +124,9 @@ struct IngestBench: Sendable {
     }
 
     private func totals(_ server: TernProcess) async throws -> String {
-        let index = try await metric(server, "tern_part_bytes{signal=\"correlation\"}")
-        let log = try await metric(server, "tern_log_bytes")
+        let metrics = TernMetrics(client: server.client)
+        let index = try await metrics.value("tern_part_bytes{signal=\"correlation\"}")
+        let log = try await metrics.value("tern_log_bytes")
         let all = try directoryBytes(plan.path + "/tern")
         return "data directory \(megabytes(all)), of which \(megabytes(index)) correlation index "
             + "and \(megabytes(log)) write-ahead log"

@@ -9,17 +9,19 @@ import Glibc
 enum Peer: Sendable {
     case prometheus(String)
     case victoria(String)
+    case tern(String)
 
     var name: String {
         switch self {
         case .prometheus: "Prometheus"
         case .victoria: "VictoriaMetrics"
+        case .tern: "Tern"
         }
     }
 
     var binary: String {
         switch self {
-        case .prometheus(let path), .victoria(let path): path
+        case .prometheus(let path), .victoria(let path), .tern(let path): path
         }
     }
 
@@ -36,12 +38,18 @@ enum Peer: Sendable {
                 "-storageDataPath=\(data)", "-httpListenAddr=127.0.0.1:\(port)",
                 "-retentionPeriod=10y", "-search.latencyOffset=0s", "-loggerLevel=WARN",
             ]
+        case .tern:
+            [
+                "serve", "--storage.path", data, "--web.listen-address", "127.0.0.1:\(port)",
+                "--otlp.http-listen-address", "off", "--otlp.grpc-listen-address", "off",
+                "--storage.seal-age", "15s",
+            ]
         }
     }
 
     var readyPath: String {
         switch self {
-        case .prometheus: "/-/ready"
+        case .prometheus, .tern: "/-/ready"
         case .victoria: "/health"
         }
     }
@@ -86,7 +94,7 @@ struct PeerBench: Sendable {
         let before = process.usage?.cpuSeconds ?? 0
         let report = try await LoadRun(client: client, lanes: plan.lanes).run(plan.metrics)
         guard let after = process.usage else { throw LabError("\(peer.name) is gone") }
-        let running = try directoryBytes(data)
+        let running = try storedBytes(data)
         // It makes samples visible after a second or so.
         try await SystemClock().sleep(seconds: 3)
         let found = try await Counting(client: client).samples(plan.metrics)
@@ -94,7 +102,8 @@ struct PeerBench: Sendable {
             "\(peer.name): \(found) of \(report.acknowledged) samples counted back by queries")
         let block = try await blockBytes(peer, client, data)
         try await process.stop()
-        let stopped = try directoryBytes(data) - (block ?? 0)
+        let snapshot = try storedBytes(data + "/snapshots")
+        let stopped = try storedBytes(data) - snapshot
         let n = Double(max(1, report.acknowledged))
         let cpu = after.cpuSeconds - before
         table.row(
@@ -105,14 +114,29 @@ struct PeerBench: Sendable {
             block.map { decimals(Double($0) / n, 2) } ?? "-")
     }
 
-    /// Prometheus keeps two hours in memory and log; a snapshot writes them as a block.
+    /// Bytes of data in its final form. Prometheus keeps two hours in memory and log; a snapshot
+    /// writes them as a block. Tern seals by age.
     private func blockBytes(_ peer: Peer, _ client: LabClient, _ data: String) async throws -> Int?
     {
-        guard case .prometheus = peer else { return nil }
-        let answer = try await client.post(
-            "/api/v1/admin/tsdb/snapshot", headers: [], body: [])
-        guard answer.isSuccess else { return nil }
-        return try directoryBytes(data + "/snapshots")
+        switch peer {
+        case .prometheus:
+            let answer = try await client.post(
+                "/api/v1/admin/tsdb/snapshot", headers: [], body: [])
+            guard answer.isSuccess else { return nil }
+            return try storedBytes(data + "/snapshots")
+        case .tern:
+            try await TernMetrics(client: client).waitUntilSealed()
+            return try storedBytes(data + "/parts")
+        case .victoria: return nil
+        }
+    }
+
+    /// Bytes of a data directory but for copies of caches, which VictoriaMetrics writes at its end;
+    /// 0 when there is no such directory.
+    private func storedBytes(_ path: String) throws -> Int {
+        guard access(path, F_OK) == 0 else { return 0 }
+        let caches = path + "/cache"
+        return try directoryBytes(path) - (access(caches, F_OK) == 0 ? directoryBytes(caches) : 0)
     }
 
     private func waitUntilReady(
@@ -139,7 +163,8 @@ struct PeerBench: Sendable {
         let log = plan.path + "/version.log"
         let process = try ServerProcess(binary, ["--version"], logPath: log)
         try await process.wait(seconds: 10)
-        return process.log.split(separator: "\n").first.map(String.init) ?? "unknown version"
+        return process.log.split(separator: "\n").first.map(String.init)
+            ?? "its binary names no version"
     }
 
     /// A port of the loopback interface that is free now.

@@ -82,7 +82,7 @@ struct QueryBench: Sendable {
         if plan.spans > 0 {
             for text in [
                 "{ status = error }",
-                "{ resource.service.name = \"payment\" && duration > 200ms }",
+                "{ resource.service.name = \"frontend\" && duration > 500ms }",
                 "{ resource.service.name = \"checkout\" } >> { span.db.namespace = \"shop\" }",
             ] {
                 result.append(
