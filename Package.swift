@@ -119,7 +119,7 @@ var targets: [Target] = [
         swiftSettings: strict),
     .executableTarget(
         name: "lab",
-        dependencies: (["Server", "Wire", "Storage"] + stores + engines + below)
+        dependencies: (["Server", "Shell", "Wire", "Storage"] + stores + engines + below)
             .map { .byName(name: $0) } + ["TestKit"] + shellLibraries + [
                 library("ArgumentParser", "swift-argument-parser")
             ],

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// `lab crash`: kill -9 under load, again and again.
+
+import ArgumentParser
+import Base
+import Glibc
+import TestKit
+
+struct CrashCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "crash",
+        abstract: "Kill a server under load and compare what it kept with what it acknowledged.")
+
+    @Option(help: "The server's binary.")
+    var binary = "tern"
+    @Option(help: "How often to kill it.")
+    var kills = 50
+    @Option(help: "Seed of the data and of the moments.")
+    var seed: UInt64 = 1
+    @Option(help: "Where the data directory is made (the system's temporary directory).")
+    var directory: String?
+    @Option(name: .customLong("seal-age"), help: "Short, so that kills fall into seals and merges.")
+    var sealAge = "2s"
+    @Option(name: .customLong("longest"), help: "Longest time from readiness to a kill.")
+    var longest = "3s"
+    @Flag(help: "Keep the data directory.")
+    var keep = false
+
+    func run() async throws {
+        try await Cleanup.shared.around {
+            let path = try Cleanup.shared.directory(below: directory, keep: keep)
+            if keep { say("directory \(path)") }
+            let loop = CrashLoop(
+                binary: binary, path: path, kills: kills, seed: seed,
+                flags: ["--storage.seal-age", sealAge], longestNanos: try duration(longest))
+            let report = try await loop.run()
+            say(report.text)
+            if !report.isSound { throw ExitCode.failure }
+        }
+    }
+}
+
+/// The loop of load, kill, restart and check.
+struct CrashLoop: Sendable {
+    let binary: String
+    let path: String
+    let kills: Int
+    let seed: UInt64
+    let flags: [String]
+    let longestNanos: Int64
+
+    func run() async throws -> CrashReport {
+        let clock = SystemClock()
+        var chance = Chance(seed: seed, 20)
+        // Two hours back on a whole second: the run's own time is faster than the clock's.
+        let start = clock.wallNanos / 1_000_000_000 * 1_000_000_000 - 7_200_000_000_000
+        let run = CrashRun(seed: seed, startNanos: start)
+        var report = CrashReport(kills: kills)
+        var lines: [Int: Set<Int64>] = [:]
+        var checked = CrashWindow(metrics: 0..<0, logs: 0..<0, traces: 0..<0)
+        for round in 0..<kills {
+            let server = try await self.start(round, &report)
+            if round > 0 {
+                let window = window(run, after: checked)
+                let findings = try await CrashCheck(run: run, client: server.client)
+                    .check(window, lines: &lines)
+                report.take(findings, when: "after kill \(round)")
+                checked = window
+            }
+            let until =
+                clock.monotonicNanos + 100_000_000 + Int64(chance.fraction() * Double(longestNanos))
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await run.load(server.client, untilMonotonicNanos: .max) }
+                group.addTask {
+                    try await clock.sleep(untilMonotonicNanos: until)
+                    server.process.signal(SIGKILL)
+                }
+                try await group.waitForAll()
+            }
+            try await server.process.wait(seconds: 10)
+        }
+        try await finish(run, &report)
+        return report
+    }
+
+    /// Everything is checked after the last kill, and again after a clean stop.
+    private func finish(_ run: CrashRun, _ report: inout CrashReport) async throws {
+        for (number, when) in ["at the end", "after a clean stop"].enumerated() {
+            let server = try await start(kills + number, &report)
+            var lines: [Int: Set<Int64>] = [:]
+            let none = CrashWindow(metrics: 0..<0, logs: 0..<0, traces: 0..<0)
+            let findings = try await CrashCheck(run: run, client: server.client)
+                .check(window(run, after: none), lines: &lines)
+            report.take(findings, when: when)
+            report.final = findings
+            try await server.process.stop()
+        }
+        let check = try ServerProcess(
+            binary, ["check", "data", path + "/data"], logPath: path + "/check.log")
+        let status = try await check.wait(seconds: 120)
+        report.checkOutput = check.log
+        report.checkPassed = status == 0
+        for signal in CrashSignal.allCases {
+            let ledger = run.ledger(signal)
+            report.batches.append((ledger.end, ledger.acknowledgedBatches))
+            report.items.append(ledger.acknowledgedItems)
+        }
+    }
+
+    private func start(_ number: Int, _ report: inout CrashReport) async throws -> TernProcess {
+        let server = try await TernProcess.start(
+            binary: binary, data: path + "/data", log: path + "/server-\(number).log",
+            flags: flags)
+        if number > 0 { report.readySeconds.append(server.readySeconds) }
+        return server
+    }
+
+    private func window(_ run: CrashRun, after checked: CrashWindow) -> CrashWindow {
+        CrashWindow(
+            metrics: checked.metrics.upperBound..<run.ledger(.metrics).end,
+            logs: checked.logs.upperBound..<run.ledger(.logs).end,
+            traces: checked.traces.upperBound..<run.ledger(.traces).end)
+    }
+}
