@@ -2,6 +2,8 @@
 // A trace is one answer however its pieces arrive, and whatever becomes of the files.
 
 import FoundationEssentials
+import Ingest
+import Storage
 import Telemetry
 import TestKit
 import Testing

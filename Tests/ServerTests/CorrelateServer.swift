@@ -3,9 +3,11 @@
 
 import AsyncHTTPClient
 import Base
+import Ingest
 import FoundationEssentials
 import Logging
 import NIOCore
+import NIOHTTP1
 import ServiceLifecycle
 import Storage
 import Synchronization
@@ -108,6 +110,21 @@ struct CodeData: Decodable, Equatable {
     var raw: String
 }
 
+/// Text or a whole number.
+enum ScalarData: Decodable, Equatable {
+    case text(String)
+    case number(Int)
+
+    init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        do {
+            self = .text(try container.decode(String.self))
+        } catch {
+            self = .number(try container.decode(Int.self))
+        }
+    }
+}
+
 struct SpanData: Decodable, Equatable {
     var spanID: String
     var parentSpanID: String
@@ -118,7 +135,7 @@ struct SpanData: Decodable, Equatable {
     var durationNanos: String
     var status: String
     var statusMessage: String
-    var attributes: [String: String]
+    var attributes: [String: ScalarData]
     var selfTimeNanos: String
     var criticalPathNanos: String
     var code: CodeData?

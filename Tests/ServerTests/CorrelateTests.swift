@@ -39,6 +39,8 @@ import Testing
             #expect(spans.map(\.name) == ["GET /cart", "call", "Load"])
             #expect(spans.map(\.kind) == ["server", "client", "server"])
             #expect(spans.map(\.status) == ["unset", "unset", "error"])
+            #expect(spans[0].attributes["code.lineno"] == .number(12))
+            #expect(spans[0].attributes["code.filepath"] == .text("cart.go"))
             #expect(spans.map(\.parentSpanID) == ["", "00000000000000a1", "00000000000000a2"])
             #expect(spans.map(\.durationNanos) == ["100000000", "70000000", "50000000"])
             #expect(spans.map(\.selfTimeNanos) == ["30000000", "20000000", "50000000"])
