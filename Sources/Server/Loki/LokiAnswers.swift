@@ -12,8 +12,10 @@ extension HTTPField.Name {
 }
 
 /// Streams, with the categories of labels apart when the client asked for that.
-func writeStreams(_ result: LogQueryResult, categorize: Bool) -> APIResponse {
-    prometheusSuccess(reserving: 1 << 16) { json in
+func writeStreams(
+    _ result: LogQueryResult, categorize: Bool, _ warnings: [String]
+) -> APIResponse {
+    prometheusSuccess(warnings: warnings, reserving: 1 << 16) { json in
         json.beginObject()
         json.member("resultType", "streams")
         if categorize {
@@ -60,8 +62,10 @@ func writeStreams(_ result: LogQueryResult, categorize: Bool) -> APIResponse {
 }
 
 /// A vector, matrix or scalar.
-func writeMetricResult(_ result: MetricResult, instant: Bool) -> APIResponse {
-    prometheusSuccess(reserving: 1 << 16) { json in
+func writeMetricResult(
+    _ result: MetricResult, instant: Bool, _ warnings: [String]
+) -> APIResponse {
+    prometheusSuccess(warnings: warnings, reserving: 1 << 16) { json in
         json.beginObject()
         switch result.value {
         case .scalar(let value) where instant:

@@ -34,7 +34,7 @@ struct LokiQueryEndpoints: Sendable {
         let engine = self.engine
         return try await run { context in
             let result = try engine.queryInstant(metric, tenant: tenant, atNanos: at, context)
-            return writeMetricResult(result, instant: true)
+            return writeMetricResult(result, instant: true, context.warnings)
         }
     }
 
@@ -49,7 +49,7 @@ struct LokiQueryEndpoints: Sendable {
             let steps = try EvaluationSteps(startNanos: start, endNanos: end, stepNanos: step)
             return try await run { context in
                 let result = try engine.queryRange(metric, tenant: tenant, steps, context)
-                return writeMetricResult(result, instant: false)
+                return writeMetricResult(result, instant: false, context.warnings)
             }
         case .log(let selector):
             var query = LogQuery(
@@ -61,7 +61,7 @@ struct LokiQueryEndpoints: Sendable {
             let wanted = query
             return try await run { context in
                 let result = try engine.queryLogs(wanted, context)
-                return writeStreams(result, categorize: categorize)
+                return writeStreams(result, categorize: categorize, context.warnings)
             }
         }
     }
@@ -105,7 +105,7 @@ struct LokiQueryEndpoints: Sendable {
         let reader = service.logs
         return try await service.run(wording: lokiWording) { context in
             let values = try read(reader, wanted, context)
-            return prometheusSuccess { json in
+            return prometheusSuccess(warnings: context.warnings) { json in
                 json.beginArray()
                 for value in values { json.string(value) }
                 json.endArray()
@@ -128,7 +128,7 @@ struct LokiQueryEndpoints: Sendable {
                             tenant: tenant, matchers: matchers,
                             range: NanosRange(first: Nanos(start), last: Nanos(end))), context))
             }
-            return prometheusSuccess { json in
+            return prometheusSuccess(warnings: context.warnings) { json in
                 json.beginArray()
                 for labels in found.sorted() { writeLabels(labels, into: &json) }
                 json.endArray()

@@ -80,9 +80,14 @@ struct QueryEndpoints: Sendable {
         let limit = try request.limitParameter()
         let timeout = try request.durationMillis("timeout").map { Double($0) / 1000 }
         do {
+<<<<<<< HEAD
             return try await service.run(timeoutSeconds: timeout, wording: prometheusWording) {
                 context in
                 answer(try work(context), limit: limit)
+=======
+            return try await service.run(timeoutSeconds: timeout) { context in
+                answer(try work(context), limit: limit, missing: context.warnings)
+>>>>>>> 008f1dd723c770761d388141d4b81b2363331149
             }
         } catch let error as ParseError {
             throw APIError(.badData, "invalid parameter \"query\": \(error)")
@@ -91,8 +96,11 @@ struct QueryEndpoints: Sendable {
         }
     }
 
-    private func answer(_ result: QueryResult, limit: Int) -> APIResponse {
-        var warnings = result.warnings
+    private func answer(
+        _ result: QueryResult, limit: Int, missing: [String]
+    ) -> APIResponse {
+        // What is missing first: it is never among what the cap leaves out.
+        var warnings = missing + result.warnings
         let value = limited(result.value, limit, &warnings)
         return prometheusSuccess(
             warnings: capped(warnings, "warning"), infos: capped(result.infos, "info"),

@@ -19,17 +19,21 @@ struct SeriesEndpoints: Sendable {
         let selectors = try request.selectors(required: false)
         let limit = try request.limitParameter()
         let tenant = request.tenant
-        var values = try await service.run { context in
+        var (values, missing) = try await service.run { context in
             var all: Set<String> = []
             for matchers in selectors.isEmpty ? [[]] : selectors {
                 let wanted = SeriesRequest(tenant: tenant, matchers: matchers, range: range)
                 all.formUnion(try read(wanted, context))
             }
-            return all.sorted { Array($0.utf8).lexicographicallyPrecedes(Array($1.utf8)) }
+            let sorted = all.sorted {
+                Array($0.utf8).lexicographicallyPrecedes(Array($1.utf8))
+            }
+            return (sorted, context.warnings)
         }
         let cut = limit > 0 && values.count > limit
         if cut { values.removeLast(values.count - limit) }
-        return prometheusSuccess(warnings: cut ? Self.truncated : []) { json in
+        if cut { missing += Self.truncated }
+        return prometheusSuccess(warnings: missing) { json in
             json.beginArray()
             for value in values { json.string(value) }
             json.endArray()
@@ -71,7 +75,9 @@ struct SeriesEndpoints: Sendable {
             if selectors.count > 1 { found.sort() }
             let cut = limit > 0 && found.count > limit
             if cut { found.removeLast(found.count - limit) }
-            return prometheusSuccess(warnings: cut ? Self.truncated : []) { json in
+            return prometheusSuccess(
+                warnings: context.warnings + (cut ? Self.truncated : [])
+            ) { json in
                 json.beginArray()
                 for labels in found { writeLabels(labels, into: &json) }
                 json.endArray()
@@ -126,7 +132,7 @@ struct SeriesEndpoints: Sendable {
                     SeriesRequest(tenant: tenant, matchers: matchers, range: range), context)
             }
             found.sort { $0.series == $1.series ? $0.millis < $1.millis : $0.series < $1.series }
-            return prometheusSuccess { json in
+            return prometheusSuccess(warnings: context.warnings) { json in
                 json.beginArray()
                 var index = 0
                 while index < found.count {

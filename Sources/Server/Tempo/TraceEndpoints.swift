@@ -10,7 +10,9 @@ import Wire
 struct TraceEndpoints: Sendable {
     let service: QueryService
 
-    private func trace(_ request: APIRequest) async throws -> SpanBatch {
+    private func trace(
+        _ request: APIRequest
+    ) async throws -> (batch: SpanBatch, missing: [String]) {
         let text = request.pathParameters["id"] ?? ""
         guard let id = TraceID(hex: text) else {
             throw APIError(
@@ -18,35 +20,44 @@ struct TraceEndpoints: Sendable {
         }
         let tenant = request.tenant
         let reader = service.traces
-        let batch = try await service.run { try reader.trace(id, tenant: tenant, $0) }
-        guard batch.rowCount > 0 else { throw APIError(.notFound, "trace \(id) not found") }
-        return batch
+        let (batch, missing) = try await service.run {
+            (try reader.trace(id, tenant: tenant, $0), $0.warnings)
+        }
+        guard batch.rowCount > 0 else {
+            let reason = missing.isEmpty ? "" : ": " + missing.joined(separator: "; ")
+            throw APIError(.notFound, "trace \(id) not found\(reason)")
+        }
+        return (batch, missing)
     }
 
     private func wantsProtobuf(_ request: APIRequest) -> Bool {
         (request.headers[.accept] ?? "").contains("application/protobuf")
     }
 
-    /// `/api/traces/{id}`: Tempo's protobuf or JSON, or Jaeger's JSON.
+    /// `/api/traces/{id}`: Tempo's protobuf or JSON, or Jaeger's JSON. Tempo's first version has no
+    /// place for what is missing; Jaeger's and the second version have.
     func byID(_ request: APIRequest) async throws -> APIResponse {
-        let batch = try await trace(request)
+        let (batch, missing) = try await trace(request)
         if wantsProtobuf(request) {
             return APIResponse(
                 .ok, contentType: "application/protobuf", body: try TraceAnswers.tempoTrace(batch))
         }
         return .json(
             request.prefix == "tempo"
-                ? try TraceAnswers.tempoTraceJSON(batch) : try TraceAnswers.jaegerTraces(batch))
+                ? try TraceAnswers.tempoTraceJSON(batch)
+                : try TraceAnswers.jaegerTraces(batch, warnings: missing))
     }
 
     /// `/api/v2/traces/{id}`.
     func byIDv2(_ request: APIRequest) async throws -> APIResponse {
-        let batch = try await trace(request)
+        let (batch, missing) = try await trace(request)
+        let completeness: TraceAnswers.Completeness =
+            missing.isEmpty ? .complete : .partial(missing.joined(separator: "; "))
         return wantsProtobuf(request)
             ? APIResponse(
                 .ok, contentType: "application/protobuf",
-                body: try TraceAnswers.tempoTraceByID(batch))
-            : .json(try TraceAnswers.tempoTraceByIDJSON(batch))
+                body: try TraceAnswers.tempoTraceByID(batch, completeness))
+            : .json(try TraceAnswers.tempoTraceByIDJSON(batch, completeness))
     }
 
     /// `start` and `end` in Unix seconds; everything when absent.

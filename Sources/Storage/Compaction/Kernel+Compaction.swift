@@ -25,7 +25,7 @@ extension Kernel {
         }
         let runs = CompactionPlanner.plan(
             all, isMergeable: { handles[$0.id] != nil },
-            today: utcDay(ofNanos: clock.wallNanos), maxBytes: configuration.maxPartBytes
+            today: utcDay(ofNanos: clock.wallNanos), maxBytes: try maxMergeBytes()
         ).map { $0.compactMap { handles[$0.id] } }
         guard !runs.isEmpty else { return 0 }
         let results = Mutex<[Int: Result<Bool, any Error>]>([:])
@@ -38,6 +38,14 @@ extension Kernel {
             if try result.get() { done += 1 }
         }
         return done
+    }
+
+    /// The largest sum of inputs to merge now. Inputs and output are there at the same time, and
+    /// that must not take the reserve on which commits go on: with a full disk nothing is merged.
+    private func maxMergeBytes() throws -> Int {
+        let free = try files.freeBytes(directory.parts)
+        let spare = max(0, free - configuration.minFreeBytes)
+        return min(configuration.maxPartBytes, spare / max(1, configuration.compactionParallelism))
     }
 
     var isStopping: Bool { stopping.load(ordering: .relaxed) }

@@ -5,9 +5,6 @@ import Base
 import Synchronization
 
 extension Kernel {
-    /// After a failed seal, seconds until the next attempt.
-    private static let sealRetrySeconds = 5.0
-
     /// Starts the background work: sealing by size and age, probing a refusing disk, merging and
     /// retention. Ends with `stop`.
     package func start() {
@@ -20,22 +17,23 @@ extension Kernel {
     }
 
     private func sealLoop() async {
-        var notBeforeNanos = Int64.min
+        var backoff = Backoff(firstSeconds: 5, mostSeconds: 60)
         while await pause(configuration.tickSeconds) {
             log.probe()
-            guard shouldSeal(), clock.monotonicNanos >= notBeforeNanos else { continue }
+            guard shouldSeal(), backoff.allows(clock.monotonicNanos) else { continue }
             do {
                 try await sealNow()
+                backoff.succeeded()
             } catch {
                 // `seal` has noted it. The head stays and is tried again.
-                notBeforeNanos =
-                    clock.monotonicNanos + Int64(Kernel.sealRetrySeconds * 1_000_000_000)
+                backoff.failed(clock.monotonicNanos)
             }
         }
     }
 
     private func shouldSeal() -> Bool {
         if refreshHeadBytes() >= configuration.sealBytes { return true }
+        if log.byteCount >= configuration.sealLogBytes { return true }
         let now = clock.monotonicNanos
         return state.withLock { state in
             if state.pending != nil { return true }
@@ -45,13 +43,18 @@ extension Kernel {
     }
 
     private func compactionLoop() async {
+        var backoff = Backoff(
+            firstSeconds: configuration.compactionIntervalSeconds * 2, mostSeconds: 600)
         while await pause(configuration.compactionIntervalSeconds) {
             do {
+                // Never put off: it is what gives space back.
                 try await enforceRetention()
+                guard backoff.allows(clock.monotonicNanos) else { continue }
                 try await compactNow()
+                backoff.succeeded()
             } catch {
-                // Noted where it happened; the next round tries again.
-                continue
+                // Noted where it happened; a later round tries again.
+                backoff.failed(clock.monotonicNanos)
             }
         }
     }

@@ -22,6 +22,7 @@ extension Kernel {
         // Parts that could not be opened expire like all others. One that is in the manifest but
         // not shown yet is just being sealed: it has to wait, or its store would show it for ever.
         let (visible, unreadable) = state.withLock { (Set($0.handles.keys), $0.unreadable) }
+        // Its index is sealed with it, so data and index are looked at together all the same.
         let expired = RetentionPlanner.plan(
             manifest.current.sorted.filter {
                 visible.contains($0.id) || unreadable.contains($0.id)

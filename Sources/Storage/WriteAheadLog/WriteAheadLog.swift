@@ -210,6 +210,9 @@ final class WriteAheadLog: Sendable {
         }
     }
 
+    /// Bytes of all segments: what would be replayed after a crash.
+    var byteCount: Int { state.withLock { $0.segments.reduce(0) { $0 + $1.byteCount } } }
+
     /// Whether anything was committed since opening.
     var isStarted: Bool { state.withLock { $0.thread != nil } }
 

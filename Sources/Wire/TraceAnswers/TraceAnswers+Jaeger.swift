@@ -8,15 +8,19 @@ extension TraceAnswers {
     /// Jaeger's `GET /api/traces/{id}` and `/api/traces`: `{"data":[trace…],…}`, one trace for each
     /// trace id in order of first appearance, times in microseconds.
     ///
+    /// - Parameter warnings: what every trace of the answer may lack.
+    ///
     /// Source: jaegertracing/jaeger-ui, its OTLP conversion; opentelemetry specification,
     /// "OpenTelemetry to Jaeger Transformation".
-    package static func jaegerTraces(_ batch: SpanBatch) throws(MalformedBytes) -> [UInt8] {
+    package static func jaegerTraces(
+        _ batch: SpanBatch, warnings: [String] = []
+    ) throws(MalformedBytes) -> [UInt8] {
         var json = JSONWriter(reserving: 2 * batch.arena.count + 512 * batch.rowCount)
         json.beginObject()
         json.key("data")
         json.beginArray()
         for (id, rows) in batch.rowsByTrace() {
-            try writeTrace(id, rows, batch, &json)
+            try writeTrace(id, rows, batch, warnings, &json)
         }
         json.endArray()
         for name in ["total", "limit", "offset"] { json.member(name, 0) }
@@ -27,7 +31,8 @@ extension TraceAnswers {
     }
 
     private static func writeTrace(
-        _ id: TraceID, _ rows: [Int], _ batch: SpanBatch, _ json: inout JSONWriter
+        _ id: TraceID, _ rows: [Int], _ batch: SpanBatch, _ warnings: [String],
+        _ json: inout JSONWriter
     ) throws(MalformedBytes) {
         let processes = JaegerProcesses(rows, batch)
         json.beginObject()
@@ -46,7 +51,13 @@ extension TraceAnswers {
         }
         json.endObject()
         json.key("warnings")
-        json.null()
+        if warnings.isEmpty {
+            json.null()
+        } else {
+            json.beginArray()
+            for warning in warnings { json.string(warning) }
+            json.endArray()
+        }
         json.endObject()
     }
 

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+// Retention by time and by size, with all four stores attached.
+
+import Base
+import Correlation
+import Storage
+import Telemetry
+import TestKit
+import Testing
+
+struct WholeRetentionTests {
+    private static let day: Double = 86_400
+
+    /// A server with ten days of data, one commit at noon of each, sealed one by one.
+    private func tenDays(
+        _ disk: FaultyDisk, _ clock: ManualClock,
+        retentionClassOfLogs: UInt8 = 0,
+        change: (inout KernelConfiguration) -> Void
+    ) async throws -> (server: WholeServer, promises: [Promise]) {
+        let server = try WholeServer(
+            disk, clock: clock, retentionClassOfLogs: retentionClassOfLogs, change: change)
+        var promises: [Promise] = []
+        for key in 1...10 as ClosedRange<UInt64> {
+            promises.append(
+                Promise(key: key, tenant: "t", nanos: clock.wallNanos + Int64(key) * 1_000_000))
+            try await server.commit([promises[promises.count - 1]])
+            try await server.kernel.sealNow()
+            clock.advance(seconds: WholeRetentionTests.day)
+        }
+        return (server, promises)
+    }
+
+    /// Parts of each signal.
+    private func counts(_ server: WholeServer) -> [Int] {
+        [Signal.metrics, .logs, .traces, .correlation].map { server.parts($0) }
+    }
+
+    /// Noon of a day.
+    private func clock() -> ManualClock {
+        ManualClock(wallNanos: 20_000 * 86_400_000_000_000 + 43_200_000_000_000)
+    }
+
+    @Test func whatIsOutOfTimeLeavesAllStores() async throws {
+        let disk = FaultyDisk()
+        let clock = clock()
+        let (server, promises) = try await tenDays(disk, clock) {
+            $0.retentionSeconds = 4.5 * WholeRetentionTests.day
+        }
+        #expect(counts(server) == [10, 10, 10, 10])
+        try await server.kernel.enforceRetention()
+        // Counted from the newest data, a day before the clock.
+        #expect(counts(server) == [5, 5, 5, 5])
+        try #expect(server.breaches(Array(promises.suffix(5))) == [])
+        for promise in promises.prefix(5) {
+            #expect(
+                server.correlation.traceRefs(promise.id, tenant: Tenant("t")).logs.isEmpty)
+        }
+        #expect(disk.paths.filter { $0.hasSuffix(".part") }.count == 20)
+        // Nothing more comes in, the clock goes on: nothing more goes.
+        clock.advance(seconds: 30 * WholeRetentionTests.day)
+        try await server.kernel.enforceRetention()
+        #expect(counts(server) == [5, 5, 5, 5])
+        await server.kernel.stop()
+        let again = try WholeServer(disk, clock: clock)
+        try #expect(again.breaches(Array(promises.suffix(5))) == [])
+        await again.kernel.stop()
+    }
+
+    @Test func aPartHalfOutOfTimeIsKept() async throws {
+        let disk = FaultyDisk()
+        let clock = clock()
+        let server = try WholeServer(disk, clock: clock) {
+            $0.retentionSeconds = WholeRetentionTests.day
+        }
+        let early = Promise(key: 1, tenant: "t", nanos: clock.wallNanos)
+        let late = Promise(
+            key: 2, tenant: "t", nanos: clock.wallNanos + Int64(6 * 3600) * 1_000_000_000)
+        try await server.commit([early, late])
+        try await server.kernel.sealNow()
+        clock.advance(seconds: 1.2 * WholeRetentionTests.day)
+        let now = Promise(key: 3, tenant: "t", nanos: clock.wallNanos)
+        try await server.commit([now])
+        try await server.kernel.sealNow()
+        try await server.kernel.enforceRetention()
+        try #expect(server.breaches([early, late, now]) == [])
+        clock.advance(seconds: 0.2 * WholeRetentionTests.day)
+        let last = Promise(key: 4, tenant: "t", nanos: clock.wallNanos)
+        try await server.commit([last])
+        try await server.kernel.sealNow()
+        try await server.kernel.enforceRetention()
+        try #expect(server.breaches([now, last]) == [])
+        await server.kernel.stop()
+    }
+
+    @Test func whatIsTooMuchLeavesByDayWithItsIndex() async throws {
+        let disk = FaultyDisk()
+        let clock = clock()
+        let (server, promises) = try await tenDays(disk, clock) { _ in }
+        await server.kernel.stop()
+        let all = server.kernel.status.parts.values.reduce(0) { $0 + $1.bytes }
+        let bounded = try WholeServer(disk, clock: clock) { $0.retentionBytes = all / 2 }
+        try await bounded.kernel.enforceRetention()
+        let left = bounded.kernel.status.parts.values.reduce(0) { $0 + $1.bytes }
+        #expect(left <= all / 2)
+        #expect(left > all / 3)
+        let kept = counts(bounded)
+        // Data of the oldest day that is left may be gone in part; its index is there for the rest.
+        #expect(Set(kept.prefix(3)).count <= 2)
+        #expect(kept[3] == kept.prefix(3).max())
+        #expect(
+            try bounded.breaches(Array(promises.suffix(kept.min() ?? 0))).filter {
+                !$0.hasPrefix("not promised")
+            } == [])
+        await bounded.kernel.stop()
+    }
+
+    /// Lines of one class outlive the rest; the index that leads to them stays with them.
+    @Test func theIndexStaysAsLongAsAnythingItLeadsTo() async throws {
+        let disk = FaultyDisk()
+        let clock = clock()
+        let (server, promises) = try await tenDays(disk, clock, retentionClassOfLogs: 3) {
+            $0.retentionSeconds = 4.5 * WholeRetentionTests.day
+            $0.retentionSecondsByClass = [3: 7.5 * WholeRetentionTests.day]
+        }
+        try await server.kernel.enforceRetention()
+        #expect(counts(server) == [5, 8, 5, 8])
+        let third = promises[2]
+        let refs = server.correlation.traceRefs(third.id, tenant: Tenant("t"))
+        #expect(refs.logs.count == 1)
+        await server.kernel.stop()
+    }
+
+    @Test func metadataWithoutSamplesIsKeptAsLongAsSamplesOfItsTime() async throws {
+        let disk = FaultyDisk()
+        let clock = clock()
+        let server = try WholeServer(disk, clock: clock) {
+            $0.retentionSeconds = 4.5 * WholeRetentionTests.day
+        }
+        let told = Promise(key: 1, tenant: "t", nanos: clock.wallNanos, isMetadata: true)
+        try await server.commit([told])
+        try await server.kernel.sealNow()
+        var promises = [told]
+        for key in 2...6 as ClosedRange<UInt64> {
+            clock.advance(seconds: WholeRetentionTests.day)
+            promises.append(Promise(key: key, tenant: "t", nanos: clock.wallNanos))
+            try await server.commit([promises[promises.count - 1]])
+            try await server.kernel.sealNow()
+            try await server.kernel.enforceRetention()
+            if key < 6 { #expect(server.parts(.metrics) == Int(key)) }
+        }
+        #expect(server.parts(.metrics) == 5)
+        await server.kernel.stop()
+        let again = try WholeServer(disk, clock: clock)
+        #expect(try again.visible("t").families == [])
+        await again.kernel.stop()
+    }
+
+    /// A clock that jumps ahead while only metadata comes in must not make everything look old.
+    @Test func metadataDatedByAWrongClockDropsNothing() async throws {
+        let disk = FaultyDisk()
+        let clock = clock()
+        let (server, promises) = try await tenDays(disk, clock) {
+            $0.retentionSeconds = 20 * WholeRetentionTests.day
+        }
+        clock.step(wallSeconds: 400 * WholeRetentionTests.day)
+        let told = Promise(key: 11, tenant: "t", nanos: clock.wallNanos, isMetadata: true)
+        try await server.commit([told])
+        try await server.kernel.sealNow()
+        try await server.kernel.enforceRetention()
+        try #expect(server.breaches(promises + [told]) == [])
+        await server.kernel.stop()
+    }
+}
