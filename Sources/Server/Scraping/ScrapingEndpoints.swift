@@ -2,6 +2,7 @@
 // targets, scrape_pools, status/config, status/flags, reload, quit.
 
 import Base
+import Glibc
 import HTTPTypes
 import PromQL
 import Scrape
@@ -17,6 +18,7 @@ struct ScrapingEndpoints: Sendable {
             Route([.get], "/api/v1/targets", .prometheus, targets),
             Route([.get], "/api/v1/targets/metadata", .prometheus, targetsMetadata),
             Route([.get], "/api/v1/scrape_pools", .prometheus, scrapePools),
+            Route([.get], "/api/v1/scrape_pools/config", .prometheus, scrapePoolConfiguration),
             Route([.get], "/api/v1/status/config", .prometheus, configuration),
             Route([.get], "/api/v1/status/flags", .prometheus, flags),
             Route([.post, .put], "/-/reload", .plain, reload),
@@ -81,7 +83,7 @@ struct ScrapingEndpoints: Sendable {
         writeLabels(target.labels, into: &json)
         json.member("scrapePool", active.pool)
         json.member("scrapeUrl", target.url)
-        json.member("globalUrl", target.url)
+        json.member("globalUrl", globalURL(target.url))
         json.member("lastError", status.lastError)
         // Go's zero time stands for a target that was not scraped yet.
         json.member(
@@ -97,6 +99,25 @@ struct ScrapingEndpoints: Sendable {
         json.member("scrapeTimeout", target.timeoutText)
         json.endObject()
     }
+
+    /// The URL for a browser elsewhere: this machine's name instead of a loop-back address.
+    private func globalURL(_ url: String) -> String {
+        guard let colon = url.firstIndex(of: ":") else { return url }
+        let scheme = url[..<colon] + "://"
+        let rest = url.dropFirst(scheme.count)
+        for host in ["127.0.0.1", "localhost", "[::1]"] where rest.hasPrefix(host) {
+            let tail = rest.dropFirst(host.count)
+            guard tail.isEmpty || tail.hasPrefix(":") || tail.hasPrefix("/") else { continue }
+            return scheme + Self.hostName + tail
+        }
+        return url
+    }
+
+    private static let hostName: String = {
+        var name = [CChar](repeating: 0, count: 256)
+        guard gethostname(&name, name.count - 1) == 0 else { return "localhost" }
+        return String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }()
 
     func targetsMetadata(_ request: APIRequest) async throws -> APIResponse {
         var limit = Int.max
@@ -153,11 +174,25 @@ struct ScrapingEndpoints: Sendable {
         }
     }
 
+    func scrapePoolConfiguration(_ request: APIRequest) async throws -> APIResponse {
+        guard let pool = request.nonEmpty("scrapePool") else {
+            throw APIError(.badData, "no scrapePool parameter provided")
+        }
+        guard let text = scraping.configuration.shownText(ofJob: pool) else {
+            throw APIError(
+                .badData, "error retrieving scrape config: unknown scrape pool \"\(pool)\"")
+        }
+        return yaml(text)
+    }
+
     // MARK: configuration
 
     func configuration(_ request: APIRequest) async throws -> APIResponse {
-        let text = scraping.configuration.shownText
-        return prometheusSuccess { json in
+        yaml(scraping.configuration.shownText)
+    }
+
+    private func yaml(_ text: String) -> APIResponse {
+        prometheusSuccess { json in
             json.beginObject()
             json.member("yaml", text)
             json.endObject()
