@@ -35,6 +35,7 @@ extension Correlation {
     /// decompressed.
     package func merge(_ parts: [PartHandle], shouldStop: () -> Bool) throws -> PartDraft? {
         guard let first = parts.first?.descriptor else { return nil }
+        try checkSize(parts)
         var merged = DayIndex()
         var calls = CallMerge()
         for part in parts {
@@ -50,6 +51,20 @@ extension Correlation {
         return draft(
             merged, merged.encodePart(level: 3, mergedCalls: mergedCalls.bytes), first.tenant,
             first.day, retentionClass: first.retentionClass, calls: mergedCalls.count)
+    }
+
+    /// A section has a largest size, and the kernel looks only at what parts take on disk.
+    private func checkSize(_ parts: [PartHandle]) throws {
+        var counts: [UInt16: Int] = [:]
+        for section in parts.flatMap(\.reader.sections) {
+            counts[section.kind, default: 0] += section.plainCount
+        }
+        for (kind, count) in counts where count > configuration.maxSectionBytes {
+            throw PartCorruption(
+                offset: 0,
+                problem: "section \(kind) of \(parts.count) parts together has \(count) bytes, "
+                    + "more than one part may have; they stay as they are")
+        }
     }
 
     package func verify(_ part: PartHandle) -> [PartCorruption] {

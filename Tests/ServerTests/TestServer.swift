@@ -111,7 +111,8 @@ func withServer<R: Sendable>(
         let endpoint = HTTPEndpoint(
             options: HTTPEndpoint.Options(options),
             observer: SelfObserver(logger: logger, metrics: metrics, clock: clock))
-        endpoint.serve(makeRoutes(core, startup, metrics))
+        endpoint.serve(
+            makeRoutes(core, startup, metrics, Scraping(options, nil, logger, clock)))
         let (http, grpc) = (Announcement(), Announcement())
         let group = ServiceGroup(
             services: [

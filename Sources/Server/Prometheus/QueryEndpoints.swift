@@ -92,14 +92,9 @@ struct QueryEndpoints: Sendable {
         let limit = try request.limitParameter()
         let timeout = try request.durationMillis("timeout").map { Double($0) / 1000 }
         do {
-<<<<<<< HEAD
             return try await service.run(timeoutSeconds: timeout, wording: prometheusWording) {
                 context in
-                answer(try work(context), limit: limit)
-=======
-            return try await service.run(timeoutSeconds: timeout) { context in
                 answer(try work(context), limit: limit, missing: context.warnings)
->>>>>>> 008f1dd723c770761d388141d4b81b2363331149
             }
         } catch let error as ParseError {
             throw APIError(.badData, "invalid parameter \"query\": \(error)")
