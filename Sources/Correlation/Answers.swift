@@ -80,4 +80,6 @@ package struct ServiceDetail: Sendable, Equatable {
     /// In order of first sight.
     package var versions: [ServiceVersion]
     package var identity: [ServiceAlias]
+    /// Parts whose calls could not be read.
+    package var faults: [PartCorruption]
 }

@@ -39,6 +39,14 @@ struct CallIndex: Sendable, Equatable {
 
     var count: Int { callers.count + callees.count }
 
+    /// Those that start in the ranges.
+    func filtered(callers callerRange: NanosRange, callees calleeRange: NanosRange) -> CallIndex {
+        if callerRange == .all, calleeRange == .all { return self }
+        return CallIndex(
+            callers: callers.filter { callerRange.contains($0.value.startNanos) },
+            callees: callees.filter { calleeRange.contains($0.value.span.startNanos) })
+    }
+
     mutating func merge(_ other: CallIndex) {
         for (key, span) in other.callers where callers[key] == nil { callers[key] = span }
         for (key, callee) in other.callees where callees[key] == nil { callees[key] = callee }

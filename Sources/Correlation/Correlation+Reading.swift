@@ -94,7 +94,8 @@ extension Correlation {
         else { return nil }
         let totals = ServiceIndex.Totals(service)
         var upstream: [ServiceEdge] = [], downstream: [ServiceEdge] = []
-        for (key, counts) in calls(tenant, range).edges(range: range) {
+        let (calls, faults) = calls(tenant, range)
+        for (key, counts) in calls.edges(range: range) {
             if key.callee == name { upstream.append(ServiceEdge(key.caller, counts)) }
             if key.caller == name { downstream.append(ServiceEdge(key.callee, counts)) }
         }
@@ -110,7 +111,7 @@ extension Correlation {
             versions: service.versions
                 .map { ServiceVersion(version: $0.key, firstSeenNanos: $0.value) }
                 .sorted { ($0.firstSeenNanos, $0.version) < ($1.firstSeenNanos, $1.version) },
-            identity: service.aliases.sorted())
+            identity: service.aliases.sorted(), faults: faults)
     }
 
     /// Streams whose labels name the service, of the days of the range, sorted.
@@ -171,22 +172,31 @@ extension Correlation {
         return result
     }
 
-    /// Calls of all days that touch the range, and of the days beside them: a callee may start
-    /// after midnight, or by its own clock before.
-    private func calls(_ tenant: Tenant, _ range: NanosRange) -> CallIndex {
+    /// How far from its caller's stretch a callee is looked for, in nanoseconds: a callee starts while
+    /// its caller waits, or by its own clock before; what a queue held back may start much later.
+    private static let calleeSlack: Int64 = 3_600_000_000_000
+
+    /// Callers that start in the range and callees that start in it or near it.
+    private func calls(
+        _ tenant: Tenant, _ range: NanosRange
+    ) -> (calls: CallIndex, faults: [PartCorruption]) {
+        let near = range.widened(by: Correlation.calleeSlack)
         var result = CallIndex()
+        var faults: [PartCorruption] = []
         let snapshot = snapshot()
         for heads in snapshot.heads.values {
             let days = heads[tenant.name]?.index.withLock { $0.days } ?? [:]
-            for (day, content) in days where range.nearlyTouches(day: day) {
-                result.merge(content.calls)
+            for (day, content) in days where near.touches(day: day) {
+                result.merge(content.calls.filtered(callers: range, callees: near))
             }
         }
         for part in snapshot.parts
-        where part.tenant == tenant.name && range.nearlyTouches(day: part.day) {
-            result.merge(part.calls)
+        where part.tenant == tenant.name && near.touches(day: part.day) {
+            do throws(PartCorruption) {
+                result.merge(try part.calls(callers: range, callees: near))
+            } catch { faults.append(error) }
         }
-        return result
+        return (result, faults)
     }
 }
 
@@ -209,8 +219,10 @@ extension NanosRange {
         utcDay(ofNanos: first.rawValue) <= day && day <= utcDay(ofNanos: last.rawValue)
     }
 
-    fileprivate func nearlyTouches(day: Int32) -> Bool {
-        touches(day: day - 1) || touches(day: day) || touches(day: day + 1)
+    fileprivate func widened(by nanos: Int64) -> NanosRange {
+        let (start, under) = first.rawValue.subtractingReportingOverflow(nanos)
+        let (end, over) = last.rawValue.addingReportingOverflow(nanos)
+        return NanosRange(first: Nanos(under ? .min : start), last: Nanos(over ? .max : end))
     }
 }
 

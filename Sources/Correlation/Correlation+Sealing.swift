@@ -13,34 +13,58 @@ extension Correlation {
         for (tenant, head) in heads.sorted(by: { $0.key < $1.key }) {
             let days = head.index.withLock { $0.days }
             for (day, index) in days.sorted(by: { $0.key < $1.key }) {
-                drafts.append(draft(index, tenant, day, retentionClass: 0, level: 1))
+                drafts.append(
+                    draft(
+                        index, index.encodePart(level: 1), tenant, day, retentionClass: 0))
             }
         }
         return drafts
     }
 
     private func draft(
-        _ index: DayIndex, _ tenant: String, _ day: Int32, retentionClass: UInt8, level: Int32
+        _ index: DayIndex, _ bytes: [UInt8], _ tenant: String, _ day: Int32,
+        retentionClass: UInt8, calls: Int = 0
     ) -> PartDraft {
         PartDraft(
             tenant: tenant, day: day, minNanos: index.minNanos, maxNanos: index.maxNanos,
-            rowCount: UInt64(index.entryCount), retentionClass: retentionClass,
-            bytes: index.encodePart(level: level))
+            rowCount: UInt64(index.entryCount + calls), retentionClass: retentionClass,
+            bytes: bytes)
     }
 
-    /// See `SignalStore.merge`. Memory: all inputs decoded.
+    /// See `SignalStore.merge`. Memory: all inputs decoded, but calls, of which there are most, only
+    /// decompressed.
     package func merge(_ parts: [PartHandle], shouldStop: () -> Bool) throws -> PartDraft? {
         guard let first = parts.first?.descriptor else { return nil }
+        try checkSize(parts)
         var merged = DayIndex()
+        var calls = CallMerge()
         for part in parts {
             if shouldStop() { throw CancellationError() }
-            merged.merge(try CorrelationPart(part).decoded(), configuration)
+            let opened = try CorrelationPart(part)
+            merged.merge(try opened.decoded(), configuration)
+            calls.add(try opened.callBytes(), of: part.reader.name)
         }
+        let mergedCalls = try calls.merged(shouldStop: shouldStop)
         merged.minNanos = parts.map(\.descriptor.minNanos).min() ?? 0
         merged.maxNanos = parts.map(\.descriptor.maxNanos).max() ?? 0
-        guard merged.entryCount > 0 else { return nil }
+        guard merged.entryCount + mergedCalls.count > 0 else { return nil }
         return draft(
-            merged, first.tenant, first.day, retentionClass: first.retentionClass, level: 3)
+            merged, merged.encodePart(level: 3, mergedCalls: mergedCalls.bytes), first.tenant,
+            first.day, retentionClass: first.retentionClass, calls: mergedCalls.count)
+    }
+
+    /// A section has a largest size, and the kernel looks only at what parts take on disk.
+    private func checkSize(_ parts: [PartHandle]) throws {
+        var counts: [UInt16: Int] = [:]
+        for section in parts.flatMap(\.reader.sections) {
+            counts[section.kind, default: 0] += section.plainCount
+        }
+        for (kind, count) in counts where count > configuration.maxSectionBytes {
+            throw PartCorruption(
+                offset: 0,
+                problem: "section \(kind) of \(parts.count) parts together has \(count) bytes, "
+                    + "more than one part may have; they stay as they are")
+        }
     }
 
     package func verify(_ part: PartHandle) -> [PartCorruption] {
@@ -48,6 +72,7 @@ extension Correlation {
         do throws(PartCorruption) {
             let opened = try CorrelationPart(part)
             _ = try opened.decoded()
+            _ = try opened.calls()
         } catch { faults.append(error) }
         return faults
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bounds of the correlation index.
 
+import Storage
+
 /// How much the index keeps; what is beyond is left out and counted in `Correlation.dropped`.
 package struct CorrelationConfiguration: Sendable {
     /// Entries per set (streams, series, instances …) of one service, day and head or part.
@@ -13,6 +15,9 @@ package struct CorrelationConfiguration: Sendable {
     package var maxReferencesPerTrace = 100_000
     /// Caller and callee spans kept per day and head for joining.
     package var maxCallSpans = 2_000_000
+
+    /// Largest section of a part that merging makes, in bytes before compression.
+    package var maxSectionBytes = PartFormat.maxPlainCount
 
     package init() {}
 }

@@ -7,7 +7,9 @@ import Telemetry
 
 extension DayIndex {
     /// The whole part file. The same index gives the same bytes. O(entries · log).
-    func encodePart(level: Int32) -> [UInt8] {
+    ///
+    /// - Parameter mergedCalls: section 6 when it was made elsewhere.
+    func encodePart(level: Int32, mergedCalls: [UInt8]? = nil) -> [UInt8] {
         var ids = ByteWriter(), offsets = ByteWriter(), references = ByteWriter()
         var numbers: [Labels: Int] = [:]
         var table: [Labels] = []
@@ -48,7 +50,8 @@ extension DayIndex {
         part.add(kind: CorrelationFormat.references, references.bytes)
         part.add(kind: CorrelationFormat.series, series.bytes, .zstd(level: level))
         part.add(kind: CorrelationFormat.services, encodedServices(), .zstd(level: level))
-        part.add(kind: CorrelationFormat.calls, calls.encoded(), .zstd(level: level))
+        part.add(
+            kind: CorrelationFormat.calls, mergedCalls ?? calls.encoded(), .zstd(level: level))
         let (directory, picks) = encodedPicks()
         part.add(kind: CorrelationFormat.pickDirectory, directory, .zstd(level: level))
         part.add(kind: CorrelationFormat.picks, picks)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// An opened part: services and calls in memory, traces looked up in the file.
+// An opened part: services in memory; traces and calls are looked up in the file.
 
 import Base
 import Storage
@@ -10,7 +10,6 @@ import Telemetry
 final class CorrelationPart: Sendable {
     let handle: PartHandle
     let services: [String: ServiceIndex]
-    let calls: CallIndex
     private let series: [Labels]
     private let ids: PartReader.Section
     private let offsets: PartReader.Section
@@ -34,15 +33,21 @@ final class CorrelationPart: Sendable {
         guard reader.signal == .correlation else {
             throw fault("a part of \(reader.signal.name), not of correlation")
         }
-        func raw(_ kind: UInt16) throws(PartCorruption) -> PartReader.Section {
-            guard let section = reader.section(kind), section.coding == 0 else {
-                throw fault("section \(kind) is missing or not raw")
+        func checked(_ kind: UInt16) throws(PartCorruption) -> PartReader.Section {
+            guard let section = reader.section(kind) else {
+                throw fault("section \(kind) is missing")
             }
             guard reader.withStored(section, { crc32c($0) }) == section.crc else {
                 throw fault("checksum of section \(kind) differs")
             }
             return section
         }
+        func raw(_ kind: UInt16) throws(PartCorruption) -> PartReader.Section {
+            let section = try checked(kind)
+            guard section.coding == 0 else { throw fault("section \(kind) is not raw") }
+            return section
+        }
+        _ = try checked(CorrelationFormat.calls)
         ids = try raw(CorrelationFormat.traceIDs)
         offsets = try raw(CorrelationFormat.offsets)
         references = try raw(CorrelationFormat.references)
@@ -56,11 +61,9 @@ final class CorrelationPart: Sendable {
         let pickBytes = hasPicks ? try reader.read(CorrelationFormat.pickDirectory) : [0]
         let seriesBytes = try reader.read(CorrelationFormat.series)
         let serviceBytes = try reader.read(CorrelationFormat.services)
-        let callBytes = try reader.read(CorrelationFormat.calls)
         do throws(MalformedBytes) {
             series = try decode(seriesBytes) { r throws(MalformedBytes) in try r.labelSets() }
             services = try decode(serviceBytes) { r throws(MalformedBytes) in try r.services() }
-            calls = try decode(callBytes) { r throws(MalformedBytes) in try r.calls() }
             pickEntries = try decode(pickBytes) { r throws(MalformedBytes) in
                 try r.pickDirectory(rows: (rows?.storedCount ?? 0) / TracePickCoding.rowCount)
             }
@@ -114,11 +117,33 @@ final class CorrelationPart: Sendable {
         return result
     }
 
-    /// Everything, for merging and checking.
+    /// Section 6, decompressed.
+    func callBytes() throws(PartCorruption) -> [UInt8] {
+        try handle.reader.read(CorrelationFormat.calls)
+    }
+
+    /// Callers that start in one range and callees that start in another. Reads the section each
+    /// time: a busy day has more calls than can be kept in memory. O(calls of the part).
+    func calls(
+        callers: NanosRange = .all, callees: NanosRange = .all
+    ) throws(PartCorruption) -> CallIndex {
+        let bytes = try callBytes()
+        do throws(MalformedBytes) {
+            return try decode(bytes) { r throws(MalformedBytes) in
+                try r.calls(callers, callees)
+            }
+        } catch {
+            let section = handle.reader.section(CorrelationFormat.calls)
+            throw PartCorruption(
+                name: handle.reader.name, offset: section?.offset ?? 0,
+                problem: "calls: \(error)")
+        }
+    }
+
+    /// Everything but the calls, for merging and checking.
     func decoded() throws(PartCorruption) -> DayIndex {
         var day = DayIndex()
         day.services = services
-        day.calls = calls
         for i in 0..<traceCount {
             let id = handle.reader.withStored(ids) { CorrelationPart.id($0, i) }
             day.traces[id] = try refs(at: i)
@@ -310,34 +335,45 @@ extension ByteReader {
         return directory
     }
 
-    fileprivate mutating func calls() throws(MalformedBytes) -> CallIndex {
+    /// Only the calls that start in the ranges.
+    fileprivate mutating func calls(
+        _ callerRange: NanosRange, _ calleeRange: NanosRange
+    ) throws(MalformedBytes) -> CallIndex {
         var calls = CallIndex()
         for _ in 0..<(try length(limit: remaining, "number of callers")) {
             let key = try span()
-            let service = try text(), peer = try text()
-            calls.callers[key] = try callSpan(service, peer)
+            let service = try lengthPrefixed(), peer = try lengthPrefixed()
+            if let span = try callSpan(service, peer, callerRange) { calls.callers[key] = span }
         }
         for _ in 0..<(try length(limit: remaining, "number of callees")) {
             let key = try span()
             let parent = SpanReference(traceID: key.traceID, spanID: SpanID(try u64()))
-            let service = try text()
-            calls.callees[key] = CalleeSpan(parent: parent, span: try callSpan(service, ""))
+            let service = try lengthPrefixed()
+            if let span = try callSpan(
+                service, UnsafeRawBufferPointer(start: nil, count: 0), calleeRange)
+            {
+                calls.callees[key] = CalleeSpan(parent: parent, span: span)
+            }
         }
         return calls
     }
 
-    private mutating func span() throws(MalformedBytes) -> SpanReference {
+    mutating func span() throws(MalformedBytes) -> SpanReference {
         SpanReference(
             traceID: TraceID(high: try u64(), low: try u64()), spanID: SpanID(try u64()))
     }
 
+    /// Nil when it starts outside the range.
     private mutating func callSpan(
-        _ service: String, _ peer: String
-    ) throws(MalformedBytes) -> CallSpan {
+        _ service: UnsafeRawBufferPointer, _ peer: UnsafeRawBufferPointer, _ range: NanosRange
+    ) throws(MalformedBytes) -> CallSpan? {
         let start = try i64()
         let duration = try length(limit: Int.max, "duration")
+        let isError = try u8() != 0
+        guard range.contains(start) else { return nil }
         return CallSpan(
-            service: service, peer: peer, startNanos: start, durationNanos: Int64(duration),
-            isError: try u8() != 0)
+            service: String(decoding: service, as: UTF8.self),
+            peer: String(decoding: peer, as: UTF8.self), startNanos: start,
+            durationNanos: Int64(duration), isError: isError)
     }
 }

@@ -187,6 +187,11 @@ import Testing
         split.replace(removed: inputs.map(\.descriptor.id), added: try shelf.add([merged]))
         #expect(Everything(split) == Everything(whole))
         #expect(throws: CancellationError.self) { _ = try split.merge(inputs) { true } }
+        var small = CorrelationConfiguration()
+        small.maxSectionBytes = 100
+        #expect(throws: PartCorruption.self) {
+            _ = try Correlation(small).merge(inputs) { false }
+        }
 
         // Counts follow the five minutes of the range.
         let early = NanosRange(first: Nanos(noon - 1), last: Nanos(noon + 1))

@@ -115,7 +115,7 @@ struct CorrelateEndpoints: Sendable {
             }
             var lookup = TraceLookup(service.traces, tenant, context)
             let lists = try traces(of: name, tenant, range, &lookup)
-            note(index.faults(tenant: tenant, range: range), context)
+            note(index.faults(tenant: tenant, range: range) + found.faults, context)
             var warnings = context.warnings + lists.warnings
             let detail = ServiceAnswer(
                 detail: found, explains: explains, recent: lists.recent, errors: lists.errors,

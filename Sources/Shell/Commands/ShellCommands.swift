@@ -128,14 +128,15 @@ package struct ShellCommands: Sendable {
         ResultTable(
             columns: [
                 "spanID", "parentSpanID", "service", "name", "kind", "start", "durationNanos",
-                "status",
+                "selfTimeNanos", "criticalPathNanos", "status", "code",
             ].map { .init($0) },
             rows: data["spans"].items.map { span in
                 [
                     span["spanID"].text, span["parentSpanID"].text, span["service"].text,
                     span["name"].text, span["kind"].text,
                     timeText(span["startTimeUnixNano"].int), span["durationNanos"].text,
-                    span["status"].text,
+                    span["selfTimeNanos"].text, span["criticalPathNanos"].text,
+                    span["status"].text, span["code"]["raw"].text,
                 ]
             })
     }
@@ -149,18 +150,20 @@ package struct ShellCommands: Sendable {
         return output(answer) { _ in
             ResultTable(
                 columns: [
-                    .init("service"), .init("namespace"), .init("spans", .right),
+                    .init("service"), .init("namespace"), .init("aliases"), .init("spans", .right),
                     .init("errors", .right), .init("p50", .right), .init("p95", .right),
                     .init("p99", .right), .init("log lines", .right),
-                    .init("error lines", .right), .init("series", .right),
+                    .init("error lines", .right), .init("series", .right), .init("last seen"),
                 ],
                 rows: answer["data"].items.map { row in
                     [
-                        row["name"].text, row["namespace"].text, row["spanCount"].text,
+                        row["name"].text, row["namespace"].text,
+                        row["aliases"].items.map(\.text).joined(separator: " "),
+                        row["spanCount"].text,
                         row["errorCount"].text, duration(row["p50Nanos"]),
                         duration(row["p95Nanos"]), duration(row["p99Nanos"]),
                         row["logLineCount"].text, row["errorLogLineCount"].text,
-                        row["seriesCount"].text,
+                        row["seriesCount"].text, timeText(row["lastSeenUnixNano"].int),
                     ]
                 })
         }

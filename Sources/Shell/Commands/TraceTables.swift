@@ -20,7 +20,8 @@ func traceTable(_ answer: JSONValue, unicode: Bool) -> ResultTable {
         })
 }
 
-/// A trace drawn as a waterfall with the log lines of each span under it.
+/// A trace drawn as a waterfall with the log lines of each span under it. Spans on the critical path
+/// have a mark, and those with children their self time.
 ///
 /// - Parameter data: `data` of `/api/v1/correlate/trace/{id}`.
 func waterfall(_ data: JSONValue, _ terminal: TerminalTraits) -> String {
@@ -31,6 +32,9 @@ func waterfall(_ data: JSONValue, _ terminal: TerminalTraits) -> String {
     var out = "trace \(data["traceID"].text)  \(spanText(duration, unicode: terminal.unicode))  "
     out += "\(data["spanCount"].text) spans  \(data["errorCount"].text) errors  "
     out += harmless("\(data["rootService"].text) \(data["rootName"].text)") + "\n"
+    if spans.contains(where: { $0["criticalPathNanos"].int > 0 }) {
+        out += "(\(pathMark(terminal)) on the critical path)\n"
+    }
 
     var children: [String: [Int]] = [:]
     let ids = Set(spans.map { $0["spanID"].text })
@@ -62,6 +66,8 @@ func waterfall(_ data: JSONValue, _ terminal: TerminalTraits) -> String {
     return out
 }
 
+private func pathMark(_ terminal: TerminalTraits) -> String { terminal.unicode ? "◆" : "*" }
+
 private func spanLine(
     _ span: JSONValue, _ depth: Int, _ start: Int64, _ duration: Int64, _ bar: Int,
     _ terminal: TerminalTraits
@@ -76,8 +82,13 @@ private func spanLine(
         + String(repeating: " ", count: bar - from - cells)
     let failed = span["status"].text == "error"
     var text = String(repeating: "  ", count: min(depth, 24))
+    if span["criticalPathNanos"].int > 0 { text += pathMark(terminal) + " " }
     text += harmless("\(span["service"].text) \(span["name"].text)")
     text += "  " + spanText(length, unicode: terminal.unicode)
+    let own = span["selfTimeNanos"].int
+    if !span["selfTimeNanos"].isNull, own < length {
+        text += " (self " + spanText(own, unicode: terminal.unicode) + ")"
+    }
     if failed {
         let message = span["statusMessage"].text
         text += "  ERROR" + (message.isEmpty ? "" : ": " + harmless(message))
