@@ -42,6 +42,16 @@ extension String {
     }
 }
 
+private func eventually(_ condition: () -> Bool) async -> Bool {
+    let clock = SystemClock()
+    let deadline = clock.monotonicNanos + 60_000_000_000
+    while clock.monotonicNanos < deadline {
+        if condition() { return true }
+        await Task.yield()
+    }
+    return condition()
+}
+
 /// A configuration file and what it sets going.
 private struct Fixture {
     let directory: String
@@ -166,10 +176,9 @@ private let twoJobs = """
     let fixture = try Fixture(twoJobs)
     fixture.start()
     // Sleepers: one per target.
-    for _ in 0..<10_000 where fixture.clock.sleeperCount < 2 { await Task.yield() }
+    #expect(await eventually { fixture.clock.sleeperCount == 2 })
     fixture.clock.advance(seconds: 90)
-    for _ in 0..<10_000 where fixture.sink.count < 2 { await Task.yield() }
-    for _ in 0..<10_000 where fixture.clock.sleeperCount < 2 { await Task.yield() }
+    #expect(await eventually { fixture.sink.count == 2 && fixture.clock.sleeperCount == 2 })
     let all = try await fixture.call(
         "/api/v1/targets/metadata", .get, [("match_target", "{job=\"b\"}")])
     #expect(

@@ -31,6 +31,8 @@ package struct Configuration: Sendable {
         var job = ScrapeConfiguration(jobName: "tern")
         job.intervalSeconds = 15
         job.groups = [TargetGroup(targets: [address])]
+        // Who starts a server and asks it something shall have an answer.
+        job.scrapesOnStart = true
         if tenancy == .header {
             job.headers = [NamedText("X-Scope-OrgID", Tenant.anonymous.name)]
         }
