@@ -70,6 +70,7 @@ struct PeerBench: Sendable {
                 notes.append("\(peer.name): no `\(peer.binary)` on this machine, left out")
                 continue
             }
+            complain("loading \(peer.name)")
             notes.append("\(peer.name): \(try await version(binary))")
             try await run(peer, binary, &table, &notes)
         }
