@@ -13,8 +13,8 @@ struct BenchCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Load all three signals into one server, count them back, time queries.")
 
-        @Option(help: "The server's binary.")
-        var binary = "tern"
+        @Option(help: "The server's binary (the one built beside this).")
+        var binary = Binaries.tern
         @Option(help: "Samples to send; 0 leaves metrics out.")
         var samples = 1_000_000
         @Option(help: "Bytes of log lines to send; 0 leaves logs out.")

@@ -56,6 +56,7 @@ struct IngestBench: Sendable {
         say(table.text)
         for line in counted { say("- " + line) }
         say("- \(try await totals(server))\n")
+        complain("timing queries")
         say("## Queries over that data\n")
         say(try await QueryBench(plan: plan, server: server).run())
         if let usage = server.process.usage {
@@ -74,9 +75,11 @@ struct IngestBench: Sendable {
     private func load(
         _ source: any LoadSource, _ signal: String, _ server: TernProcess
     ) async throws -> Figures {
+        complain("loading \(signal)")
         let before = try usage(server)
         let report = try await LoadRun(client: server.client, lanes: plan.lanes).run(source)
         let acknowledged = try usage(server)
+        complain("waiting until they are sealed")
         try await TernMetrics(client: server.client).waitUntilSealed()
         let sealed = try usage(server)
         return Figures(
@@ -110,6 +113,7 @@ struct IngestBench: Sendable {
         _ item: String, _ sent: Int, _ server: TernProcess, _ lines: inout [String],
         _ body: () async throws -> Int
     ) async throws {
+        complain("counting \(item) back")
         let clock = SystemClock()
         let start = clock.monotonicNanos
         let cpu = try usage(server).cpuSeconds

@@ -66,10 +66,11 @@ struct PeerBench: Sendable {
             "bytes/sample as a block")
         var notes: [String] = []
         for peer in peers {
-            guard let binary = find(peer.binary) else {
+            guard let binary = Binaries.find(peer.binary) else {
                 notes.append("\(peer.name): no `\(peer.binary)` on this machine, left out")
                 continue
             }
+            complain("loading \(peer.name)")
             notes.append("\(peer.name): \(try await version(binary))")
             try await run(peer, binary, &table, &notes)
         }
@@ -149,14 +150,6 @@ struct PeerBench: Sendable {
             try await SystemClock().sleep(seconds: 0.1)
         }
         throw LabError("\(peer.name) does not start; its log:\n\(process.log.suffix(2000))")
-    }
-
-    /// Path of a program, looked for as the shell does.
-    private func find(_ name: String) -> String? {
-        if name.contains("/") { return access(name, X_OK) == 0 ? name : nil }
-        guard let path = getenv("PATH") else { return nil }
-        return String(cString: path).split(separator: ":").map { $0 + "/" + name }
-            .first { access($0, X_OK) == 0 }
     }
 
     private func version(_ binary: String) async throws -> String {

@@ -72,6 +72,33 @@ extension CrashCheck {
         return (index, sent.rowCount, found, surplus)
     }
 
+    /// Searches the whole run for traces that were never sent.
+    func checkUnknownTraces(_ findings: inout CrashFindings) async throws {
+        let shape = run.traces
+        let count = run.ledger(.traces).end * shape.batchTraces
+        let known = Set((0..<count).map { shape.traceID($0).description })
+        // A search names 10,000 traces at most; a window has a tenth of that.
+        let seconds = max(1, 1000 * shape.timeline.traceEveryNanos / 1_000_000_000)
+        let first = shape.timeline.startNanos / 1_000_000_000
+        let last = first + Int64(count) * shape.timeline.traceEveryNanos / 1_000_000_000 + 60
+        var seen: Set<String> = []
+        for start in stride(from: first, through: last, by: Int(seconds)) {
+            let json = try await client.json(
+                "/api/search",
+                [
+                    ("q", "{ resource.k8s.cluster.name = \"\(shape.timeline.cluster)\" }"),
+                    ("start", String(start)), ("end", String(start + seconds)),
+                    ("limit", "10000"), ("spss", "1"),
+                ])
+            for trace in json["traces"].items { seen.insert(trace["traceID"].text) }
+        }
+        findings.tracesSearched = seen.count
+        for id in seen.subtracting(known).sorted() {
+            findings.signals[CrashSignal.traces.rawValue].phantom += 1
+            findings.note("trace \(id) was never sent")
+        }
+    }
+
     /// Asks the correlation index for traces and compares their spans and lines with those found.
     func checkLinks(
         _ traces: Set<Int>, window: Range<Int>, spans: [Int: Int], lines: [Int: Set<Int64>],

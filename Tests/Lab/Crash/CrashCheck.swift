@@ -12,6 +12,8 @@ struct CrashFindings: Sendable {
     var tracesLinked = 0
     /// Traces of which the correlation index gave other spans or lines than there are.
     var tracesMislinked = 0
+    /// Traces that a search over the whole run names.
+    var tracesSearched = 0
     /// First few things that were wrong, in words.
     var notes: [String] = []
 
@@ -33,6 +35,7 @@ struct CrashFindings: Sendable {
     mutating func add(_ other: CrashFindings) {
         for (i, verdict) in other.signals.enumerated() { signals[i].add(verdict) }
         tracesLinked += other.tracesLinked
+        tracesSearched += other.tracesSearched
         tracesMislinked += other.tracesMislinked
         for text in other.notes { note(text) }
     }

@@ -11,8 +11,8 @@ struct CrashCommand: AsyncParsableCommand {
         commandName: "crash",
         abstract: "Kill a server under load and compare what it kept with what it acknowledged.")
 
-    @Option(help: "The server's binary.")
-    var binary = "tern"
+    @Option(help: "The server's binary (the one built beside this).")
+    var binary = Binaries.tern
     @Option(help: "How often to kill it.")
     var kills = 50
     @Option(help: "Seed of the data and of the moments.")
@@ -89,8 +89,9 @@ struct CrashLoop: Sendable {
             let server = try await start(kills + number, &report)
             var lines: [Int: Set<Int64>] = [:]
             let none = CrashWindow(metrics: 0..<0, logs: 0..<0, traces: 0..<0)
-            let findings = try await CrashCheck(run: run, client: server.client)
-                .check(window(run, after: none), lines: &lines)
+            let check = CrashCheck(run: run, client: server.client)
+            var findings = try await check.check(window(run, after: none), lines: &lines)
+            try await check.checkUnknownTraces(&findings)
             report.take(findings, when: when)
             report.final = findings
             try await server.process.stop()

@@ -10,7 +10,7 @@ struct CrashReport: Sendable {
     var readySeconds: [Double] = []
     /// Faults over all checks: something that is lost stays lost and is counted each time.
     var faults = CrashFindings()
-    /// The last check, of everything.
+    /// The last check, of everything; its numbers are in the table.
     var final = CrashFindings()
     var faultyChecks: [String] = []
     var checkPassed = false
@@ -36,30 +36,27 @@ struct CrashReport: Sendable {
         func milliseconds(_ seconds: Double?) -> String {
             fixedText((seconds ?? 0) * 1000, decimals: 0) + " ms"
         }
-        var lines = [
-            "| signal | batches sent | acknowledged | items acknowledged | lost | phantom | torn |",
-            "|---|---|---|---|---|---|---|",
-        ]
+        var table = MarkdownTable(
+            "signal", "batches sent", "acknowledged", "items acknowledged", "lost", "phantom",
+            "torn")
         for signal in CrashSignal.allCases {
-            let verdict = faults.signals[signal.rawValue]
-            lines.append(
-                "| \(signal.item) | \(batches[signal.rawValue].sent) "
-                    + "| \(batches[signal.rawValue].acknowledged) "
-                    + "| \(items[signal.rawValue]) | \(verdict.lost) | \(verdict.phantom) "
-                    + "| \(verdict.torn) |")
+            let verdict = final.signals[signal.rawValue]
+            let counts = batches[signal.rawValue]
+            table.row(
+                signal.item, String(counts.sent), String(counts.acknowledged),
+                String(items[signal.rawValue]), String(verdict.lost), String(verdict.phantom),
+                String(verdict.torn))
         }
-        lines += [
-            "",
-            "| kills | restarts | ready p50 | ready max | traces correlated | wrongly "
-                + "| `tern check data` |",
-            "|---|---|---|---|---|---|---|",
-            "| \(kills) | \(ready.count) "
-                + "| \(milliseconds(ready.isEmpty ? nil : ready[ready.count / 2])) "
-                + "| \(milliseconds(ready.last)) | \(final.tracesLinked) "
-                + "| \(faults.tracesMislinked) | \(checkPassed ? "passed" : "failed") |",
-        ]
+        var restarts = MarkdownTable(
+            "kills", "restarts", "ready p50", "ready max", "traces correlated", "wrongly",
+            "traces searched", "`tern check data`")
+        restarts.row(
+            String(kills), String(ready.count),
+            milliseconds(ready.isEmpty ? nil : ready[ready.count / 2]), milliseconds(ready.last),
+            String(final.tracesLinked), String(final.tracesMislinked),
+            String(final.tracesSearched), checkPassed ? "passed" : "failed")
+        var lines = [table.text, restarts.text]
         let whole = final.signals.reduce(0) { $0 + $1.unacknowledgedPresent }
-        lines.append("")
         lines.append(
             "\(whole) batches are there whole whose answer the kill swallowed. "
                 + (isSound

@@ -78,7 +78,7 @@ package struct LogShape: Sendable {
             if line.service < 2 { line.span = traces.spanID(trace, line.service * 2) }
         } else {
             line.service = chance.skewed(Shop.services.count)
-            line.failed = chance.happens(1, in: 60)
+            line.failed = chance.happens(1, in: 25)
         }
         line.pod = chance.below(Shop.pods)
         let stream = line.service * Shop.pods + line.pod
