@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the index answers with.
 
+import Storage
 import Telemetry
 
 /// One service over a range. Counts are of all five-minute buckets that touch the range, sets of
@@ -45,6 +46,23 @@ package struct ServiceEdge: Sendable, Equatable {
 package struct ServiceVersion: Sendable, Equatable {
     package var version: String
     package var firstSeenNanos: Int64
+}
+
+/// Traces of one service over a range.
+package struct ServiceTraces: Sendable, Equatable {
+    /// Newest first.
+    package var recent: [TraceID] = []
+    /// Newest first.
+    package var errors: [TraceID] = []
+    /// Longest span of the service first.
+    package var slow: [TraceID] = []
+    /// Whether an end of the range cuts five minutes of which not all traces are known: others may
+    /// have been newer or slower inside the range.
+    package var isCut = false
+    /// Parts that could not be read.
+    package var faults: [PartCorruption] = []
+
+    package init() {}
 }
 
 /// Everything about one service; lists are sorted.

@@ -31,7 +31,8 @@ struct CalleeSpan: Sendable, Hashable {
 
 /// Callers (client and producer spans) by their id, callees (server and consumer spans) by theirs.
 /// The two sides arrive from different processes, often in different heads or parts, so they are
-/// joined when an answer is made. Duplicate spans fall together by key.
+/// joined when an answer is made: by the callee's parent, or by its own id where both share it.
+/// Duplicate spans fall together by key.
 struct CallIndex: Sendable, Equatable {
     var callers: [SpanReference: CallSpan] = [:]
     var callees: [SpanReference: CalleeSpan] = [:]
@@ -57,9 +58,11 @@ struct CallIndex: Sendable, Equatable {
             result[key] = counts
         }
         var joined: Set<SpanReference> = []
-        for callee in callees.values {
-            guard let caller = callers[callee.parent] else { continue }
-            joined.insert(callee.parent)
+        for (key, callee) in callees {
+            // Zipkin's two sides of a call share their id.
+            let callerKey = callers[key] == nil ? callee.parent : key
+            guard let caller = callers[callerKey] else { continue }
+            joined.insert(callerKey)
             guard caller.service != callee.span.service, range.contains(caller.startNanos) else {
                 continue
             }

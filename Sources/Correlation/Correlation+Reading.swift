@@ -22,23 +22,75 @@ extension Correlation {
                 if let found = try part.refs(id) { refs.merge(found) }
             } catch { refs.faults.append(error) }
         }
+        refs.faults += snapshot.faults(tenant, .all)
         refs.normalise()
         return refs
     }
 
+    /// Traces of a service whose spans start in the range: the newest, those with an error of the
+    /// service, and those with its longest spans, `limit` of each at most. O(five minutes of the
+    /// range · `TracePicks.most`).
+    package func traces(
+        ofService name: String, tenant: Tenant, range: NanosRange, limit: Int
+    ) -> ServiceTraces {
+        var result = ServiceTraces()
+        var found: [TraceID: TracePick] = [:]
+        func add(_ bucket: Int64, _ picks: TracePicks) {
+            for (id, pick) in picks.traces where range.contains(pick.startNanos) {
+                if found[id]?.merge(pick) == nil { found[id] = pick }
+            }
+            // What was let go of five minutes may be newest, failed or slowest of a part of them.
+            if picks.isCut, !range.covers(bucket: bucket) { result.isCut = true }
+        }
+        let snapshot = snapshot()
+        for heads in snapshot.heads.values {
+            let days = heads[tenant.name]?.index.withLock { $0.days } ?? [:]
+            for (day, index) in days where range.touches(day: day) {
+                for (number, bucket) in index.services[name]?.buckets(in: range) ?? [:] {
+                    add(number, bucket.picks)
+                }
+            }
+        }
+        for part in snapshot.parts
+        where part.tenant == tenant.name && range.touches(day: part.day) {
+            do throws(PartCorruption) {
+                for (number, picks) in try part.picks(name, range) { add(number, picks) }
+            } catch { result.faults.append(error) }
+        }
+        result.faults += snapshot.faults(tenant, range)
+        let lists = TraceLists(found, limit: min(limit, TracePicks.kept))
+        (result.recent, result.errors, result.slow) = (lists.recent, lists.errors, lists.slow)
+        return result
+    }
+
+    /// Parts that may know of the range and cannot be read: answers are incomplete without them.
+    package func faults(tenant: Tenant, range: NanosRange) -> [PartCorruption] {
+        snapshot().faults(tenant, range)
+    }
+
     /// Services seen in the range, by name.
     package func services(tenant: Tenant, range: NanosRange) -> [ServiceSummary] {
-        collect(tenant, range) { _ in true }.sorted { $0.key < $1.key }
+        collect(tenant, range).sorted { $0.key < $1.key }
             .compactMap { name, service in
                 service.buckets.isEmpty ? nil : ServiceIndex.Totals(service).summary(name, service)
             }
     }
 
+    /// The service that a name means: itself, else the first by name that has it as an alias, else
+    /// the first that differs from it only in case, `_`, `-` and `.`. Nil when there is none.
+    package func canonicalName(
+        _ name: String, tenant: Tenant, range: NanosRange
+    ) -> String? {
+        if !collect(tenant, range, only: name).isEmpty { return name }
+        let services = collect(tenant, range).sorted { $0.key < $1.key }
+        return services.first { $0.value.aliases.contains { $0.alias == name } }?.key
+            ?? services.first { folded($0.key) == folded(name) }?.key
+    }
+
     /// One service; nil when it was not seen in the range. Edges cost O(spans of calls in the
     /// range).
     package func service(_ name: String, tenant: Tenant, range: NanosRange) -> ServiceDetail? {
-        guard let service = collect(tenant, range, where: { $0 == name })[name],
-            !service.buckets.isEmpty
+        guard let service = collect(tenant, range, only: name)[name], !service.buckets.isEmpty
         else { return nil }
         let totals = ServiceIndex.Totals(service)
         var upstream: [ServiceEdge] = [], downstream: [ServiceEdge] = []
@@ -61,14 +113,18 @@ extension Correlation {
             identity: service.aliases.sorted())
     }
 
-    /// Streams whose labels name the service, sorted.
-    package func streams(ofService name: String, tenant: Tenant) -> [Labels] {
-        collect(tenant, .all) { $0 == name }[name]?.streams.sorted() ?? []
+    /// Streams whose labels name the service, of the days of the range, sorted.
+    package func streams(
+        ofService name: String, tenant: Tenant, range: NanosRange = .all
+    ) -> [Labels] {
+        collect(tenant, range, only: name)[name]?.streams.sorted() ?? []
     }
 
-    /// Series whose labels name the service, sorted.
-    package func series(ofService name: String, tenant: Tenant) -> [Labels] {
-        collect(tenant, .all) { $0 == name }[name]?.series.sorted() ?? []
+    /// Series whose labels or target name the service, of the days of the range, sorted.
+    package func series(
+        ofService name: String, tenant: Tenant, range: NanosRange = .all
+    ) -> [Labels] {
+        collect(tenant, range, only: name)[name]?.series.sorted() ?? []
     }
 
     /// Hashes of `series(ofService:tenant:)`, ascending.
@@ -77,31 +133,36 @@ extension Correlation {
     }
 
     /// The service that a series' labels name; nil when none does.
-    package func serviceName(ofSeries labels: Labels) -> String? { ServiceIdentity(labels)?.name }
+    package func serviceName(ofSeries labels: Labels, tenant: Tenant) -> String? {
+        targetTable(tenant).identity(ofSeries: labels)?.name
+    }
 
     /// The service that a stream's labels name; nil when none does.
     package func serviceName(ofStream labels: Labels) -> String? { ServiceIdentity(labels)?.name }
 
-    /// Services of all heads and parts whose day touches the range, with only its buckets.
+    /// Services of all heads and parts whose day touches the range, with only its buckets; all of
+    /// them, or one. Heads are copied under their lock and merged outside it.
     private func collect(
-        _ tenant: Tenant, _ range: NanosRange, where wanted: (String) -> Bool
+        _ tenant: Tenant, _ range: NanosRange, only wanted: String? = nil
     ) -> [String: ServiceIndex] {
         var result: [String: ServiceIndex] = [:]
         let limits = configuration
         func add(_ services: [String: ServiceIndex]) {
-            for (name, service) in services where wanted(name) {
+            func add(_ name: String, _ service: ServiceIndex) {
                 var selected = service
                 selected.buckets = service.buckets(in: range)
                 result[name, default: ServiceIndex()].merge(selected, limits)
             }
+            if let wanted {
+                if let service = services[wanted] { add(wanted, service) }
+            } else {
+                for (name, service) in services { add(name, service) }
+            }
         }
         let snapshot = snapshot()
         for (_, heads) in snapshot.heads.sorted(by: { $0.key < $1.key }) {
-            heads[tenant.name]?.index.withLock { index in
-                for (day, content) in index.days where range.touches(day: day) {
-                    add(content.services)
-                }
-            }
+            let days = heads[tenant.name]?.index.withLock { $0.days } ?? [:]
+            for (day, content) in days where range.touches(day: day) { add(content.services) }
         }
         for part in snapshot.parts
         where part.tenant == tenant.name && range.touches(day: part.day) {
@@ -116,10 +177,9 @@ extension Correlation {
         var result = CallIndex()
         let snapshot = snapshot()
         for heads in snapshot.heads.values {
-            heads[tenant.name]?.index.withLock { index in
-                for (day, content) in index.days where range.nearlyTouches(day: day) {
-                    result.merge(content.calls)
-                }
+            let days = heads[tenant.name]?.index.withLock { $0.days } ?? [:]
+            for (day, content) in days where range.nearlyTouches(day: day) {
+                result.merge(content.calls)
             }
         }
         for part in snapshot.parts
@@ -130,7 +190,21 @@ extension Correlation {
     }
 }
 
+extension Correlation.Snapshot {
+    fileprivate func faults(_ tenant: Tenant, _ range: NanosRange) -> [PartCorruption] {
+        openFaults
+            + missing.faults(
+                tenant: tenant.name, from: range.first.rawValue, to: range.last.rawValue)
+    }
+}
+
 extension NanosRange {
+    fileprivate func covers(bucket: Int64) -> Bool {
+        let (start, overflow) = bucket.multipliedReportingOverflow(by: ServiceBucket.width)
+        return !overflow && first.rawValue <= start
+            && last.rawValue >= start.addingReportingOverflow(ServiceBucket.width - 1).partialValue
+    }
+
     fileprivate func touches(day: Int32) -> Bool {
         utcDay(ofNanos: first.rawValue) <= day && day <= utcDay(ofNanos: last.rawValue)
     }
@@ -164,7 +238,9 @@ extension ServiceIndex {
         func summary(_ name: String, _ service: ServiceIndex) -> ServiceSummary {
             ServiceSummary(
                 name: name, namespace: service.namespaces.min(),
-                aliases: Set(service.aliases.map(\.alias)).subtracting([name]).sorted(),
+                aliases: Set(
+                    service.aliases.filter { $0.rule != TargetTable.rule }.map(\.alias)
+                ).subtracting([name]).sorted(),
                 spanCount: all.count, errorCount: all.errorCount,
                 p50Nanos: all.durations.quantile(0.5), p95Nanos: all.durations.quantile(0.95),
                 p99Nanos: all.durations.quantile(0.99), logLineCount: lines,
@@ -189,4 +265,13 @@ extension ServiceEdge {
             service: service, callCount: counts.count, errorCount: counts.errorCount,
             p95Nanos: counts.durations.quantile(0.95))
     }
+}
+
+/// A name without case and without the marks that tools put between its words: for matching, never
+/// for show.
+private func folded(_ name: String) -> String {
+    String(
+        decoding: name.lowercased().utf8.filter {
+            $0 != UInt8(ascii: "_") && $0 != UInt8(ascii: "-") && $0 != UInt8(ascii: ".")
+        }, as: UTF8.self)
 }

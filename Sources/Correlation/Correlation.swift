@@ -22,9 +22,15 @@ package final class Correlation: SignalStore {
     struct Snapshot: Sendable {
         var heads: [UInt64: [String: CorrelationHead]] = [:]
         var parts: [CorrelationPart] = []
+        /// Parts that could not be opened at the start.
+        var missing = MissingParts()
+        /// Parts that could not be opened after sealing or merging.
         var openFaults: [PartCorruption] = []
     }
     private let state = Mutex(Snapshot())
+    /// By tenant. Outlives heads: a target says what it is as often as it is scraped, but series may
+    /// come from elsewhere and before.
+    private let targets = Mutex<[String: TargetTable]>([:])
     let configuration: CorrelationConfiguration
 
     package init(_ configuration: CorrelationConfiguration = CorrelationConfiguration()) {
@@ -50,10 +56,18 @@ package final class Correlation: SignalStore {
     /// Learns from samples and exemplars that the metric store has taken. One look-up per sample.
     package func record(metrics: MetricBatch, tenant: Tenant, generation: UInt64) {
         let limits = configuration
-        head(tenant.name, generation).index.withLock { $0.record(metrics, limits) }
+        let (targets, isNews) = targets.withLock { all in
+            let isNews = all[tenant.name, default: TargetTable()].learn(metrics)
+            return (all[tenant.name] ?? TargetTable(), isNews)
+        }
+        head(tenant.name, generation).index.withLock { index in
+            if isNews { index.forgetTouchedSeries() }
+            index.record(metrics, targets: targets, limits)
+        }
     }
 
-    /// Learns from log lines that the log store has taken.
+    /// Learns from log lines that the log store has taken. A line given twice counts twice: leave out
+    /// what the log store called a duplicate.
     package func record(logs: LogBatch, tenant: Tenant, generation: UInt64) {
         let limits = configuration
         head(tenant.name, generation).index.withLock { $0.record(logs, limits) }
@@ -61,6 +75,11 @@ package final class Correlation: SignalStore {
 
     /// Learns from spans that the trace store has taken. A span given twice counts twice in its
     /// operation: leave out what the trace store called a duplicate.
+    ///
+    /// The stores know duplicates of what their heads hold, the head being sealed included for
+    /// spans. So a span or line that is sent again after its head was sealed is counted a second
+    /// time in its service; it is still found and shown once, as are the calls and traces it
+    /// belongs to.
     package func record(spans: SpanBatch, tenant: Tenant, generation: UInt64) {
         let limits = configuration
         head(tenant.name, generation).index.withLock { $0.record(spans, limits) }
@@ -87,7 +106,11 @@ package final class Correlation: SignalStore {
         case .logs:
             let batch = try LogBatch(decoding: payload)
             guard isNew(signal, tenant, generation, sequence) else { return }
-            record(logs: batch, tenant: Tenant(tenant), generation: generation)
+            // A line sent twice stands in two records; live, the log store leaves it out.
+            let fresh = head(tenant, generation).replayedLines.withLock { seen in
+                batch.keeping { seen.insert(batch.lineIdentity($0)).inserted }
+            }
+            record(logs: fresh, tenant: Tenant(tenant), generation: generation)
         case .traces:
             let batch = try SpanBatch(decoding: payload)
             guard isNew(signal, tenant, generation, sequence) else { return }
@@ -115,6 +138,7 @@ package final class Correlation: SignalStore {
         allHeads().reduce(0) { sum, head in
             sum + head.index.withLock { $0.days.values.reduce(0) { $0 + $1.byteCount } }
                 + head.replayedSpans.withLock { $0.count * 2 * MemoryLayout<SpanIdentity>.stride }
+                + head.replayedLines.withLock { $0.count * 2 * MemoryLayout<UInt64>.stride }
         }
     }
 
@@ -129,7 +153,28 @@ package final class Correlation: SignalStore {
 
     package func open(_ part: PartHandle) throws {
         let opened = try CorrelationPart(part)
+        learnTargets(opened)
         state.withLock { $0.parts.append(opened) }
+    }
+
+    package func missing(_ part: PartDescriptor, _ fault: PartCorruption) {
+        state.withLock { $0.missing.add(part, fault) }
+    }
+
+    /// Targets stand among the aliases of their services.
+    private func learnTargets(_ part: CorrelationPart) {
+        targets.withLock { all in
+            for (name, service) in part.services.sorted(by: { $0.key < $1.key }) {
+                for alias in service.aliases where alias.rule == TargetTable.rule {
+                    _ = all[part.tenant, default: TargetTable()].learn(
+                        alias.alias, service: name)
+                }
+            }
+        }
+    }
+
+    func targetTable(_ tenant: Tenant) -> TargetTable {
+        targets.withLock { $0[tenant.name] ?? TargetTable() }
     }
 
     package func sealed(generation: UInt64, parts: [PartHandle]) {
@@ -162,6 +207,7 @@ package final class Correlation: SignalStore {
         guard let opened = opened(added) else { return }
         let gone = Set(removed)
         state.withLock { state in
+            state.missing.remove(gone)
             state.parts.removeAll { gone.contains($0.id) }
             state.parts += opened
         }
@@ -175,6 +221,8 @@ final class CorrelationHead: Sendable {
     let observed = Mutex<Set<ObservedRecord>>([])
     /// Spans that recovery has brought, so that those sent twice are counted once.
     let replayedSpans = Mutex<Set<SpanIdentity>>([])
+    /// Log lines that recovery has brought, likewise.
+    let replayedLines = Mutex<Set<UInt64>>([])
 }
 
 /// What makes two spans the same, as in `TraceStore`.
@@ -183,6 +231,34 @@ struct SpanIdentity: Hashable, Sendable {
     var spanID: SpanID
     var startNanos: Int64
     var kind: UInt8
+}
+
+extension LogBatch {
+    /// What makes two lines the same, as in `LogStore`: stream, time, line and metadata, hashed to
+    /// 64 bits. Of a billion lines two have the same number by chance once in forty times; one line
+    /// is then missing in a count.
+    fileprivate func lineIdentity(_ row: Int) -> UInt64 {
+        var hash = streams[Int(rowStreams[row])].hash
+        hash = arena.withSlice(lines[row]) {
+            hash64($0, seed: hash ^ UInt64(bitPattern: nanos[row]) &* 0x9e37_79b9_7f4a_7c15)
+        }
+        return arena.withSlice(metadata[row]) { hash64($0, seed: hash) }
+    }
+
+    /// Only the rows for which `isWanted` is true; asked once per row, in order.
+    fileprivate func keeping(_ isWanted: (Int) -> Bool) -> LogBatch {
+        let kept = (0..<rowCount).filter(isWanted)
+        if kept.count == rowCount { return self }
+        var result = LogBatch()
+        result.arena = arena
+        result.streams = streams
+        for row in kept {
+            result.addRow(
+                stream: rowStreams[row], nanos: nanos[row], line: lines[row],
+                metadata: metadata[row], traceID: traceIDs[row], spanID: spanIDs[row])
+        }
+        return result
+    }
 }
 
 extension SpanBatch {

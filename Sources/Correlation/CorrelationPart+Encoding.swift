@@ -49,7 +49,32 @@ extension DayIndex {
         part.add(kind: CorrelationFormat.series, series.bytes, .zstd(level: level))
         part.add(kind: CorrelationFormat.services, encodedServices(), .zstd(level: level))
         part.add(kind: CorrelationFormat.calls, calls.encoded(), .zstd(level: level))
+        let (directory, picks) = encodedPicks()
+        part.add(kind: CorrelationFormat.pickDirectory, directory, .zstd(level: level))
+        part.add(kind: CorrelationFormat.picks, picks)
         return part.finish()
+    }
+
+    /// Section 7 and section 8.
+    private func encodedPicks() -> (directory: [UInt8], picks: [UInt8]) {
+        var directory = ByteWriter(), rows = ByteWriter()
+        let picked = services.filter {
+            $0.value.buckets.values.contains { !$0.picks.traces.isEmpty }
+        }
+        directory.varint(picked.count)
+        for (name, service) in picked.sorted(by: { $0.key < $1.key }) {
+            let buckets = service.buckets.filter { !$0.value.picks.traces.isEmpty }
+            directory.lengthPrefixed(name)
+            directory.varint(buckets.count)
+            for (number, bucket) in buckets.sorted(by: { $0.key < $1.key }) {
+                var picks = bucket.picks
+                picks.trim()
+                directory.zigzag(number)
+                directory.varint(picks.traces.count << 1 | (picks.isCut ? 1 : 0))
+                TracePickCoding.encode(picks, into: &rows)
+            }
+        }
+        return (directory.bytes, rows.bytes)
     }
 
     private func encodedServices() -> [UInt8] {

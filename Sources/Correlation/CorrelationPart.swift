@@ -15,6 +15,9 @@ final class CorrelationPart: Sendable {
     private let ids: PartReader.Section
     private let offsets: PartReader.Section
     private let references: PartReader.Section
+    /// Nil in a part without picks.
+    private let pickRows: PartReader.Section?
+    private let pickEntries: [String: [PickEntry]]
     let traceCount: Int
 
     var id: UInt64 { handle.descriptor.id }
@@ -47,6 +50,10 @@ final class CorrelationPart: Sendable {
         guard ids.storedCount % 16 == 0, offsets.storedCount == 4 * (traceCount + 1) else {
             throw fault("\(ids.storedCount) bytes of trace ids, \(offsets.storedCount) of offsets")
         }
+        let hasPicks = reader.section(CorrelationFormat.picks) != nil
+        let rows = hasPicks ? try raw(CorrelationFormat.picks) : nil
+        pickRows = rows
+        let pickBytes = hasPicks ? try reader.read(CorrelationFormat.pickDirectory) : [0]
         let seriesBytes = try reader.read(CorrelationFormat.series)
         let serviceBytes = try reader.read(CorrelationFormat.services)
         let callBytes = try reader.read(CorrelationFormat.calls)
@@ -54,6 +61,9 @@ final class CorrelationPart: Sendable {
             series = try decode(seriesBytes) { r throws(MalformedBytes) in try r.labelSets() }
             services = try decode(serviceBytes) { r throws(MalformedBytes) in try r.services() }
             calls = try decode(callBytes) { r throws(MalformedBytes) in try r.calls() }
+            pickEntries = try decode(pickBytes) { r throws(MalformedBytes) in
+                try r.pickDirectory(rows: (rows?.storedCount ?? 0) / TracePickCoding.rowCount)
+            }
         } catch { throw fault("\(error)") }
     }
 
@@ -73,6 +83,37 @@ final class CorrelationPart: Sendable {
         return try refs(at: found)
     }
 
+    /// Traces of a service in the buckets of a range, by bucket. O(buckets and picks).
+    func picks(
+        _ service: String, _ range: NanosRange = .all
+    ) throws(PartCorruption) -> [(bucket: Int64, picks: TracePicks)] {
+        guard let rows = pickRows, let entries = pickEntries[service] else { return [] }
+        let first = ServiceBucket.number(range.first.rawValue)
+        let last = ServiceBucket.number(range.last.rawValue)
+        var result: [(bucket: Int64, picks: TracePicks)] = []
+        for entry in entries where first <= entry.bucket && entry.bucket <= last {
+            let start = entry.first * TracePickCoding.rowCount
+            let end = start + entry.count * TracePickCoding.rowCount
+            let decoded = handle.reader.withStored(rows) {
+                bytes -> Result<TracePicks, MalformedBytes> in
+                var reader = ByteReader(UnsafeRawBufferPointer(rebasing: bytes[start..<end]))
+                var picks = TracePicks()
+                do throws(MalformedBytes) {
+                    try TracePickCoding.decode(&reader, count: entry.count, into: &picks)
+                    if entry.isCut { picks.markCut() }
+                    return .success(picks)
+                } catch { return .failure(error) }
+            }
+            switch decoded {
+            case .success(let picks): result.append((entry.bucket, picks))
+            case .failure(let error):
+                throw PartCorruption(
+                    name: handle.reader.name, offset: rows.offset + start, problem: "\(error)")
+            }
+        }
+        return result
+    }
+
     /// Everything, for merging and checking.
     func decoded() throws(PartCorruption) -> DayIndex {
         var day = DayIndex()
@@ -81,6 +122,11 @@ final class CorrelationPart: Sendable {
         for i in 0..<traceCount {
             let id = handle.reader.withStored(ids) { CorrelationPart.id($0, i) }
             day.traces[id] = try refs(at: i)
+        }
+        for name in pickEntries.keys.sorted() {
+            for (bucket, picks) in try picks(name) {
+                day.services[name]?.buckets[bucket]?.picks = picks
+            }
         }
         guard day.traces.count == traceCount else {
             throw PartCorruption(
@@ -238,6 +284,30 @@ extension ByteReader {
             bucket.operations[key] = counts
         }
         return bucket
+    }
+
+    /// - Parameter rows: how many there are in section 8.
+    fileprivate mutating func pickDirectory(
+        rows: Int
+    ) throws(MalformedBytes) -> [String: [PickEntry]] {
+        var directory: [String: [PickEntry]] = [:]
+        var first = 0
+        for _ in 0..<(try length(limit: remaining, "number of services")) {
+            let name = try text()
+            var entries: [PickEntry] = []
+            for _ in 0..<(try length(limit: remaining, "number of buckets")) {
+                let number = try zigzag()
+                let coded = try length(limit: 2 * TracePicks.most + 1, "number of traces")
+                let count = coded / 2
+                guard count <= rows - first else { throw malformed("rows within the section") }
+                entries.append(
+                    PickEntry(bucket: number, first: first, count: count, isCut: coded % 2 == 1))
+                first += count
+            }
+            directory[name] = entries
+        }
+        guard first == rows else { throw malformed("an entry for each of \(rows) rows") }
+        return directory
     }
 
     fileprivate mutating func calls() throws(MalformedBytes) -> CallIndex {

@@ -10,12 +10,16 @@ struct HeadIndex: Sendable {
     var days: [Int32: DayIndex] = [:]
 
     /// Samples cost one look-up in a table; only a series new to its five minutes costs more.
-    mutating func record(_ batch: MetricBatch, _ limits: CorrelationConfiguration) {
+    ///
+    /// - Parameter targets: what `target_info` has said, this batch included.
+    mutating func record(
+        _ batch: MetricBatch, targets: TargetTable, _ limits: CorrelationConfiguration
+    ) {
         for i in batch.sampleSeries.indices {
-            touch(batch, batch.sampleSeries[i], batch.sampleMillis[i], limits)
+            touch(batch, batch.sampleSeries[i], batch.sampleMillis[i], targets, limits)
         }
         for i in batch.histogramSeries.indices {
-            touch(batch, batch.histogramSeries[i], batch.histogramMillis[i], limits)
+            touch(batch, batch.histogramSeries[i], batch.histogramMillis[i], targets, limits)
         }
         for i in batch.exemplarSeries.indices {
             let labels = Labels(canonical: Array(batch.arena[batch.exemplarLabels[i].range]))
@@ -29,7 +33,8 @@ struct HeadIndex: Sendable {
     }
 
     private mutating func touch(
-        _ batch: MetricBatch, _ series: UInt32, _ millis: Int64, _ limits: CorrelationConfiguration
+        _ batch: MetricBatch, _ series: UInt32, _ millis: Int64, _ targets: TargetTable,
+        _ limits: CorrelationConfiguration
     ) {
         let ref = batch.series[Int(series)]
         let nanos = nanosFromMillis(millis)
@@ -38,7 +43,7 @@ struct HeadIndex: Sendable {
             if day.touchedSeries.updateValue(bucket, forKey: ref.hash) == bucket { return }
             day.byteCount += 16
             let labels = batch.arena.labels(ref)
-            guard let identity = ServiceIdentity(labels) else { return }
+            guard let identity = targets.identity(ofSeries: labels) else { return }
             day.withService(identity.name, limits) { service, bytes in
                 service.learn(labels, identity, "metrics", nanos, limits)
                 if service.series.admit(labels, limits.maxSetEntries) {
@@ -47,6 +52,11 @@ struct HeadIndex: Sendable {
                 service.see(nanos)
             }
         }
+    }
+
+    /// Looks at series again that were counted before their target was known.
+    mutating func forgetTouchedSeries() {
+        for day in days.keys { days[day]?.touchedSeries.removeAll() }
     }
 
     mutating func record(_ batch: LogBatch, _ limits: CorrelationConfiguration) {
@@ -104,6 +114,9 @@ struct HeadIndex: Sendable {
                     let admitted = bucket.admitted(key, limits.maxOperations)
                     if bucket.operations[admitted] == nil { bytes += 160 }
                     bucket.operations[admitted, default: OperationCounts()].count(duration, isError)
+                    let pick = TracePick(
+                        startNanos: nanos, durationNanos: duration, isError: isError)
+                    if bucket.picks.add(batch.traceIDs[row], pick) { bytes += 64 }
                     service.buckets[number] = bucket
                 }
                 let span = CallSpan(
@@ -265,7 +278,7 @@ private func isErrorLevel(_ metadata: UnsafeRawBufferPointer) -> Bool? {
 }
 
 /// Milliseconds as nanoseconds, held at the ends of the range.
-func nanosFromMillis(_ millis: Int64) -> Int64 {
+package func nanosFromMillis(_ millis: Int64) -> Int64 {
     let (nanos, overflow) = millis.multipliedReportingOverflow(by: 1_000_000)
     return overflow ? (millis < 0 ? .min : .max) : nanos
 }

@@ -21,10 +21,15 @@
 ///     6 calls        varint n × (span, text service, text peer, i64 start, varint ns, u8 error)
 ///                    varint n × (span, u64 parent, text service, i64 start, varint ns, u8 error)
 ///         span       u64 trace high, u64 trace low, u64 span
+///     7 pick         varint n × (text service, varint n × (zigzag bucket, varint traces × 2 + cut))
+///       directory                                                                        zstd
+///     8 picks        33 bytes × traces, in the order of section 7:                        raw
+///                    u64 trace high, u64 trace low, i64 start ns, i64 duration ns, u8 error
 ///
 ///     text = varint count, bytes      set = varint n × (varint count, bytes)
 ///
 /// A trace is found by bisecting section 1; sections 1 to 3 are never decoded whole for that.
+/// Sections 7 and 8 came later: a part without them has no picks.
 enum CorrelationFormat {
     static let traceIDs: UInt16 = 1
     static let offsets: UInt16 = 2
@@ -32,4 +37,6 @@ enum CorrelationFormat {
     static let series: UInt16 = 4
     static let services: UInt16 = 5
     static let calls: UInt16 = 6
+    static let pickDirectory: UInt16 = 7
+    static let picks: UInt16 = 8
 }

@@ -35,6 +35,8 @@ struct ServiceBucket: Sendable, Equatable {
     var errorLogLineCount: UInt64 = 0
     var lastSeenNanos = Int64.min
     var operations: [OperationKey: OperationCounts] = [:]
+    /// In heads, and in parts while they are merged; of opened parts they stay in the file.
+    var picks = TracePicks()
 
     /// Number of the bucket a time falls into, rounding towards the past.
     static func number(_ nanos: Int64) -> Int64 {
@@ -45,6 +47,7 @@ struct ServiceBucket: Sendable, Equatable {
         logLineCount &+= other.logLineCount
         errorLogLineCount &+= other.errorLogLineCount
         lastSeenNanos = max(lastSeenNanos, other.lastSeenNanos)
+        picks.merge(other.picks)
         // Sorted, so that which operations share `(other)` does not depend on hashing.
         for (key, counts) in other.operations.sorted(by: { $0.key < $1.key }) {
             operations[admitted(key, maxOperations), default: OperationCounts()].merge(counts)

@@ -89,7 +89,7 @@ package struct TraceRefs: Sendable, Equatable {
 private let traceIDLabels = ["trace_id", "traceid", "trace.id"]
 
 /// The trace id in an exemplar's labels, or nil.
-func traceID(ofExemplar labels: Labels) -> TraceID? {
+package func traceID(ofExemplar labels: Labels) -> TraceID? {
     var found: TraceID?
     labels.forEachBytes { name, value in
         guard found == nil, (7...8).contains(name.count),

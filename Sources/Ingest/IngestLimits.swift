@@ -16,6 +16,8 @@ package struct IngestLimits: Sendable {
     package var labelCount: Int = 128
     /// Batches that may be between arrival and answer at once.
     package var batchesInFlight: Int = 1024
+    /// Encoded bytes of those batches.
+    package var bytesInFlight: Int = 256 << 20
 
     package init() {}
 }

@@ -32,12 +32,13 @@ extension IngestPipeline {
         enriched.encode(into: &writer)
         var duplicates = 0
         try await commit(tenant, .logs, writer.bytes) { ticket in
-            duplicates =
-                logs.append(
-                    enriched, tenant: tenant, generation: ticket.generation,
-                    sequence: ticket.sequence
-                ).duplicates
-            observe { $0.record(logs: enriched, tenant: tenant, generation: ticket.generation) }
+            let repeated = logs.append(
+                enriched, tenant: tenant, generation: ticket.generation,
+                sequence: ticket.sequence
+            ).duplicateRows
+            duplicates = repeated.count
+            let fresh = enriched.removing(rows: Set(repeated))
+            observe { $0.record(logs: fresh, tenant: tenant, generation: ticket.generation) }
         }
         report.duplicates = duplicates
         counters.lines.wrappingAdd(report.rows, ordering: .relaxed)
@@ -54,13 +55,7 @@ extension IngestPipeline {
         {
             return batch
         }
-        var kept = batch
-        kept.rowStreams = []
-        kept.nanos = []
-        kept.lines = []
-        kept.metadata = []
-        kept.traceIDs = []
-        kept.spanIDs = []
+        var kept = batch.withoutRows()
         for row in 0..<batch.rowCount {
             let nanos = batch.nanos[row]
             if nanos < range.lowerBound {
@@ -71,12 +66,35 @@ extension IngestPipeline {
             } else if batch.lines[row].count > limit {
                 refusals.add("max entry size \(limit) bytes exceeded")
             } else {
-                kept.addRow(
-                    stream: batch.rowStreams[row], nanos: nanos, line: batch.lines[row],
-                    metadata: batch.metadata[row], traceID: batch.traceIDs[row],
-                    spanID: batch.spanIDs[row])
+                kept.addRow(row, of: batch)
             }
         }
         return kept
+    }
+}
+
+extension LogBatch {
+    /// The batch without some rows; itself when there are none to leave out.
+    fileprivate func removing(rows: Set<Int>) -> LogBatch {
+        if rows.isEmpty { return self }
+        var kept = withoutRows()
+        for row in 0..<rowCount where !rows.contains(row) { kept.addRow(row, of: self) }
+        return kept
+    }
+
+    /// Streams and arena alone.
+    fileprivate func withoutRows() -> LogBatch {
+        var batch = LogBatch()
+        batch.arena = arena
+        batch.streams = streams
+        return batch
+    }
+
+    /// Adds a row of a batch with the same arena and streams.
+    fileprivate mutating func addRow(_ row: Int, of other: LogBatch) {
+        addRow(
+            stream: other.rowStreams[row], nanos: other.nanos[row], line: other.lines[row],
+            metadata: other.metadata[row], traceID: other.traceIDs[row],
+            spanID: other.spanIDs[row])
     }
 }

@@ -25,6 +25,7 @@ package final class IngestPipeline: Sendable {
     private let clock: any Clock
     private let limits: IngestLimits
     private let inFlight = Atomic<Int>(0)
+    private let bytesInFlight = Atomic<Int>(0)
 
     package init(
         kernel: Kernel, metrics: MetricStore, logs: LogStore, traces: TraceStore,
@@ -56,9 +57,17 @@ package final class IngestPipeline: Sendable {
         _ tenant: Tenant, _ signal: Signal, _ payload: consuming [UInt8],
         append: (CommitTicket) -> Void
     ) async throws(IngestError) {
+        let byteCount = payload.count
         let waiting = inFlight.wrappingAdd(1, ordering: .relaxed).newValue
-        defer { inFlight.wrappingSubtract(1, ordering: .relaxed) }
-        guard waiting <= limits.batchesInFlight else {
+        let held = bytesInFlight.wrappingAdd(byteCount, ordering: .relaxed).newValue
+        defer {
+            inFlight.wrappingSubtract(1, ordering: .relaxed)
+            bytesInFlight.wrappingSubtract(byteCount, ordering: .relaxed)
+        }
+        // A batch that is alone is taken whatever its size.
+        guard waiting <= limits.batchesInFlight,
+            held <= limits.bytesInFlight || waiting == 1
+        else {
             counters.refused.wrappingAdd(1, ordering: .relaxed)
             throw .overloaded(retryAfterSeconds: 1)
         }

@@ -25,10 +25,7 @@ extension LogStore {
         _ parts: [PartHandle], shouldStop: () -> Bool
     ) throws -> PartDraft? {
         guard let first = parts.first?.descriptor else { return nil }
-        let ordered = parts.sorted {
-            ($0.descriptor.lastSequence, $0.descriptor.id)
-                < ($1.descriptor.lastSequence, $1.descriptor.id)
-        }
+        let ordered = parts.sorted { PartDescriptor.isOlder($0.descriptor, $1.descriptor) }
         var builder = ReadPlan.Builder()
         for handle in ordered {
             let part = try LogPart(handle)
@@ -61,7 +58,8 @@ extension LogStore {
         // neighbouring blocks share them.
         let cache = FrameCache(limitBytes: 16 << 20)
         var merge = RowMerge(
-            plan, range: .all, filter: .none, cache: cache, isDescending: false, ReadContext())
+            plan, range: .all, filter: .none, cache: cache, isDescending: false, ReadContext(),
+            damaged: .fail)
         for pieces in plan.byStream {
             _ = try merge.run(pieces, into: &sink, checkpoint: checkpoint)
         }

@@ -48,6 +48,8 @@ package final class LogStore: SignalStore, LogReading {
         /// By tenant, in order of arrival.
         var parts: [String: [LogPart]] = [:]
         var faults: [PartCorruption] = []
+        /// Parts that could not be opened at the start.
+        var missing = MissingParts()
     }
 
     let configuration: LogStoreConfiguration
@@ -82,6 +84,8 @@ package final class LogStore: SignalStore, LogReading {
         let head = head(generation)
         let grown = head.tenant(tenant).append(batch, sequence: sequence, &counts)
         head.byteCount.wrappingAdd(grown, ordering: .relaxed)
+        // Shards take rows in their own order.
+        counts.duplicateRows.sort()
         return counts
     }
 
@@ -115,13 +119,23 @@ package final class LogStore: SignalStore, LogReading {
         state.withLock { LogStore.add([opened], to: &$0) }
     }
 
+    package func missing(_ part: PartDescriptor, _ fault: PartCorruption) {
+        state.withLock { $0.missing.add(part, fault) }
+    }
+
+    /// Tells a query which parts of its range could not even be opened.
+    func noteMissing(_ tenant: Tenant, _ range: NanosRange, _ context: ReadContext) {
+        let faults = state.withLock {
+            $0.missing.faults(
+                tenant: tenant.name, from: range.first.rawValue, to: range.last.rawValue)
+        }
+        for fault in faults { context.noteMissing(fault) }
+    }
+
     private static func add(_ parts: [LogPart], to state: inout State) {
         for part in parts { state.parts[part.descriptor.tenant, default: []].append(part) }
         for tenant in Set(parts.map(\.descriptor.tenant)) {
-            state.parts[tenant]?.sort {
-                ($0.descriptor.lastSequence, $0.descriptor.id)
-                    < ($1.descriptor.lastSequence, $1.descriptor.id)
-            }
+            state.parts[tenant]?.sort { PartDescriptor.isOlder($0.descriptor, $1.descriptor) }
         }
     }
 
@@ -155,6 +169,7 @@ package final class LogStore: SignalStore, LogReading {
         let removed = Set(removed)
         state.withLock { state in
             state.faults += opened.faults
+            state.missing.remove(removed)
             for tenant in state.parts.keys.sorted() {
                 state.parts[tenant]?.removeAll { removed.contains($0.descriptor.id) }
                 if state.parts[tenant]?.isEmpty ?? false { state.parts[tenant] = nil }

@@ -11,13 +11,17 @@ extension MetricStore {
         _ request: SeriesRequest, _ context: ReadContext
     ) throws -> any SeriesSet {
         let snapshot = snapshot(request.tenant)
+        noteMissing(request.tenant, request.range, context)
         let parts = snapshot.parts.filter { $0.overlaps(request.range) }
         var builder = SeriesSetBuilder(sourceCount: parts.count + snapshot.heads.count, context)
         for part in parts {
-            let index = try index(of: part)
+            let found = try tolerating(part, context) {
+                let index = try index(of: part)
+                return (index: index, ids: try index.select(request.matchers, context))
+            }
+            guard let (index, ids) = found else { continue }
             let source = builder.addPart(part, index)
-            for series in try index.select(request.matchers, context).ids
-            where part.hasSamples(Int(series), request.range, index) {
+            for series in ids.ids where part.hasSamples(Int(series), request.range, index) {
                 builder.add(
                     Labels(canonical: index.labels(Int(series))), part: source, series: series)
             }
@@ -32,6 +36,20 @@ extension MetricStore {
             }
         }
         return builder.finish(request.range)
+    }
+
+    /// Runs what reads one part. Damage is noted in the context, and nil is the answer.
+    @discardableResult
+    private func tolerating<R>(
+        _ part: MetricPart, _ context: ReadContext, _ body: () throws -> R
+    ) throws -> R? {
+        do {
+            return try body()
+        } catch var fault as PartCorruption {
+            if fault.name.isEmpty { fault.name = part.handle.reader.name }
+            context.noteMissing(fault)
+            return nil
+        }
     }
 
     package func labelNames(
@@ -116,11 +134,15 @@ extension MetricStore {
         shard: (borrowing ShardState, Postings?) throws -> Void
     ) throws {
         let snapshot = snapshot(request.tenant)
+        noteMissing(request.tenant, request.range, context)
         for opened in snapshot.parts where opened.overlaps(request.range) {
             try context.check()
-            let index = try index(of: opened)
-            let ids = request.matchers.isEmpty ? nil : try index.select(request.matchers, context)
-            try part(index, ids)
+            try tolerating(opened, context) {
+                let index = try index(of: opened)
+                let ids =
+                    request.matchers.isEmpty ? nil : try index.select(request.matchers, context)
+                try part(index, ids)
+            }
         }
         for head in snapshot.heads {
             try context.check()
@@ -140,6 +162,7 @@ extension MetricStore {
         _ request: SeriesRequest, _ context: ReadContext
     ) throws -> [Exemplar] {
         let snapshot = snapshot(request.tenant)
+        noteMissing(request.tenant, request.range, context)
         var found: [Labels: [HeadExtras.Exemplar]] = [:]
         func add(_ labels: Labels, _ list: [HeadExtras.Exemplar]) {
             for one in list
@@ -151,12 +174,14 @@ extension MetricStore {
         }
         for part in snapshot.parts where part.overlaps(request.range) {
             try context.check()
-            let kept = try part.exemplars()
-            if kept.isEmpty { continue }
-            let index = try index(of: part)
-            let selected = Set(try index.select(request.matchers, context).ids)
-            for (series, list) in kept where selected.contains(UInt32(series)) {
-                add(Labels(canonical: index.labels(series)), list)
+            try tolerating(part, context) {
+                let kept = try part.exemplars()
+                if kept.isEmpty { return }
+                let index = try index(of: part)
+                let selected = Set(try index.select(request.matchers, context).ids)
+                for (series, list) in kept where selected.contains(UInt32(series)) {
+                    add(Labels(canonical: index.labels(series)), list)
+                }
             }
         }
         for head in snapshot.heads {

@@ -40,6 +40,7 @@ extension MetricStore {
             }
         }
         var days = DayBuilders()
+        var dropped = SampleRuns.Dropped()
         var columns = SampleColumns()
         for (shard, ref) in order {
             let piece = HeadPiece(shards[shard], ref)
@@ -48,14 +49,21 @@ extension MetricStore {
             swap(&taken, &columns)
             var runs = SampleRuns(taken)
             _ = piece.read(.all, into: &runs)
-            columns = runs.finish().columns
+            let sorted = runs.finish()
+            columns = sorted.columns
+            dropped += sorted.dropped
             try shards[shard].labels.withBytes(ref) {
                 try days.add($0, columns, piece.extras?.exemplars ?? [])
             }
         }
-        return days.finish(
+        var drafts = days.finish(
             tenant: head.tenant, metadata: head.metadata.withLock { $0 }, retentionClass: 0,
             level: 1)
+        if !drafts.isEmpty {
+            drafts[0].duplicates = dropped.duplicates
+            drafts[0].conflicts = dropped.conflicts
+        }
+        return drafts
     }
 
     package func merge(_ parts: [PartHandle], shouldStop: () -> Bool) throws -> PartDraft? {
@@ -71,6 +79,7 @@ extension MetricStore {
         var days = DayBuilders()
         let times = TimeColumnCache()
         var cursors = sources.map { MergeCursor($0) }
+        var dropped = SampleRuns.Dropped()
         var columns = SampleColumns()
         var sinceCheck = 0
         while let next = cursors.compactMap(\.labels).min() {
@@ -82,7 +91,9 @@ extension MetricStore {
             for i in cursors.indices where cursors[i].labels == next {
                 try cursors[i].read(times, number: i, into: &runs, &exemplars)
             }
-            columns = runs.finish().columns
+            let merged = runs.finish()
+            columns = merged.columns
+            dropped += merged.dropped
             exemplars.sort { $0.millis < $1.millis }
             try next.bytes.withUnsafeBytes { try days.add($0, columns, exemplars) }
             sinceCheck += columns.count + 100
@@ -94,7 +105,26 @@ extension MetricStore {
         let drafts = days.finish(
             tenant: Tenant(first.tenant), metadata: metadata,
             retentionClass: first.retentionClass, level: 3)
-        return drafts.first { $0.day == first.day } ?? drafts.first
+        guard var draft = drafts.first(where: { $0.day == first.day }) ?? drafts.first else {
+            return nil
+        }
+        draft.duplicates = dropped.duplicates
+        draft.conflicts = dropped.conflicts
+        draft.cover(sources.filter { $0.part.seriesCount == 0 }.map(\.part.handle.descriptor))
+        return draft
+    }
+}
+
+extension PartDraft {
+    /// Makes metadata that came without samples live as long as it would have in its own part.
+    fileprivate mutating func cover(_ timeless: [PartDescriptor]) {
+        guard let least = timeless.map(\.minNanos).min(),
+            let most = timeless.map(\.maxNanos).max()
+        else { return }
+        minNanos = isTimeless ? least : min(minNanos, least)
+        maxNanos = isTimeless ? most : max(maxNanos, most)
+        if isTimeless, let day = timeless.first?.day { self.day = day }
+        isTimeless = false
     }
 }
 
@@ -172,26 +202,29 @@ private struct DayBuilders {
         }
     }
 
-    /// The parts, by day; metadata goes to the newest.
+    /// The parts, by day; metadata goes to the newest, or into a part of its own without any series.
     consuming func finish(
         tenant: Tenant, metadata: MetadataTable, retentionClass: UInt8, level: Int32
     ) -> [PartDraft] {
-        if let newest = builders.keys.max(), !metadata.isEmpty {
-            builders[newest]?.setMetadata(metadata)
+        let isTimeless = builders.isEmpty && !metadata.isEmpty
+        if !metadata.isEmpty {
+            builders[builders.keys.max() ?? 0, default: PartBuilder()].setMetadata(metadata)
         }
         return builders.sorted { $0.key < $1.key }.map { day, builder in
-            PartDraft(
+            var draft = PartDraft(
                 tenant: tenant.name, day: Int32(clamping: day),
                 minNanos: nanos(ofMillis: builder.minMillis),
                 maxNanos: nanos(ofMillis: builder.maxMillis),
                 rowCount: UInt64(builder.sampleCount), retentionClass: retentionClass,
                 bytes: builder.finish(level: level))
+            draft.isTimeless = isTimeless
+            return draft
         }
     }
 }
 
 /// Nanoseconds, clamped where the time is outside their range (years 1677 to 2262).
-private func nanos(ofMillis millis: Int64) -> Int64 {
+func nanos(ofMillis millis: Int64) -> Int64 {
     let (nanos, overflow) = millis.multipliedReportingOverflow(by: 1_000_000)
     return overflow ? (millis < 0 ? .min : .max) : nanos
 }

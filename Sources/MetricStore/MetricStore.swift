@@ -39,6 +39,8 @@ package final class MetricStore: SignalStore, SeriesReading {
         var metadata: [Tenant: MetadataTable] = [:]
         /// Parts that could not be opened after they were written.
         var faults: [PartCorruption] = []
+        /// Parts that could not be opened at the start.
+        var missing = MissingParts()
     }
     private struct Counters: ~Copyable {
         let appended = Atomic<Int>(0)
@@ -208,6 +210,20 @@ package final class MetricStore: SignalStore, SeriesReading {
         state.withLock { $0.add(opened, metadata) }
     }
 
+    package func missing(_ part: PartDescriptor, _ fault: PartCorruption) {
+        state.withLock { $0.missing.add(part, fault) }
+    }
+
+    /// Tells a query which parts of its range could not even be opened.
+    func noteMissing(_ tenant: Tenant, _ range: MillisRange, _ context: ReadContext) {
+        let faults = state.withLock {
+            $0.missing.faults(
+                tenant: tenant.name, from: nanos(ofMillis: range.first.rawValue),
+                to: nanos(ofMillis: range.last.rawValue))
+        }
+        for fault in faults { context.noteMissing(fault) }
+    }
+
     package func sealed(generation: UInt64, parts: [PartHandle]) {
         switch opened(parts) {
         case .success(let opened):
@@ -230,6 +246,7 @@ package final class MetricStore: SignalStore, SeriesReading {
         case .success(let opened):
             let removed = Set(removed)
             state.withLock { state in
+                state.missing.remove(removed)
                 for tenant in Array(state.parts.keys) {
                     state.parts[tenant]?.removeAll {
                         removed.contains($0.handle.descriptor.id)
@@ -266,8 +283,8 @@ extension MetricStore.State {
 }
 
 extension MetricPart {
-    /// Order of acknowledgement: by the last log record inside, then by id.
+    /// Order of acknowledgement.
     static func isOlder(_ a: PartHandle, _ b: PartHandle) -> Bool {
-        (a.descriptor.lastSequence, a.descriptor.id) < (b.descriptor.lastSequence, b.descriptor.id)
+        PartDescriptor.isOlder(a.descriptor, b.descriptor)
     }
 }

@@ -1,24 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every path the server answers.
 
-import Correlation
 import HTTPTypes
-import Ingest
+import Wire
 
 /// The routes of all families. Paths are those of the family's own server.
 func makeRoutes(
-    pipeline: IngestPipeline, service: QueryService, intake: OTLPIntake,
-    correlation: Correlation, metrics: SelfMetrics
+    _ core: Core, _ startup: Startup, _ metrics: SelfMetrics, _ scraping: Scraping
 ) -> [Route] {
-    let admin = AdminEndpoints(pipeline: pipeline, metrics: metrics)
+    let (pipeline, service, intake) = (core.pipeline, core.queries, core.intake)
+    let admin = AdminEndpoints(pipeline: pipeline, metrics: metrics, scraping: scraping)
     let both: [HTTPRequest.Method] = [.get, .post]
     var routes: [Route] = [
         Route([.get], "/metrics", .plain, admin.metricsPage),
         Route([.get], "/api/v1/status/buildinfo", .prometheus, admin.buildInfo),
+        Route([.get], "/api/v1/status/walreplay", .prometheus) { _ in startup.walReplay() },
     ]
-    for path in ["/-/healthy", "/health", "/-/ready", "/ready"] {
+    for path in ["/-/healthy", "/health"] {
+        routes.append(Route([.get, .head], path, .plain) { _ in .text("healthy\n") })
+    }
+    for path in ["/-/ready", "/ready"] {
         routes.append(Route([.get, .head], path, .plain) { _ in .text("ready\n") })
     }
+
+    routes += ScrapingEndpoints(scraping: scraping).routes()
 
     let series = SeriesEndpoints(service: service)
     let write = RemoteWriteEndpoint(pipeline: pipeline)
@@ -76,12 +81,14 @@ func makeRoutes(
         Route([.get], "/api/echo", .plain) { _ in .text("echo") },
         Route([.get], "/api/status/buildinfo", .plain, admin.buildInfo),
     ]
-    let correlate = CorrelateEndpoints(service: service, index: correlation)
+    let correlate = CorrelateEndpoints(service: service, index: core.correlation)
     let base = "/api/v1/correlate/"
     routes += [
         Route([.get], base + "trace/{id}", .prometheus, correlate.trace),
         Route([.get], base + "services", .prometheus, correlate.services),
         Route([.get], base + "service/{name}", .prometheus, correlate.serviceDetail),
+        Route([.get], base + "series", .prometheus, correlate.series),
+        Route([.get], base + "logline", .prometheus, correlate.logLine),
     ]
     return routes
 }

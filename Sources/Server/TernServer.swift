@@ -1,164 +1,108 @@
 // SPDX-License-Identifier: Apache-2.0
 // How the server is put together.
 
-import AsyncHTTPClient
 import Base
-import Correlation
 import FoundationEssentials
 import GRPCCore
-import GRPCNIOTransportHTTP2Posix
 import Ingest
 import Logging
-import LogStore
-import MetricStore
 import ServiceLifecycle
 import Storage
 import Telemetry
-import TraceStore
 import UnixSignals
 
 /// A server from its options to its end.
 package enum TernServer {
-    /// Opens the data directory, serves until SIGTERM or SIGINT, and closes it.
+    /// Seconds that requests may go on for after SIGTERM; those that still run are cancelled then.
+    private static let graceSeconds = 8
+
+    /// Serves a data directory until SIGTERM or SIGINT.
+    ///
+    /// The directory is locked first, then the listeners come up, then the log is replayed on a
+    /// thread of its own; until that is done every request but the readiness probes is told to
+    /// come again. At the end heads are flushed, so that the next start has nothing to replay.
     ///
     /// - Throws: what keeps it from starting, with file, reason and remedy.
     package static func run(_ options: ServerOptions, log: LogOptions) async throws {
         let logger = log.logger()
-        let clock = SystemClock()
         let configuration = try options.configurationFile.map { try loadConfiguration($0) }
         for note in configuration?.notes ?? [] { logger.warning("\(note)") }
-        if configuration?.scrapes.isEmpty == false {
-            logger.warning("scrape_configs: this version scrapes nothing; use remote write")
+        let settings = CoreSettings(options, configuration)
+        let directory = try DataDirectory(options.storagePath)
+
+        let clock = SystemClock()
+        let metrics = SelfMetrics()
+        let startup = Startup(clock: clock)
+        let observer = SelfObserver(logger: logger, metrics: metrics, clock: clock)
+        let endpoint = HTTPEndpoint(options: HTTPEndpoint.Options(options), observer: observer)
+        endpoint.serve(startup.routes(metrics)) { startup.refusal }
+        let scraping = Scraping(options, configuration, logger, clock)
+        var quiet = logger
+        quiet.logLevel = max(.notice, logger.logLevel)
+        let core = CoreService(logger: logger, startup: startup) {
+            try Core.open(settings, directory, clock, startup)
+        } serve: { core in
+            endpoint.serve(makeRoutes(core, startup, metrics, scraping))
+            scraping.open(core.pipeline)
         }
-
-        let memory = options.memoryLimitBytes ?? availableMemoryBytes() * 6 / 10
-        let stores = Stores()
-        let kernel = try openKernel(options, configuration, memory, stores, logger)
-        var limits = IngestLimits()
-        limits.headBytes = memory / 2
-        limits.retentionSeconds = retention(options, configuration)
-        let pipeline = IngestPipeline(
-            kernel: kernel, metrics: stores.metrics, logs: stores.logs, traces: stores.traces,
-            observers: [stores.correlation], clock: clock, limits: limits)
-        kernel.start()
-
-        var queries = QueryLimits()
-        queries.timeoutSeconds = options.queryTimeoutSeconds
-        queries.concurrency = options.queryConcurrency
-        queries.samples = options.querySamples
-        queries.memoryBytes = options.queryMemoryBytes ?? memory / 4
-        queries.lookbackSeconds = options.lookbackSeconds
-        let pool = WorkerPool(
-            name: "query", threads: max(2, ProcessInfo.processInfo.activeProcessorCount),
-            queueLimit: options.queryConcurrency)
-        let service = QueryService(
-            metrics: stores.metrics, logs: stores.logs, traces: stores.traces, clock: clock,
-            limits: queries, pool: pool)
+        // They are shut down in reverse order: first no more requests, then the rest.
+        var group = ServiceGroupConfiguration(
+            services: [core]
+                + listeners(options, endpoint, startup, logger, quiet) {
+                    scraping.listening(on: $0)
+                } + [scraping],
+            gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
+        group.maximumGracefulShutdownDuration = .seconds(graceSeconds)
         do {
-            try await serve(options, pipeline, service, stores.correlation, logger, clock)
+            try await ServiceGroup(configuration: group).run()
+        } catch is CancellationError {
+            logger.warning("requests that still ran after \(graceSeconds) s were cancelled")
         } catch {
-            await kernel.stop()
-            pool.stop()
+            await startup.core?.stop()
             throw error
         }
-        await kernel.stop()
-        pool.stop()
+        await startup.core?.stop()
         logger.info("stopped")
     }
 
-    /// The stores of one server.
-    struct Stores: Sendable {
-        let metrics = MetricStore(MetricStoreConfiguration())
-        let logs = LogStore()
-        let traces = TraceStore()
-        let correlation = Correlation()
-        var all: [any SignalStore] { [metrics, logs, traces, correlation] }
-    }
-
-    private static func retention(
-        _ options: ServerOptions, _ configuration: Configuration?
-    ) -> Double {
-        options.retentionSeconds ?? configuration?.storage.retentionSeconds ?? 15 * 86_400
-    }
-
-    private static func openKernel(
-        _ options: ServerOptions, _ configuration: Configuration?, _ memory: Int,
-        _ stores: Stores, _ logger: Logger
-    ) throws -> Kernel {
-        var settings = KernelConfiguration(
-            path: options.storagePath, retentionSeconds: retention(options, configuration))
-        settings.retentionBytes =
-            options.retentionBytes ?? configuration?.storage.retentionBytes
-        settings.sealAgeSeconds = options.sealAgeSeconds
-        settings.sealBytes = min(settings.sealBytes, max(16 << 20, memory / 8))
-        settings.headLimitBytes = memory / 2
-        let kernel = try Kernel.open(settings, stores: stores.all)
-        let status = kernel.status
-        logger.info(
-            "data directory open",
-            metadata: [
-                "path": "\(options.storagePath)", "records": "\(status.replay.records)",
-                "seconds": "\(Double(status.replay.nanos) / 1e9)",
-            ])
-        if let torn = status.replay.tornTail {
-            logger.warning("log cut at its last record: \(torn)")
+    private static func listeners(
+        _ options: ServerOptions, _ endpoint: HTTPEndpoint, _ startup: Startup, _ logger: Logger,
+        _ quiet: Logger, onListening: @escaping @Sendable (ListenAddress) -> Void
+    ) -> [any Service] {
+        @Sendable func announce(_ host: String, _ port: Int, _ name: String) {
+            logger.info(
+                "listening",
+                metadata: [
+                    "address": "\(ListenAddress(host: host, port: port))", "serves": "\(name)",
+                ])
         }
-        for fault in status.faults { logger.error("damage: \(fault)") }
-        return kernel
-    }
-
-    private static func serve(
-        _ options: ServerOptions, _ pipeline: IngestPipeline, _ service: QueryService,
-        _ correlation: Correlation, _ logger: Logger, _ clock: any Clock
-    ) async throws {
-        let metrics = SelfMetrics()
-        let observer = SelfObserver(logger: logger, metrics: metrics, clock: clock)
-        let intake = OTLPIntake(pipeline: pipeline, tenancy: options.tenancy, clock: clock)
-        var endpointOptions = HTTPEndpoint.Options()
-        endpointOptions.tenancy = options.tenancy
-        endpointOptions.corsOrigin = options.corsOrigin
-        let endpoint = HTTPEndpoint(
-            routes: makeRoutes(
-                pipeline: pipeline, service: service, intake: intake,
-                correlation: correlation, metrics: metrics),
-            options: endpointOptions, observer: observer)
-        var quiet = logger
-        quiet.logLevel = max(.notice, logger.logLevel)
         var services: [any Service] = []
-        for address in options.listen + [options.otlpHTTP].compactMap({ $0 }) {
+        let all =
+            options.listen.map { ($0, "http") }
+            + [options.otlpHTTP].compactMap { $0 }.map {
+                ($0, "otlp-http")
+            }
+        for (address, name) in all {
             services.append(
                 makeListener(
-                    host: address.host, port: address.port, endpoint: endpoint, logger: quiet
+                    host: address.host, port: address.port, endpoint: endpoint,
+                    limits: options.connection, logger: quiet
                 ) { port in
-                    logger.info(
-                        "listening",
-                        metadata: ["address": "\(ListenAddress(host: address.host, port: port))"])
+                    announce(address.host, port, name)
+                    if name == "http" {
+                        onListening(ListenAddress(host: address.host, port: port))
+                    }
                 })
         }
         if let address = options.otlpGRPC {
             services.append(
-                GRPCService(
+                OTLPGRPCListener(
                     server: makeOTLPServer(
-                        host: address.host, port: address.port, intake: intake,
-                        messageLimit: OTLPIntake.bodyLimit)))
+                        host: address.host, port: address.port, startup: startup,
+                        messageLimit: OTLPIntake.bodyLimit)
+                ) { announce(address.host, $0, "otlp-grpc") })
         }
-        let group = ServiceGroup(
-            configuration: .init(
-                services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
-        try await group.run()
-    }
-}
-
-/// The gRPC server under service-lifecycle's rules.
-private struct GRPCService: Service {
-    let server: GRPCServer<HTTP2ServerTransport.Posix>
-
-    func run() async throws {
-        try await withGracefulShutdownHandler {
-            try await server.serve()
-        } onGracefulShutdown: {
-            server.beginGracefulShutdown()
-        }
+        return services
     }
 }
 

@@ -18,6 +18,10 @@ package protocol SignalStore: AnyObject, Sendable {
     /// reported by throwing; the kernel then names them and goes on without.
     func open(_ part: PartHandle) throws
 
+    /// A part of the manifest that does not open, here or in the kernel before: the store shows what
+    /// it has and tells readers of the part's time what is missing. `replace` may remove it later.
+    func missing(_ part: PartDescriptor, _ fault: PartCorruption)
+
     /// Applies the payload of one log record, during recovery. May be called from several
     /// threads. The live path applies batches directly and never comes here.
     ///
@@ -61,6 +65,7 @@ package protocol SignalStore: AnyObject, Sendable {
 }
 
 extension SignalStore {
+    package func missing(_ part: PartDescriptor, _ fault: PartCorruption) {}
     package var observedSignals: [Signal] { [] }
     package func observe(
         _ payload: UnsafeRawBufferPointer, from signal: Signal, tenant: String,

@@ -10,9 +10,10 @@ extension TraceStore: SpanReading {
         _ id: TraceID, tenant: Tenant, _ context: ReadContext
     ) throws -> SpanBatch {
         let snapshot = snapshot()
+        snapshot.noteMissing(tenant, .all, context)
         var gathered = SpanGatherer()
         // The oldest data first, so that of duplicates the first acknowledged stays.
-        for part in snapshot.parts(of: tenant).sorted(by: { $0.id < $1.id }) {
+        for part in snapshot.parts(of: tenant) {
             try context.check()
             try part.gather(id, into: &gathered, context)
         }
@@ -55,14 +56,20 @@ extension TraceStore: SpanReading {
             return
         }
         var seen: Set<SpanKey> = []
-        for candidate in candidates(request, filter) {
+        for candidate in candidates(request, filter, context) {
             try context.check()
             var batch: SpanBatch
             switch candidate.source {
             case .segment(let segment):
                 batch = segment.batch.taking(filter.rows(of: segment.batch))
                 try context.count(samples: segment.batch.rowCount)
-            case .block(let search, let entry): batch = try search.read(entry, context)
+            case .block(let search, let entry):
+                do {
+                    batch = try search.read(entry, context)
+                } catch let fault as PartCorruption {
+                    context.noteMissing(fault)
+                    continue
+                }
             }
             if candidate.mayRepeat {
                 let rows = batch.traceIDs.indices.filter { seen.insert(batch.key($0)).inserted }
@@ -73,8 +80,11 @@ extension TraceStore: SpanReading {
     }
 
     /// What may hold matching spans, newest first.
-    private func candidates(_ request: SpanRequest, _ filter: SpanFilter) -> [Candidate] {
+    private func candidates(
+        _ request: SpanRequest, _ filter: SpanFilter, _ context: ReadContext
+    ) -> [Candidate] {
         let snapshot = snapshot()
+        snapshot.noteMissing(request.tenant, request.range, context)
         var candidates: [Candidate] = []
         let heads = snapshot.heads(of: request.tenant).map { $0.segments() }
         let parts = snapshot.parts(of: request.tenant)
@@ -162,11 +172,14 @@ extension TraceStore: SpanReading {
         _ tenant: Tenant, _ range: NanosRange, _ context: ReadContext
     ) throws -> [Catalogue] {
         let snapshot = snapshot()
+        snapshot.noteMissing(tenant, range, context)
         var catalogues: [Catalogue] = []
         for part in snapshot.parts(of: tenant)
         where range.overlaps(first: part.minStart, last: part.maxStart) {
             try context.check()
-            catalogues.append(try part.catalogue())
+            do throws(PartCorruption) {
+                catalogues.append(try part.catalogue())
+            } catch { context.noteMissing(error) }
         }
         var live = Catalogue()
         for segment in snapshot.heads(of: tenant).flatMap({ $0.segments() })
@@ -179,7 +192,18 @@ extension TraceStore: SpanReading {
 }
 
 extension TraceStore.Snapshot {
-    func parts(of tenant: Tenant) -> [TracePart] { parts.filter { $0.tenant == tenant.name } }
+    /// Tells a query which parts of its range could not even be opened.
+    func noteMissing(_ tenant: Tenant, _ range: NanosRange, _ context: ReadContext) {
+        let faults = missing.faults(
+            tenant: tenant.name, from: range.first.rawValue, to: range.last.rawValue)
+        for fault in faults { context.noteMissing(fault) }
+    }
+
+    /// Parts of a tenant in order of arrival.
+    func parts(of tenant: Tenant) -> [TracePart] {
+        parts.filter { $0.tenant == tenant.name }
+            .sorted { PartDescriptor.isOlder($0.handle.descriptor, $1.handle.descriptor) }
+    }
 
     /// Heads of a tenant, the older generation first.
     func heads(of tenant: Tenant) -> [TraceHead] {

@@ -49,7 +49,8 @@ extension TraceStore {
     /// the output and 24 bytes per span.
     package func merge(_ parts: [PartHandle], shouldStop: () -> Bool) throws -> PartDraft? {
         guard let first = parts.first?.descriptor else { return nil }
-        let inputs = try parts.map { try TracePart($0) }
+        let inputs = try parts.sorted { PartDescriptor.isOlder($0.descriptor, $1.descriptor) }
+            .map { try TracePart($0) }
         let shared = try TraceStore.sharedTraces(inputs)
         var cursors = inputs.enumerated().map { RowCursor($1, slot: $0) }
         var writer = TracePartWriter(level: 3)
@@ -74,8 +75,10 @@ extension TraceStore {
         }
         countMergedDuplicates(duplicates)
         guard writer.rowCount > 0 else { return nil }
-        return try TraceStore.draft(
+        var draft = try TraceStore.draft(
             writer, tenant: first.tenant, day: first.day, retentionClass: first.retentionClass)
+        draft.duplicates = duplicates
+        return draft
     }
 
     /// Traces that more than one input holds: only their spans can be duplicates.
@@ -118,7 +121,7 @@ extension TracePart {
         }
         if found != ids.count || wrong > 0 {
             faults.append(
-                corruption("trace index: \(found) of \(ids.count) rows, \(wrong) misplaced"))
+                indexCorruption("trace index: \(found) of \(ids.count) rows, \(wrong) misplaced"))
         }
     }
 }

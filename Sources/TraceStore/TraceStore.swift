@@ -26,6 +26,8 @@ package final class TraceStore: SignalStore {
         /// By generation, then tenant.
         var heads: [UInt64: [String: TraceHead]] = [:]
         var parts: [TracePart] = []
+        /// Parts that could not be opened at the start.
+        var missing = MissingParts()
     }
     private let state = Mutex(Snapshot())
     private let mergedDuplicates = Atomic<Int>(0)
@@ -86,6 +88,10 @@ package final class TraceStore: SignalStore {
         state.withLock { $0.parts.append(opened) }
     }
 
+    package func missing(_ part: PartDescriptor, _ fault: PartCorruption) {
+        state.withLock { $0.missing.add(part, fault) }
+    }
+
     package func sealed(generation: UInt64, parts: [PartHandle]) {
         // A part that was written a moment ago and does not open is a fault of the disk; the head
         // then stays readable as long as the process lives.
@@ -102,6 +108,7 @@ package final class TraceStore: SignalStore {
         guard opened.count == added.count else { return }
         let gone = Set(removed)
         state.withLock { state in
+            state.missing.remove(gone)
             state.parts.removeAll { gone.contains($0.id) }
             state.parts += opened
         }

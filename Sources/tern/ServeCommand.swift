@@ -48,6 +48,10 @@ struct ServeCommand: AsyncParsableCommand {
     @Flag(name: .customLong("web.enable-lifecycle"), help: "Allow POST /-/reload and /-/quit.")
     var enableLifecycle = false
     @Option(
+        name: .customLong("web.read-timeout"),
+        help: "Longest a client may take to send a request (1m).")
+    var readTimeout: String?
+    @Option(
         name: .customLong("web.cors.origin"), help: "Value of Access-Control-Allow-Origin (none).")
     var corsOrigin: String?
     @Option(name: .customLong("query.timeout"), help: "Longest a query may run (2m).")
@@ -78,9 +82,7 @@ struct ServeCommand: AsyncParsableCommand {
 
     func run() async throws {
         let options = try self.options()
-        let log = try LogOptions(
-            level: flagValue(logLevel, "log.level") ?? "info",
-            format: flagValue(logFormat, "log.format") ?? "logfmt")
+        let log = try LogOptions(level: options.logLevel, format: options.logFormat)
         do {
             try await TernServer.run(options, log: log)
         } catch {
@@ -92,6 +94,8 @@ struct ServeCommand: AsyncParsableCommand {
     private func options() throws -> ServerOptions {
         var options = ServerOptions()
         options.configurationFile = flagValue(configFile, "config.file")
+        options.logLevel = flagValue(logLevel, "log.level") ?? options.logLevel
+        options.logFormat = flagValue(logFormat, "log.format") ?? options.logFormat
         options.storagePath = flagValue(storagePath, "storage.path") ?? options.storagePath
         options.retentionSeconds = try seconds(retentionTime, "storage.retention.time")
         options.retentionBytes = try bytes(retentionSize, "storage.retention.size")
@@ -106,6 +110,9 @@ struct ServeCommand: AsyncParsableCommand {
         options.otlpGRPC = try optional(otlpGRPC, "otlp.grpc-listen-address", options.otlpGRPC)
         options.enableLifecycle =
             enableLifecycle || flagValue(nil, "web.enable-lifecycle") == "true"
+        if let timeout = try seconds(readTimeout, "web.read-timeout") {
+            options.setReadTimeout(seconds: timeout)
+        }
         options.corsOrigin = flagValue(corsOrigin, "web.cors.origin")
         options.queryTimeoutSeconds =
             try seconds(queryTimeout, "query.timeout") ?? options.queryTimeoutSeconds

@@ -218,22 +218,6 @@ import Testing
         #expect(index.traceRefs(traceA, tenant: tenant).logs.count == 4)
     }
 
-    @Test func namesOfServicesFollowTheLabels() {
-        let index = Correlation()
-        let cases: [([(String, String)], String?)] = [
-            ([("service_name", "a"), ("job", "b")], "a"),
-            ([("job", "ns/b"), ("container", "c")], "b"),
-            ([("job", "b/")], "b/"), ([("job", "monitoring/front/metrics")], "metrics"),
-            ([("app", "d"), ("job", "b")], "d"),
-            ([("container", "c")], "c"), ([("host", "h")], nil),
-        ]
-        for (pairs, name) in cases {
-            let labels = Labels(pairs.map { (name: $0.0, value: $0.1) })
-            #expect(index.serviceName(ofSeries: labels) == name, "\(labels)")
-            #expect(index.serviceName(ofStream: labels) == name, "\(labels)")
-        }
-    }
-
     @Test func quantilesAreOffByLessThanOnePercent() {
         var histogram = DurationHistogram()
         for i in Int64(1)...10_000 { histogram.add(nanos: i * 7_919) }

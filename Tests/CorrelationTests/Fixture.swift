@@ -72,7 +72,7 @@ func spanBatch(_ spans: [TestSpan]) -> SpanBatch {
         row.name = batch.arena.keep(span.name)
         row.kind = span.kind
         row.startNanos = span.start
-        row.endNanos = span.start + span.duration
+        row.endNanos = span.start &+ span.duration
         row.statusCode = span.isError ? 2 : 0
         row.attributes = batch.keepAttributes(span.attributes)
         batch.add(row)

@@ -201,3 +201,74 @@ import Testing
         #expect(try sealed(seed: 11, rows: 300).bytes == first)
     }
 }
+
+extension PartTests {
+    /// Three parts and a head; a block of the second part is damaged.
+    @Test(arguments: [LogRequest.Order.oldestFirst, .newestFirst, .any])
+    func aDamagedBlockIsLeftOutOfTheAnswerAndNamed(order: LogRequest.Order) throws {
+        let driver = Driver { $0.blockRows = 10 }
+        let rows = (0..<120).map { plainRow(Int64($0), "line \($0) of many") }
+        for start in stride(from: 0, to: 90, by: 30) {
+            driver.append(Array(rows[start..<(start + 30)]))
+            try driver.seal()
+        }
+        driver.append(Array(rows[90...]))
+        let second = driver.handles[1]
+        let opened = try LogPart(second)
+        // The frame of the middle block's lines.
+        let frame = opened.blocks[1].lines.frame
+        let offset = opened.fileOffset(of: frame)
+        var bytes = second.reader.bytes.withBytes { [UInt8]($0) }
+        bytes[offset] ^= 0x10
+        let damaged = PartHandle(
+            descriptor: second.descriptor,
+            reader: try PartReader(SharedBytes(bytes), name: "part-2"))
+        let lost = opened.blocks.indices.filter { opened.blocks[$0].lines.frame == frame }
+            .flatMap { Int(opened.blocks[$0].minNanos)...Int(opened.blocks[$0].maxNanos) }
+        #expect(!lost.isEmpty)
+        driver.store.replace(removed: [second.descriptor.id], added: [damaged])
+        var request = all
+        request.order = order
+        let context = ReadContext()
+        var found: [ModelRow] = []
+        try driver.store.read(request, context) {
+            found += $0.modelRows
+            return true
+        }
+        let wanted = rows.filter { !lost.contains(Int($0.nanos)) }
+        #expect(found == (order == .newestFirst ? wanted.reversed() : wanted))
+        #expect(context.warnings.count == 1)
+        #expect(
+            context.warnings.first?.contains("part part-2 damaged at offset \(offset)") == true)
+        #expect(context.samplesRead == wanted.count)
+        // A merge must not leave anything out.
+        #expect(throws: PartCorruption.self) {
+            try driver.store.merge([driver.handles[0], damaged], shouldStop: { false })
+        }
+    }
+
+    @Test func aPartThatDoesNotOpenIsNamedInAnswers() throws {
+        let driver = Driver()
+        driver.append([plainRow(5, "here")])
+        try driver.seal()
+        var lost = driver.handles[0].descriptor
+        lost.id = 99
+        lost.minNanos = 100
+        lost.maxNanos = 200
+        let fault = PartCorruption(name: "000000000099.part", offset: 7, problem: "cut short")
+        driver.store.missing(lost, fault)
+        func warnings(_ first: Int64, _ last: Int64) throws -> [String] {
+            let context = ReadContext()
+            var request = all
+            request.range = NanosRange(first: Nanos(first), last: Nanos(last))
+            try driver.store.read(request, context) { _ in true }
+            _ = try driver.store.streams(request, context)
+            return context.warnings
+        }
+        #expect(try warnings(0, 99) == [])
+        #expect(try warnings(0, 100).count == 1)
+        #expect(try warnings(200, 300).first?.contains("000000000099.part") == true)
+        driver.store.replace(removed: [99], added: [])
+        #expect(try warnings(0, 300) == [])
+    }
+}

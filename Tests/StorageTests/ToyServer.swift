@@ -13,7 +13,8 @@ final class ToyServer: Sendable {
 
     init(
         _ files: any FileSystem, clock: any Clock = ManualClock(), seed: UInt64 = 7,
-        path: String = "/data", change: (inout KernelConfiguration) -> Void = { _ in }
+        path: String = "/data", change: (inout KernelConfiguration) -> Void = { _ in },
+        progress: @escaping (ReplayProgress) -> Void = { _ in }
     ) throws {
         var configuration = KernelConfiguration(path: path, retentionSeconds: 0)
         configuration.minFreeBytes = 0
@@ -21,7 +22,7 @@ final class ToyServer: Sendable {
         store = ToyStore()
         kernel = try Kernel.open(
             configuration, files: files, clock: clock, random: SeededRandom(seed: seed),
-            stores: [store])
+            stores: [store], progress: progress)
     }
 
     @discardableResult

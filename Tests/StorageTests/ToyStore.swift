@@ -24,6 +24,8 @@ final class ToyStore: SignalStore {
         var parts: [UInt64: (handle: PartHandle, rows: [Row])] = [:]
         var failSeals = false
         var problems: [String] = []
+        var missing = MissingParts()
+        var missingIDs: Set<UInt64> = []
     }
 
     let signal: Signal
@@ -43,6 +45,10 @@ final class ToyStore: SignalStore {
     }
     var partCount: Int { state.withLock { $0.parts.count } }
     var generations: [UInt64] { state.withLock { $0.heads.keys.sorted() } }
+    /// What a reader of everything would be told.
+    func missing(tenant: String = "t") -> [PartCorruption] {
+        state.withLock { $0.missing.faults(tenant: tenant, from: .min, to: .max) }
+    }
     var problems: [String] { state.withLock { $0.problems } }
     func failSeals(_ fail: Bool) { state.withLock { $0.failSeals = fail } }
 
@@ -111,6 +117,13 @@ final class ToyStore: SignalStore {
         append(rows, generation: generation)
     }
 
+    func missing(_ part: PartDescriptor, _ fault: PartCorruption) {
+        state.withLock { state in
+            state.missing.add(part, fault)
+            state.missingIDs.insert(part.id)
+        }
+    }
+
     var headBytes: Int { state.withLock { $0.headBytes } }
 
     func seal(generation: UInt64) throws -> [PartDraft] {
@@ -140,7 +153,9 @@ final class ToyStore: SignalStore {
     func replace(removed: [UInt64], added: [PartHandle]) {
         let opened = added.map { part in (part, Result { try rows(of: part) }) }
         state.withLock { state in
+            state.missing.remove(removed)
             for id in removed where state.parts.removeValue(forKey: id) == nil {
+                if state.missingIDs.remove(id) != nil { continue }
                 state.problems.append("part \(id) was removed but never shown")
             }
             for (part, rows) in opened { state.show(part, rows) }

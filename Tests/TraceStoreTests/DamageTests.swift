@@ -138,3 +138,150 @@ import Testing
         #expect(throws: PartCorruption.self) { try TraceStore().open(handle) }
     }
 }
+
+extension DamageTests {
+    private struct Spoilt {
+        var store: TraceStore
+        /// Spans outside the damaged part.
+        var others: [PlainSpan]
+        var all: [PlainSpan]
+    }
+
+    /// A store of two parts and a head, with the bytes of the first part changed before it opens.
+    private func spoilt(_ change: (TracePart, inout [UInt8]) throws -> Void) throws -> Spoilt {
+        var generator = SpanGenerator(seed: 8)
+        let store = TraceStore()
+        var shelf = PartShelf()
+        var all: [PlainSpan] = [], others: [PlainSpan] = []
+        for generation in 1...3 as ClosedRange<UInt64> {
+            let batch = generator.batch(rows: 100)
+            store.append(batch, tenant: .anonymous, generation: generation, sequence: generation)
+            all += batch.plain
+            if generation > 1 { others += batch.plain }
+            guard generation < 3 else { break }
+            var drafts = try store.seal(generation: generation)
+            if generation == 1 {
+                try #require(drafts.count == 1)
+                var probe = PartShelf()
+                let part = try TracePart(try #require(try probe.add(drafts).first))
+                try change(part, &drafts[0].bytes)
+            }
+            store.sealed(generation: generation, parts: try shelf.add(drafts))
+        }
+        return Spoilt(store: store, others: others, all: all)
+    }
+
+    private func answers(
+        _ store: TraceStore, _ ids: Set<TraceID>
+    ) throws -> (traces: [PlainSpan], found: [PlainSpan], warnings: [String]) {
+        let context = ReadContext()
+        var traces: [PlainSpan] = []
+        for id in ids.sorted() {
+            traces += try store.trace(id, tenant: .anonymous, context).plain
+        }
+        var found: [PlainSpan] = []
+        try store.search(SpanRequest(tenant: .anonymous, range: .all), context) {
+            found += $0.plain
+            return true
+        }
+        _ = try store.tagNames(.anonymous, range: .all, context)
+        return (traces, found, context.warnings)
+    }
+
+    @Test func aDamagedBlockGivesAPartialAnswerAndAWarning() throws {
+        var offset = 0
+        let spoilt = try spoilt { part, bytes in
+            let block = try #require(part.directory.blocks.first)
+            offset = part.handle.reader.fileOffset(
+                of: block.frames[BlockEntry.coreFrame], family: TraceFormat.blocks)
+            bytes[offset] ^= 1
+        }
+        let ids = Set(spoilt.all.map(\.traceID))
+        let (traces, found, warnings) = try answers(spoilt.store, ids)
+        #expect(Set(traces).isSuperset(of: spoilt.others))
+        #expect(Set(found) == Set(traces))
+        #expect(found.count < spoilt.all.count)
+        #expect(warnings.count == 1)
+        #expect(
+            warnings.first?.contains("part part-1 damaged at offset \(offset)") == true,
+            "\(warnings)")
+    }
+
+    @Test func aDamagedTraceIndexPageGivesAPartialAnswerAndAWarning() throws {
+        var offset = 0
+        let spoilt = try spoilt { part, bytes in
+            let page = try #require(part.index.pages.first)
+            offset = part.handle.reader.fileOffset(
+                of: page.frame, family: TraceFormat.indexPages)
+            bytes[offset] ^= 1
+        }
+        let (traces, found, warnings) = try answers(
+            spoilt.store, Set(spoilt.all.map(\.traceID)))
+        #expect(Set(traces).isSuperset(of: spoilt.others))
+        #expect(Set(found) == Set(spoilt.all), "a search does not need the index")
+        #expect(warnings.count == 1)
+        #expect(warnings.first?.contains("offset \(offset)") == true)
+    }
+
+    @Test func aPartThatDoesNotOpenIsNamedInAnswers() throws {
+        let spoilt = try spoilt { _, _ in }
+        let lost = PartDescriptor(
+            id: 99, signal: .traces, tenant: Tenant.anonymous.name, day: 0, level: 0,
+            minNanos: .min, maxNanos: .max, rowCount: 1, byteCount: 1, lastSequence: 1)
+        spoilt.store.missing(
+            lost, PartCorruption(name: "000000000099.part", offset: 7, problem: "cut short"))
+        let ids = Set(spoilt.all.map(\.traceID))
+        let before = try answers(spoilt.store, ids)
+        #expect(Set(before.traces) == Set(spoilt.all))
+        #expect(before.warnings.count == 1)
+        #expect(before.warnings.first?.contains("000000000099.part damaged at offset 7") == true)
+        spoilt.store.replace(removed: [99], added: [])
+        #expect(try answers(spoilt.store, ids).warnings == [])
+    }
+
+    /// After a merge the older data has the higher part id; the first acknowledged span stays.
+    @Test func theFirstAcknowledgedOfTwoSpansStaysAfterMerges() throws {
+        func batch(_ name: String) -> SpanBatch {
+            var batch = SpanBatch()
+            var row = SpanRow()
+            row.traceID = TraceID(high: 1, low: 1)
+            row.spanID = SpanID(2)
+            row.startNanos = 1_800_000_000_000_000_000
+            row.endNanos = row.startNanos + 1
+            row.name = batch.arena.keep(name)
+            batch.resources.append(SpanBatch.Resource())
+            batch.scopes.append(SpanBatch.Scope())
+            batch.add(row)
+            return batch
+        }
+        let store = TraceStore()
+        var handles: [PartHandle] = []
+        for (index, name) in ["first", "second", "third"].enumerated() {
+            let generation = UInt64(index) + 1
+            store.append(
+                batch(name), tenant: .anonymous, generation: generation, sequence: generation)
+            let draft = try #require(try store.seal(generation: generation).first)
+            handles.append(try handle(draft, id: generation, lastSequence: generation))
+            store.sealed(generation: generation, parts: [handles[index]])
+        }
+        let merged = try #require(try store.merge(Array(handles.prefix(2)).reversed()) { false })
+        #expect(merged.duplicates == 1)
+        store.replace(
+            removed: [1, 2], added: [try handle(merged, id: 4, lastSequence: 2)])
+        let found = try store.trace(
+            TraceID(high: 1, low: 1), tenant: .anonymous, ReadContext())
+        #expect(
+            found.names.map { String(decoding: found.arena[$0.range], as: UTF8.self) } == ["first"])
+    }
+
+    private func handle(
+        _ draft: PartDraft, id: UInt64, lastSequence: UInt64
+    ) throws -> PartHandle {
+        PartHandle(
+            descriptor: PartDescriptor(
+                id: id, signal: .traces, tenant: draft.tenant, day: draft.day, level: 0,
+                minNanos: draft.minNanos, maxNanos: draft.maxNanos, rowCount: draft.rowCount,
+                byteCount: UInt64(draft.bytes.count), lastSequence: lastSequence),
+            reader: try PartReader(SharedBytes(draft.bytes), name: "part-\(id)"))
+    }
+}

@@ -9,8 +9,10 @@ import Telemetry
 package struct LogAppendCounts: Sendable, Equatable {
     /// Rows added.
     package var accepted = 0
-    /// Rows dropped because the same stream, time, line and metadata were there already.
-    package var duplicates = 0
+    /// Rows dropped because the same stream, time, line and metadata were there already, ascending:
+    /// they must not be counted again elsewhere.
+    package var duplicateRows: [Int] = []
+    package var duplicates: Int { duplicateRows.count }
     /// Indices into the batch's `streams` of those that this head had not seen before.
     package var newStreams: [Int] = []
 
@@ -145,7 +147,7 @@ final class HeadShard: Sendable {
                         nanos: batch.nanos[row], sequence: sequence, line: bytes(batch.lines[row]),
                         metadata: bytes(batch.metadata[row]),
                         ids: RowIDs(batch.traceIDs[row], batch.spanIDs[row]), grown: &grown)
-                    if added { counts.accepted += 1 } else { counts.duplicates += 1 }
+                    if added { counts.accepted += 1 } else { counts.duplicateRows.append(row) }
                 }
             }
         }

@@ -12,6 +12,7 @@ extension LogStore {
         let filter = try LineSelector(request.filters)
         try context.check()
         if filter.rejectsAll { return }
+        noteMissing(request.tenant, request.range, context)
         let (parts, heads) = snapshot(request.tenant)
         let source = ReadSource(
             parts: parts.filter {
@@ -34,7 +35,7 @@ extension LogStore {
             let plan = source.plan(range)
             var merge = RowMerge(
                 plan, range: range, filter: filter, cache: cache, isDescending: isDescending,
-                context)
+                context, damaged: .skip)
             let goesOn = try withoutActuallyEscaping(body) { body in
                 var sink = BatchSink(
                     plan.streams, isDescending: isDescending, limit: request.limit, body)
@@ -50,6 +51,7 @@ extension LogStore {
 
     package func streams(_ request: LogRequest, _ context: ReadContext) throws -> [Labels] {
         try context.check()
+        noteMissing(request.tenant, request.range, context)
         let (parts, heads) = snapshot(request.tenant)
         var found: Set<Labels> = []
         for part in parts
@@ -107,6 +109,7 @@ extension LogStore {
         tenant: Tenant, streamHash: UInt64, nanos: Int64, _ context: ReadContext
     ) throws -> LogBatch {
         let range = NanosRange(first: Nanos(nanos), last: Nanos(nanos))
+        noteMissing(tenant, range, context)
         let (parts, heads) = snapshot(tenant)
         let source = ReadSource(
             parts: parts.filter {

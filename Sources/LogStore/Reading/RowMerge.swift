@@ -2,6 +2,7 @@
 // Brings the rows of many pieces into one order.
 
 import Base
+import Storage
 import Telemetry
 
 /// Takes rows in the order of a merge.
@@ -49,6 +50,15 @@ struct RowMerge {
         var rank: UInt32
     }
 
+    /// What becomes of a block that cannot be read.
+    enum Damage {
+        /// Its rows are left out and the context is told: for queries.
+        case skip
+        /// The merge ends: a part made of others must not lack anything.
+        case fail
+    }
+
+    private let damaged: Damage
     private let plan: ReadPlan
     private let range: NanosRange
     private let filter: LineSelector
@@ -61,8 +71,9 @@ struct RowMerge {
 
     init(
         _ plan: ReadPlan, range: NanosRange, filter: LineSelector, cache: FrameCache?,
-        isDescending: Bool, _ context: ReadContext
+        isDescending: Bool, _ context: ReadContext, damaged: Damage
     ) {
+        self.damaged = damaged
         self.plan = plan
         self.range = range
         self.filter = filter
@@ -158,8 +169,12 @@ struct RowMerge {
         var decoded: DecodedRows?
         switch piece.origin {
         case .block(let part, let number):
-            decoded = try DecodedRows.decode(
-                number, of: part, range: range, filter: filter, cache: cache, context)
+            do {
+                decoded = try DecodedRows.decode(
+                    number, of: part, range: range, filter: filter, cache: cache, context)
+            } catch let fault as PartCorruption where damaged == .skip {
+                context.noteMissing(fault)
+            }
         case .chunk(let view):
             let rows = DecodedRows(view, range: range)
             try context.count(samples: rows.nanos.count, bytes: rows.byteCount)

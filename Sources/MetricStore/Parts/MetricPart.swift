@@ -87,43 +87,62 @@ final class MetricPart: Sendable {
 
     /// Appends the samples of a series that lie in the range to the runs.
     ///
-    /// - Parameter cache: keeps time columns for the next series; `source` is what this part is
-    ///   called in it.
+    /// - Parameters:
+    ///   - cache: keeps time columns for the next series; `source` is what this part is called in
+    ///     it.
+    ///   - skipping: told of each chunk that cannot be read, which is then left out; without it
+    ///     the first one is thrown.
     /// - Returns: bytes that were decoded.
     func read(
         _ series: Int, _ range: MillisRange, _ index: PartIndex, _ cache: TimeColumnCache,
-        source: Int, into runs: inout SampleRuns
+        source: Int, into runs: inout SampleRuns, skipping: ((PartCorruption) -> Void)? = nil
     ) throws(PartCorruption) -> Int {
         var byteCount = 0
         for chunk in index.chunks(series, dataCount: dataSection.storedCount) {
             let column = index.times[chunk.timeColumn]
             guard range.overlaps(first: column.first, last: column.last) else { continue }
-            try check(chunk.bytes, index)
-            byteCount += chunk.bytes.count
             let start = runs.begin()
-            if column.isGrid {
-                let interval = (column.last - column.first) / Int64(max(1, column.count - 1))
-                for i in 0..<Int64(column.count) {
-                    runs.columns.millis.append(column.first + i * interval)
-                }
-            } else if let known = cache.find(source, chunk.timeColumn) {
-                runs.columns.millis.append(contentsOf: known)
-            } else {
-                try check(column.bytes, index)
-                byteCount += column.bytes.count
-                try decode(column.bytes) { bytes throws(MalformedBytes) in
-                    try MetricPart.decodeTimes(column, bytes, into: &runs.columns.millis)
-                }
-                cache.keep(runs.columns.millis[start...], source, chunk.timeColumn)
+            do throws(PartCorruption) {
+                byteCount += try read(chunk, column, range, index, cache, source, into: &runs)
+            } catch {
+                guard let skipping else { throw error }
+                runs.abandon(from: start)
+                skipping(error)
             }
-            var histograms: [NativeHistogram] = []
-            var starts: [Int64] = []
-            try decode(chunk.bytes) { bytes throws(MalformedBytes) in
-                try ChunkCoding.decode(
-                    bytes, count: column.count, floats: &runs.columns.values, &histograms, &starts)
-            }
-            runs.end(from: start, histograms: histograms, starts: starts, in: range)
         }
+        return byteCount
+    }
+
+    /// Appends the samples of one chunk as a run.
+    private func read(
+        _ chunk: PartIndex.Chunk, _ column: PartIndex.TimeColumn, _ range: MillisRange,
+        _ index: PartIndex, _ cache: TimeColumnCache, _ source: Int, into runs: inout SampleRuns
+    ) throws(PartCorruption) -> Int {
+        try check(chunk.bytes, index)
+        var byteCount = chunk.bytes.count
+        let start = runs.begin()
+        if column.isGrid {
+            let interval = (column.last - column.first) / Int64(max(1, column.count - 1))
+            for i in 0..<Int64(column.count) {
+                runs.columns.millis.append(column.first + i * interval)
+            }
+        } else if let known = cache.find(source, chunk.timeColumn) {
+            runs.columns.millis.append(contentsOf: known)
+        } else {
+            try check(column.bytes, index)
+            byteCount += column.bytes.count
+            try decode(column.bytes) { bytes throws(MalformedBytes) in
+                try MetricPart.decodeTimes(column, bytes, into: &runs.columns.millis)
+            }
+            cache.keep(runs.columns.millis[start...], source, chunk.timeColumn)
+        }
+        var histograms: [NativeHistogram] = []
+        var starts: [Int64] = []
+        try decode(chunk.bytes) { bytes throws(MalformedBytes) in
+            try ChunkCoding.decode(
+                bytes, count: column.count, floats: &runs.columns.values, &histograms, &starts)
+        }
+        runs.end(from: start, histograms: histograms, starts: starts, in: range)
         return byteCount
     }
 

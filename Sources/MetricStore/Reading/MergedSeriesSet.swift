@@ -65,7 +65,7 @@ final class MergedSeriesSet: SeriesSet {
                 let source = parts[Int(piece.source)]
                 byteCount += try source.part.read(
                     Int(piece.index), range, source.index, times, source: Int(piece.source),
-                    into: &runs)
+                    into: &runs, skipping: context.noteMissing)
             }
             next = piece.next
         }

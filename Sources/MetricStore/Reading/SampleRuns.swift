@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Joining what several sources hold of one series.
 
+import Base
 import Telemetry
 
 /// Columns that are filled run by run: each run (a chunk, a side buffer) ascends by itself, and of
@@ -66,18 +67,43 @@ struct SampleRuns {
         if !columns.startMillis.isEmpty { columns.startMillis.removeSubrange(range) }
     }
 
+    /// What was dropped for having a time that an earlier run has taken.
+    struct Dropped: Equatable {
+        /// With the same value.
+        var duplicates = 0
+        /// With another one.
+        var conflicts = 0
+
+        static func += (a: inout Dropped, b: Dropped) {
+            a.duplicates += b.duplicates
+            a.conflicts += b.conflicts
+        }
+    }
+
+    /// Takes back what was appended since `begin`, which may be half a run.
+    mutating func abandon(from runStart: Int) {
+        columns.millis.removeLast(columns.millis.count - runStart)
+        columns.values.removeLast(columns.values.count - runStart)
+    }
+
     /// The columns with this series' samples in ascending time, one per time.
-    ///
-    /// - Returns: also the number of samples that were dropped for having a time taken already.
-    consuming func finish() -> (columns: SampleColumns, dropped: Int) {
-        if isAscending { return (columns, 0) }
+    consuming func finish() -> (columns: SampleColumns, dropped: Dropped) {
+        var dropped = Dropped()
+        if isAscending { return (columns, dropped) }
         let millis = columns.millis
         // Positions encode precedence: run after run, and the sort is told to respect it.
         let order = (start..<millis.count).sorted { (millis[$0], $0) < (millis[$1], $1) }
         var kept: [Int] = []
         kept.reserveCapacity(order.count)
         for position in order {
-            if let last = kept.last, millis[last] == millis[position] { continue }
+            if let last = kept.last, millis[last] == millis[position] {
+                if isSame(last, position) {
+                    dropped.duplicates += 1
+                } else {
+                    dropped.conflicts += 1
+                }
+                continue
+            }
             kept.append(position)
         }
         let old = columns
@@ -88,6 +114,20 @@ struct SampleRuns {
             if !old.histograms.isEmpty { columns.histograms.append(old.histograms[position]) }
             if !old.startMillis.isEmpty { columns.startMillis.append(old.startMillis[position]) }
         }
-        return (columns, order.count - kept.count)
+        return (columns, dropped)
+    }
+
+    /// Whether two samples have the same value, bit for bit.
+    private func isSame(_ a: Int, _ b: Int) -> Bool {
+        guard !columns.histograms.isEmpty,
+            columns.histograms[a] != nil || columns.histograms[b] != nil
+        else { return columns.values[a].bitPattern == columns.values[b].bitPattern }
+        guard let x = columns.histograms[a], let y = columns.histograms[b] else { return false }
+        // Encoded, because a stale sum equals nothing, not even itself.
+        var p = ByteWriter()
+        var q = ByteWriter()
+        x.encode(into: &p)
+        y.encode(into: &q)
+        return p.bytes == q.bytes
     }
 }

@@ -18,7 +18,7 @@ package func checkData(_ path: String) throws -> DataCheck {
     let report = try StorageCheck.check(
         path: path,
         storesBySignal: Dictionary(
-            uniqueKeysWithValues: TernServer.Stores().all.map { ($0.signal, $0) }))
+            uniqueKeysWithValues: Stores().all.map { ($0.signal, $0) }))
     var text = "\(report.segments) segments, \(report.records) records, \(report.logBytes) bytes\n"
     for (signal, totals) in report.parts.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
         text +=

@@ -6,10 +6,14 @@ import Correlation
 import Storage
 import Telemetry
 
-/// The correlation API: exact look-ups, an unknown id or service is 404.
+/// The correlation API: exact look-ups, an unknown id or service is 404. What cannot be read is
+/// left out and named in `warnings`.
 struct CorrelateEndpoints: Sendable {
     let service: QueryService
     let index: Correlation
+
+    /// Traces in each list of a service.
+    static let traceListLimit = 20
 
     /// `trace/{id}`: spans, log lines and exemplars of one trace.
     func trace(_ request: APIRequest) async throws -> APIResponse {
@@ -17,43 +21,73 @@ struct CorrelateEndpoints: Sendable {
         guard let id = TraceID(hex: text) else {
             throw APIError(.badData, "trace id \"\(text)\" is not 1 to 32 hexadecimal digits")
         }
-        let limit = request.nonEmpty("limit").flatMap { Int($0) } ?? 10_000
-        guard limit > 0 else { throw APIError(.badData, "limit must be above 0") }
-        let include = Set(
-            (request.nonEmpty("include") ?? "spans,logs,exemplars").split(separator: ","))
+        let limit = try request.correlateLimit(default: 10_000)
+        let include = try included(request)
         let tenant = request.tenant
-        let (service, index) = (self.service, self.index)
         return try await service.run { context in
             let refs = index.traceRefs(id, tenant: tenant)
+            note(refs.faults, context)
             let spans = try service.traces.trace(id, tenant: tenant, context)
-            var logs = LogBatch()
-            var seen: Set<LogReference> = []
-            for ref in refs.logs.prefix(limit) where seen.insert(ref).inserted {
-                let rows = try service.logs.rows(
-                    tenant: tenant, streamHash: ref.streamHash, nanos: ref.nanos, context)
-                logs.add(rows, ofTrace: id)
-            }
+            let logs =
+                include.contains(.logs) || spans.rowCount == 0
+                ? try self.logs(refs.logs.prefix(limit), of: id, tenant, context) : LogBatch()
             guard spans.rowCount > 0 || logs.rowCount > 0 || !refs.exemplars.isEmpty else {
-                throw APIError(.notFound, "trace \(id) not found")
+                throw APIError(
+                    .notFound,
+                    "trace \(id) not found"
+                        + (context.warnings.first.map { " in what can be read: \($0)" } ?? ""))
             }
-            let answer = TraceAnswer(id: id, spans: spans, logs: logs, refs: refs)
-            return try prometheusSuccess(warnings: refs.faults.map(\.description)) { json in
-                try answer.write(include: include, limit: limit, into: &json)
+            let answer = TraceAnswer(
+                id: id, spans: spans, logs: logs, refs: refs, times: TraceTimes(spans),
+                include: include, limit: limit, logsAreCut: refs.logs.count > limit)
+            let warnings = context.warnings + answer.cuts
+            return try prometheusSuccess(warnings: warnings) { json in
+                try answer.write(partial: !warnings.isEmpty, into: &json)
             }
         }
     }
 
+    private func included(_ request: APIRequest) throws(APIError) -> Set<TraceAnswerPart> {
+        guard let text = request.nonEmpty("include") else { return Set(TraceAnswerPart.allCases) }
+        var parts: Set<TraceAnswerPart> = []
+        for name in text.split(separator: ",") {
+            guard let part = TraceAnswerPart(rawValue: trimmed(name)) else {
+                throw APIError(
+                    .badData,
+                    "invalid parameter \"include\": \"\(name)\" is none of spans, logs, exemplars")
+            }
+            parts.insert(part)
+        }
+        return parts
+    }
+
+    private func logs(
+        _ references: some Sequence<LogReference>, of id: TraceID, _ tenant: Tenant,
+        _ context: ReadContext
+    ) throws -> LogBatch {
+        var logs = LogBatch()
+        for reference in references {
+            try context.check()
+            let rows = try service.logs.rows(
+                tenant: tenant, streamHash: reference.streamHash, nanos: reference.nanos, context)
+            logs.add(rows, ofTrace: id)
+        }
+        return logs
+    }
+
+    /// Makes an answer say what the index lacks.
+    func note(_ faults: [PartCorruption], _ context: ReadContext) {
+        for fault in faults { context.noteMissing(fault) }
+    }
+
     /// `services`: every service seen in a stretch of time.
     func services(_ request: APIRequest) async throws -> APIResponse {
-        let now = service.clock.wallNanos
-        let range = NanosRange(
-            first: Nanos(try lokiTime(request.nonEmpty("start")) ?? now - 3_600_000_000_000),
-            last: Nanos(try lokiTime(request.nonEmpty("end")) ?? now))
+        let range = try request.correlateRange(now: service.clock.wallNanos)
         let tenant = request.tenant
-        let index = self.index
-        return try await service.run { _ in
+        return try await service.run { context in
             let found = index.services(tenant: tenant, range: range)
-            return prometheusSuccess { json in
+            note(index.faults(tenant: tenant, range: range), context)
+            return prometheusSuccess(warnings: context.warnings) { json in
                 json.beginArray()
                 for service in found {
                     json.beginObject()
@@ -67,111 +101,68 @@ struct CorrelateEndpoints: Sendable {
 
     /// `service/{name}`: everything known of one service.
     func serviceDetail(_ request: APIRequest) async throws -> APIResponse {
-        let now = service.clock.wallNanos
-        let name = request.pathParameters["name"] ?? ""
-        let range = NanosRange(
-            first: Nanos(try lokiTime(request.nonEmpty("start")) ?? now - 3_600_000_000_000),
-            last: Nanos(try lokiTime(request.nonEmpty("end")) ?? now))
+        let range = try request.correlateRange(now: service.clock.wallNanos)
+        let asked = request.pathParameters["name"] ?? ""
+        let explains = try flag(request, "explain")
         let tenant = request.tenant
-        let index = self.index
-        return try await service.run { _ in
-            guard let found = index.service(name, tenant: tenant, range: range) else {
-                throw APIError(.notFound, "service \"\(name)\" not found in this stretch of time")
+        return try await service.run { context in
+            guard
+                let name = index.canonicalName(asked, tenant: tenant, range: range),
+                let found = index.service(name, tenant: tenant, range: range)
+            else {
+                throw APIError(
+                    .notFound, "service \"\(asked)\" not found in this stretch of time")
             }
-            return prometheusSuccess { json in
-                json.beginObject()
-                writeSummary(found.summary, into: &json)
-                writeDetail(found, into: &json)
-                json.endObject()
-            }
+            var lookup = TraceLookup(service.traces, tenant, context)
+            let lists = try traces(of: name, tenant, range, &lookup)
+            note(index.faults(tenant: tenant, range: range), context)
+            var warnings = context.warnings + lists.warnings
+            let detail = ServiceAnswer(
+                detail: found, explains: explains, recent: lists.recent, errors: lists.errors,
+                slow: lists.slow)
+            warnings += detail.cuts
+            return prometheusSuccess(warnings: warnings) { detail.write(into: &$0) }
         }
     }
-}
 
-private func writeSummary(_ service: ServiceSummary, into json: inout JSONWriter) {
-    json.member("name", service.name)
-    json.member("namespace", service.namespace ?? "")
-    json.key("aliases")
-    json.beginArray()
-    for alias in service.aliases { json.string(alias) }
-    json.endArray()
-    json.member("spanCount", Int(service.spanCount))
-    json.member("errorCount", Int(service.errorCount))
-    json.member("p50Nanos", String(service.p50Nanos))
-    json.member("p95Nanos", String(service.p95Nanos))
-    json.member("p99Nanos", String(service.p99Nanos))
-    json.member("logLineCount", Int(service.logLineCount))
-    json.member("errorLogLineCount", Int(service.errorLogLineCount))
-    json.member("seriesCount", service.seriesCount)
-    json.member("lastSeenUnixNano", String(service.lastSeenNanos))
-}
-
-private func writeDetail(_ detail: ServiceDetail, into json: inout JSONWriter) {
-    for (name, texts) in [("instances", detail.instances), ("metricNames", detail.metricNames)] {
-        json.key(name)
-        json.beginArray()
-        for text in texts { json.string(text) }
-        json.endArray()
-    }
-    json.key("streams")
-    json.beginArray()
-    for stream in detail.streams {
-        json.beginObject()
-        json.key("labels")
-        writeLabels(stream, into: &json)
-        json.endObject()
-    }
-    json.endArray()
-    json.key("operations")
-    json.beginArray()
-    for operation in detail.operations {
-        json.beginObject()
-        json.member("name", operation.name)
-        json.member("kind", spanKindName(operation.kind))
-        json.member("count", Int(operation.count))
-        json.member("errorCount", Int(operation.errorCount))
-        json.member("p50Nanos", String(operation.p50Nanos))
-        json.member("p95Nanos", String(operation.p95Nanos))
-        json.member("p99Nanos", String(operation.p99Nanos))
-        json.endObject()
-    }
-    json.endArray()
-    for (name, edges) in [("upstream", detail.upstream), ("downstream", detail.downstream)] {
-        json.key(name)
-        json.beginArray()
-        for edge in edges {
-            json.beginObject()
-            json.member("service", edge.service)
-            json.member("callCount", Int(edge.callCount))
-            json.member("errorCount", Int(edge.errorCount))
-            json.member("p95Nanos", String(edge.p95Nanos))
-            json.endObject()
+    private func flag(_ request: APIRequest, _ name: String) throws(APIError) -> Bool {
+        switch request.nonEmpty(name) {
+        case nil, "0", "false": return false
+        case "1", "true": return true
+        case .some(let text):
+            throw APIError(.badData, "invalid parameter \"\(name)\": \"\(text)\" is not 0 or 1")
         }
-        json.endArray()
     }
-    json.key("versions")
-    json.beginArray()
-    for version in detail.versions {
-        json.beginObject()
-        json.member("version", version.version)
-        json.member("firstSeenUnixNano", String(version.firstSeenNanos))
-        json.endObject()
-    }
-    json.endArray()
-    json.key("identity")
-    json.beginArray()
-    for alias in detail.identity {
-        json.beginObject()
-        json.member("alias", alias.alias)
-        json.member("source", alias.source)
-        json.member("rule", alias.rule)
-        json.endObject()
-    }
-    json.endArray()
-}
 
-/// OTLP's span kind as a word.
-func spanKindName(_ kind: UInt8) -> String {
-    let names = ["unspecified", "internal", "server", "client", "producer", "consumer"]
-    return Int(kind) < names.count ? names[Int(kind)] : names[0]
+    /// Newest, failed and slowest traces of a service.
+    struct ServiceTraceLists {
+        var recent: [TraceSummary] = []
+        var errors: [TraceSummary] = []
+        var slow: [TraceSummary] = []
+        var warnings: [String] = []
+    }
+
+    func traces(
+        of name: String, _ tenant: Tenant, _ range: NanosRange, _ lookup: inout TraceLookup
+    ) throws -> ServiceTraceLists {
+        let limit = CorrelateEndpoints.traceListLimit
+        let found = index.traces(ofService: name, tenant: tenant, range: range, limit: limit)
+        var lists = ServiceTraceLists()
+        note(found.faults, lookup.context)
+        var recent = found.recent
+        if found.isCut, recent.count < limit {
+            recent = try lookup.search(name, range, limit: limit)
+        }
+        if found.isCut {
+            lists.warnings.append(
+                "the stretch cuts five minutes with more than \(limit) traces of \(name): others "
+                    + "than those in errorTraces and slowTraces may have failed or been slower")
+        }
+        lists.recent = try lookup.summaries(recent)
+        lists.errors = try lookup.summaries(found.errors)
+        lists.slow = try lookup.summaries(found.slow).sorted {
+            ($1.durationNanos, $0.traceID) < ($0.durationNanos, $1.traceID)
+        }
+        return lists
+    }
 }

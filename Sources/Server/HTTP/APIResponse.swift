@@ -92,18 +92,45 @@ package struct APIError: Error, Sendable, Equatable, CustomStringConvertible {
 package enum ErrorShape: Sendable {
     case prometheus, loki, otlp, plain
 
+    /// The shape of the family that a path belongs to, whether or not it is served.
+    init(path: String) {
+        let families: [(String, ErrorShape)] = [
+            ("/loki/", .loki), ("/otlp/", .otlp), ("/v1/", .otlp), ("/api/v1/otlp/", .otlp),
+            ("/api/v1/write", .plain), ("/api/v1/", .prometheus),
+        ]
+        self = families.first { path.hasPrefix($0.0) }?.1 ?? .plain
+    }
+
+    /// What a family calls more at once than there is room for: remote write drops data on 429.
+    var overload: APIError.Kind {
+        switch self {
+        case .prometheus, .plain: .unavailable
+        case .loki, .otlp: .tooManyRequests
+        }
+    }
+
     func response(_ error: APIError, to request: APIRequest) -> APIResponse {
         var response: APIResponse
         switch self {
         case .prometheus: response = prometheusError(error)
-        case .otlp: response = otlpError(error, json: request.mediaType == "application/json")
+        case .otlp:
+            response = otlpError(error, to: request)
         case .loki, .plain:
-            response = .text(error.message + "\n", status: error.status)
+            response = .text(error.message + "\n", status: status(error))
             response.headers[.xContentTypeOptions] = "nosniff"
         }
         if let seconds = error.retryAfterSeconds {
             response.headers[.retryAfter] = String(seconds)
         }
         return response
+    }
+
+    /// Loki's queries: what they ask for is at fault where Prometheus says it cannot be carried
+    /// out, and a deadline is a gateway's.
+    private func status(_ error: APIError) -> HTTPResponse.Status {
+        switch (self, error.kind) {
+        case (.loki, .timeout): .gatewayTimeout
+        default: error.status
+        }
     }
 }

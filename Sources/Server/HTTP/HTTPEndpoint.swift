@@ -6,6 +6,7 @@ import HTTPTypes
 import Hummingbird
 import Logging
 import NIOCore
+import Synchronization
 import Telemetry
 
 /// A route of a family.
@@ -51,7 +52,7 @@ struct EndpointContext: RequestContext {
 }
 
 /// Turns requests into answers: prefix, tenant, body, route, error shape, CORS, counters.
-struct HTTPEndpoint: HTTPResponder {
+final class HTTPEndpoint: HTTPResponder {
     typealias Context = EndpointContext
 
     struct Options: Sendable {
@@ -60,23 +61,45 @@ struct HTTPEndpoint: HTTPResponder {
         var corsOrigin: String?
         /// Seconds a client may take to send one request body.
         var bodySeconds: Double = 60
+        /// Bytes that the bodies of all requests together may hold, before decompression.
+        var bodyBytes = 256 << 20
     }
 
-    let router: any HTTPResponder<EndpointContext>
-    let observer: any RequestObserver
+    /// What is served now.
+    private struct Table: Sendable {
+        let router: any HTTPResponder<EndpointContext>
+        /// What any other path is told; 404 when nil.
+        let otherwise: (@Sendable () -> APIError)?
+    }
+    private let table: Mutex<Table>
+    private let options: Options
+    private let observer: any RequestObserver
+    private let bodies: ByteAllowance
 
-    init(routes: [Route], options: Options, observer: any RequestObserver) {
+    /// An endpoint that serves nothing yet.
+    init(options: Options, observer: any RequestObserver) {
+        self.options = options
+        self.observer = observer
+        bodies = ByteAllowance(limit: options.bodyBytes)
+        table = Mutex(
+            Table(router: Router(context: EndpointContext.self).buildResponder(), otherwise: nil))
+    }
+
+    /// Serves these routes from the next request on.
+    ///
+    /// - Parameter otherwise: what other paths are told, in their family's shape; nil = 404.
+    func serve(_ routes: [Route], otherwise: (@Sendable () -> APIError)? = nil) {
         let router = Router(context: EndpointContext.self)
         for route in routes {
             for method in route.methods {
-                router.on(RouterPath(route.path), method: method) { request, context in
-                    await HTTPEndpoint.answer(
-                        request, context, route: route, options: options, observer: observer)
+                router.on(RouterPath(route.path), method: method) {
+                    [self] request, context in
+                    await answer(request, context, route: route)
                 }
             }
         }
-        self.router = router.buildResponder()
-        self.observer = observer
+        let built = Table(router: router.buildResponder(), otherwise: otherwise)
+        table.withLock { $0 = built }
     }
 
     func respond(to request: Request, context: EndpointContext) async throws -> Response {
@@ -90,13 +113,19 @@ struct HTTPEndpoint: HTTPResponder {
             request = Request(head: head, body: request.body)
         }
         if request.method == .options { return HTTPEndpoint.preflight() }
-        let response = try await router.respond(to: request, context: context)
-        // The router's own 404 is empty; every answer of ours has a type. Grafana looks for this
-        // text to tell a missing API from a broken one.
-        if response.status == .notFound, response.headers[.contentType] == nil {
-            return HTTPEndpoint.response(.text("404 page not found\n", status: .notFound), nil)
+        let table = self.table.withLock { $0 }
+        let response = try await table.router.respond(to: request, context: context)
+        // The router's own 404 is empty; every answer of ours has a type.
+        guard response.status == .notFound, response.headers[.contentType] == nil else {
+            return response
         }
-        return response
+        if let error = table.otherwise?() {
+            let call = APIRequest(method: request.method, path: path, headers: request.headers)
+            return HTTPEndpoint.response(
+                ErrorShape(path: path).response(error, to: call), options.corsOrigin)
+        }
+        // Grafana looks for this text to tell a missing API from a broken one.
+        return HTTPEndpoint.response(.text("404 page not found\n", status: .notFound), nil)
     }
 
     /// Takes a family prefix off a path, unless the path is the family's own: `/loki/api/…` stays.
@@ -129,10 +158,11 @@ struct HTTPEndpoint: HTTPResponder {
             body: .init(byteBuffer: ByteBuffer(bytes: answer.body)))
     }
 
-    private static func answer(
-        _ request: Request, _ context: EndpointContext, route: Route, options: Options,
-        observer: any RequestObserver
+    private func answer(
+        _ request: Request, _ context: EndpointContext, route: Route
     ) async -> Response {
+        let share = ByteAllowance.Share(of: bodies)
+        defer { share.giveBack() }
         var call = APIRequest(
             method: request.method, path: request.uri.path, headers: request.headers)
         call.prefix = context.prefix
@@ -142,9 +172,9 @@ struct HTTPEndpoint: HTTPResponder {
             for (name, value) in context.parameters {
                 call.pathParameters[String(name)] = percentDecoded(value.utf8)
             }
-            call.tenant = try tenant(of: request, options.tenancy)
+            call.tenant = try HTTPEndpoint.tenant(of: request, options.tenancy)
             call.parameters = decodeForm(request.uri.query ?? "")
-            call.body = try await body(of: request, limit: route.bodyLimit, options)
+            call.body = try await body(of: request, route, share)
             if call.mediaType == "application/x-www-form-urlencoded" {
                 call.parameters =
                     decodeForm(String(decoding: call.body, as: UTF8.self))
@@ -163,18 +193,21 @@ struct HTTPEndpoint: HTTPResponder {
         observer.finished(
             route: route.path, method: request.method.rawValue, status: answer.status.code,
             startNanos: start, bodyCount: call.body.count, request: call)
-        return response(answer, options.corsOrigin)
+        return HTTPEndpoint.response(answer, options.corsOrigin)
     }
 
-    /// Collects the body within its size and time limits.
-    private static func body(
-        of request: Request, limit: Int, _ options: Options
+    /// Collects the body within its limits of size and time and its share of memory.
+    private func body(
+        of request: Request, _ route: Route, _ share: ByteAllowance.Share
     ) async throws -> [UInt8] {
-        if let declared = request.headers[.contentLength].flatMap({ Int($0) }), declared > limit {
+        let limit = route.bodyLimit
+        let declared = request.headers[.contentLength].flatMap { Int($0) }
+        if let declared, declared > limit {
             throw APIError(
                 .tooLarge, "request body of \(declared) bytes exceeds the limit of \(limit) bytes")
         }
-        let deadline = ContinuousClock.now + .seconds(options.bodySeconds)
+        if declared == nil, request.headers[.transferEncoding] == nil { return [] }
+        let seconds = options.bodySeconds
         return try await withThrowingTaskGroup(of: [UInt8]?.self) { group in
             group.addTask {
                 var bytes: [UInt8] = []
@@ -183,19 +216,24 @@ struct HTTPEndpoint: HTTPResponder {
                         throw APIError(
                             .tooLarge, "request body exceeds the limit of \(limit) bytes")
                     }
+                    guard share.take(buffer.readableBytes) else {
+                        throw APIError(
+                            route.shape.overload,
+                            "too many request bodies in memory at once: retry later",
+                            retryAfterSeconds: 1)
+                    }
                     buffer.withUnsafeReadableBytes { bytes.append(contentsOf: $0) }
                 }
                 return bytes
             }
             group.addTask {
-                try await Task.sleep(until: deadline)
+                try await Task.sleep(for: .seconds(seconds))
                 return nil
             }
             defer { group.cancelAll() }
             guard let first = try await group.next(), let bytes = first else {
                 throw APIError(
-                    .requestTimeout,
-                    "request body was not received within \(options.bodySeconds) seconds")
+                    .requestTimeout, "request body was not received within \(seconds) seconds")
             }
             return bytes
         }

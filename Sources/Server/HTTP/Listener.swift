@@ -13,73 +13,56 @@ import NIOHTTPTypesHTTP1
 
 /// HTTP/1.1 on a connection: limits on heads, compressed answers, no reader kept waiting for ever.
 struct HTTPConnection: HTTPChannelHandler, ServerChildChannel {
-    typealias Value = NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>
+    /// A connection and the watch over its client.
+    struct Value: ServerChildChannelValue {
+        let parts: NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>
+        let watch: ConnectionWatch
+        var channel: any Channel { parts.channel }
+    }
 
+    let limits: ConnectionLimits
     let responder: HTTPChannelHandler.Responder
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
         channel.eventLoop.makeCompletedFuture {
+            let watch = ConnectionWatch()
+            let counter = HeadByteCounter(limit: limits.headBytes)
             let operations = channel.pipeline.syncOperations
+            try operations.addHandler(counter)
             try operations.configureHTTPServerPipeline(
                 withPipeliningAssistance: false, withErrorHandling: false,
                 withOutboundHeaderValidation: false)
-            try operations.addHandler(HeadDeadlineHandler(seconds: 30))
+            try operations.addHandler(
+                RequestGuard(limits: limits, watch: watch, counter: counter))
             try operations.addHandler(HTTPResponseCompressor())
             try operations.addHandler(HTTP1ToHTTPServerCodec(secure: false))
             try operations.addHandler(
-                HTTPConnectionStateHandler(idleTimeout: .seconds(120), logger: logger))
-            return try Value(
+                HTTPConnectionStateHandler(
+                    idleTimeout: .seconds(limits.idleSeconds), logger: logger))
+            let parts = try NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>(
                 wrappingChannelSynchronously: channel,
                 configuration: .init(isOutboundHalfClosureEnabled: true))
+            return Value(parts: parts, watch: watch)
         }
     }
 
     func handle(value: Value, logger: Logger) async {
-        await handleHTTP(asyncChannel: value, logger: logger)
-    }
-}
-
-/// Closes a connection whose first request head does not arrive in time: a client that sends its
-/// head a byte a second holds a descriptor, not more.
-final class HeadDeadlineHandler: ChannelInboundHandler, RemovableChannelHandler {
-    typealias InboundIn = HTTPServerRequestPart
-    typealias InboundOut = HTTPServerRequestPart
-
-    private let seconds: Int64
-    private var timer: Scheduled<Void>?
-
-    init(seconds: Int64) { self.seconds = seconds }
-
-    func channelActive(context: ChannelHandlerContext) {
-        let channel = context.channel
-        timer = context.eventLoop.scheduleTask(in: .seconds(seconds)) {
-            channel.close(mode: .all, promise: nil)
+        await ConnectionWatch.$current.withValue(value.watch) {
+            await handleHTTP(asyncChannel: value.parts, logger: logger)
         }
-        context.fireChannelActive()
-    }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        timer?.cancel()
-        timer = nil
-        context.fireChannelRead(data)
-    }
-
-    func channelInactive(context: ChannelHandlerContext) {
-        timer?.cancel()
-        timer = nil
-        context.fireChannelInactive()
     }
 }
 
 /// Makes the service that serves one address.
 func makeListener(
-    host: String, port: Int, endpoint: HTTPEndpoint, logger: Logger,
+    host: String, port: Int, endpoint: HTTPEndpoint, limits: ConnectionLimits, logger: Logger,
     onRunning: @escaping @Sendable (Int) async -> Void
 ) -> Application<HTTPEndpoint> {
     Application(
         responder: endpoint,
-        server: HTTPServerBuilder { HTTPConnection(responder: $0) },
-        configuration: .init(address: .hostname(host, port: port), serverName: "tern"),
+        server: HTTPServerBuilder { HTTPConnection(limits: limits, responder: $0) },
+        configuration: .init(
+            address: .hostname(host, port: port), serverName: "tern", backlog: 4096),
         onServerRunning: { channel in
             await onRunning(channel.localAddress?.port ?? port)
         },

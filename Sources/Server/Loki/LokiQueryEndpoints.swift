@@ -70,7 +70,7 @@ struct LokiQueryEndpoints: Sendable {
         _ work: @escaping @Sendable (ReadContext) throws -> APIResponse
     ) async throws -> APIResponse {
         do {
-            return try await service.run(work)
+            return try await service.run(wording: lokiWording, work)
         } catch let error as LogQLQueryError {
             throw APIError(.badData, error.description)
         } catch let error as APIError {
@@ -103,7 +103,7 @@ struct LokiQueryEndpoints: Sendable {
             tenant: request.tenant, matchers: matchers,
             range: NanosRange(first: Nanos(start), last: Nanos(end)))
         let reader = service.logs
-        return try await service.run { context in
+        return try await service.run(wording: lokiWording) { context in
             let values = try read(reader, wanted, context)
             return prometheusSuccess { json in
                 json.beginArray()
@@ -119,7 +119,7 @@ struct LokiQueryEndpoints: Sendable {
         let selectors = try (texts.isEmpty ? [""] : texts).map(selector)
         let tenant = request.tenant
         let reader = service.logs
-        return try await service.run { context in
+        return try await service.run(wording: lokiWording) { context in
             var found: Set<Labels> = []
             for matchers in selectors {
                 found.formUnion(
@@ -191,6 +191,18 @@ struct LokiQueryEndpoints: Sendable {
         }
         let (nanos, overflow) = millis.multipliedReportingOverflow(by: 1_000_000)
         return overflow ? .max : nanos
+    }
+}
+
+/// Loki counts a query that is too large as a bad request.
+private func lokiWording(_ interruption: QueryInterruption) -> APIError {
+    switch interruption {
+    case .cancelled: APIError(.cancelled, "the request was cancelled by the client")
+    case .timedOut:
+        APIError(
+            .timeout,
+            "\(interruption): ask for a shorter stretch of time or narrow the stream selector")
+    case .memoryLimit, .sharedMemoryLimit, .rowLimit: APIError(.badData, "\(interruption)")
     }
 }
 

@@ -1,20 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-// OTLP's errors: google.rpc.Status in the encoding of the request.
+// OTLP's errors over both transports.
 
-import Base
+import GRPCCore
+import Wire
 
-/// A Status body; `code` stays unset in protobuf, as the specification lets it.
-func otlpError(_ error: APIError, json: Bool) -> APIResponse {
-    let message = String(error.message.prefix(4096))
-    if json {
-        var writer = JSONWriter()
-        writer.beginObject()
-        writer.member("message", message)
-        writer.endObject()
-        return .json(writer.bytes, status: error.status)
+extension APIError {
+    /// Codes that make an exporter retry exactly when it should.
+    var grpcCode: RPCError.Code {
+        switch kind {
+        case .badData, .unsupportedMediaType, .notAcceptable, .execution: .invalidArgument
+        case .tooLarge: .resourceExhausted
+        case .unavailable, .tooManyRequests, .timeout, .requestTimeout: .unavailable
+        case .unauthorized: .unauthenticated
+        case .notFound, .methodNotAllowed: .unimplemented
+        case .cancelled: .cancelled
+        case .internal: .internalError
+        }
     }
-    var writer = ByteWriter()
-    writer.u8(0x12)  // field 2, length-delimited
-    writer.lengthPrefixed(message)
-    return APIResponse(error.status, contentType: "application/x-protobuf", body: writer.bytes)
+}
+
+/// A `google.rpc.Status` in the encoding of the request.
+func otlpError(_ error: APIError, to request: APIRequest) -> APIResponse {
+    let encoding: OTLPEncoding = request.mediaType == "application/json" ? .json : .protobuf
+    let body = OTLPResponse.status(
+        code: Int32(error.grpcCode.rawValue), message: error.message, encoding)
+    return APIResponse(error.status, contentType: encoding.contentType, body: body)
 }

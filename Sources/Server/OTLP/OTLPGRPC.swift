@@ -4,7 +4,9 @@
 import GRPCCore
 import GRPCNIOTransportHTTP2Posix
 import Ingest
+import ServiceLifecycle
 import Telemetry
+import Wire
 
 /// Copies a request message out of the transport's buffer.
 private struct RawInput: MessageDeserializer {
@@ -19,9 +21,21 @@ private struct RawOutput: MessageSerializer {
     }
 }
 
+extension OTLPSignal {
+    /// Full name of the signal's collector service.
+    var grpcService: String {
+        let base = "opentelemetry.proto.collector."
+        return switch self {
+        case .traces: base + "trace.v1.TraceService"
+        case .metrics: base + "metrics.v1.MetricsService"
+        case .logs: base + "logs.v1.LogsService"
+        }
+    }
+}
+
 /// The three OTLP collector services.
 struct OTLPService: RegistrableRPCService {
-    let intake: OTLPIntake
+    let startup: Startup
 
     func registerMethods<Transport: ServerTransport>(with router: inout RPCRouter<Transport>) {
         for signal in OTLPSignal.allCases {
@@ -30,12 +44,15 @@ struct OTLPService: RegistrableRPCService {
                     fullyQualifiedService: signal.grpcService, method: "Export"),
                 deserializer: RawInput(), serializer: RawOutput()
             ) { request, _ in
-                let tenant = try tenant(of: request.metadata)
+                guard let intake = startup.core?.intake else {
+                    throw RPCError(code: .unavailable, message: startup.text)
+                }
+                let tenant = try tenant(of: request.metadata, intake.tenancy)
                 var answer: [UInt8] = []
                 for try await body in request.messages {
                     do {
                         answer = try await intake.accept(
-                            body, signal, json: false, tenant: tenant)
+                            body, signal, .protobuf, tenant: tenant)
                     } catch let error as APIError {
                         throw RPCError(code: error.grpcCode, message: error.message)
                     }
@@ -46,8 +63,8 @@ struct OTLPService: RegistrableRPCService {
         }
     }
 
-    private func tenant(of metadata: Metadata) throws -> Tenant {
-        guard intake.tenancy == .header else { return .anonymous }
+    private func tenant(of metadata: Metadata, _ tenancy: Tenancy) throws -> Tenant {
+        guard tenancy == .header else { return .anonymous }
         guard let name = metadata[stringValues: "x-scope-orgid"].first(where: { _ in true }) else {
             throw RPCError(code: .unauthenticated, message: "no org id")
         }
@@ -61,31 +78,42 @@ struct OTLPService: RegistrableRPCService {
     }
 }
 
-extension APIError {
-    /// Codes that make an exporter retry exactly when it should.
-    fileprivate var grpcCode: RPCError.Code {
-        switch kind {
-        case .badData, .unsupportedMediaType, .notAcceptable, .execution: .invalidArgument
-        case .tooLarge: .resourceExhausted
-        case .unavailable, .tooManyRequests, .timeout, .requestTimeout: .unavailable
-        case .unauthorized: .unauthenticated
-        case .notFound, .methodNotAllowed: .unimplemented
-        case .cancelled: .cancelled
-        case .internal: .internalError
-        }
-    }
-}
-
-/// A gRPC server on one address. gzip and deflate are accepted; 64 MiB per message.
+/// A gRPC server on one address. gzip and deflate are accepted.
+///
+/// - Parameter messageLimit: bytes of one message, after decompression.
 func makeOTLPServer(
-    host: String, port: Int, intake: OTLPIntake, messageLimit: Int
+    host: String, port: Int, startup: Startup, messageLimit: Int
 ) -> GRPCServer<HTTP2ServerTransport.Posix> {
     GRPCServer(
         transport: .http2NIOPosix(
-            address: .ipv4(host: host, port: port), transportSecurity: .plaintext,
+            address: host.contains(":")
+                ? .ipv6(host: host, port: port) : .ipv4(host: host, port: port),
+            transportSecurity: .plaintext,
             config: .defaults {
                 $0.compression.enabledAlgorithms = .all
                 $0.rpc.maxRequestPayloadSize = messageLimit
             }),
-        services: [OTLPService(intake: intake)])
+        services: [OTLPService(startup: startup)])
+}
+
+/// The gRPC server under service-lifecycle's rules.
+struct OTLPGRPCListener: Service {
+    let server: GRPCServer<HTTP2ServerTransport.Posix>
+    /// Told the port once the server listens.
+    let onRunning: @Sendable (Int) -> Void
+
+    func run() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                try await withGracefulShutdownHandler {
+                    try await server.serve()
+                } onGracefulShutdown: {
+                    server.beginGracefulShutdown()
+                }
+            }
+            let address = try await server.transport.listeningAddress
+            if let port = address.ipv4?.port ?? address.ipv6?.port { onRunning(port) }
+            try await group.waitForAll()
+        }
+    }
 }

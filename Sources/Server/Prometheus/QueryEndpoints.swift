@@ -80,7 +80,8 @@ struct QueryEndpoints: Sendable {
         let limit = try request.limitParameter()
         let timeout = try request.durationMillis("timeout").map { Double($0) / 1000 }
         do {
-            return try await service.run(timeoutSeconds: timeout) { context in
+            return try await service.run(timeoutSeconds: timeout, wording: prometheusWording) {
+                context in
                 answer(try work(context), limit: limit)
             }
         } catch let error as ParseError {
@@ -122,6 +123,19 @@ struct QueryEndpoints: Sendable {
         guard texts.count > Self.annotationLimit else { return texts }
         return texts.prefix(Self.annotationLimit)
             + ["\(texts.count - Self.annotationLimit) more \(kind) annotations omitted"]
+    }
+}
+
+/// Prometheus' words for the end of a query. Source: prometheus/prometheus `promql/engine.go`.
+func prometheusWording(_ interruption: QueryInterruption) -> APIError {
+    switch interruption {
+    case .cancelled: APIError(.cancelled, "query was canceled in expression evaluation")
+    case .timedOut: APIError(.timeout, "query timed out in expression evaluation")
+    case .rowLimit:
+        APIError(
+            .execution,
+            "query processing would load too many samples into memory in query execution")
+    case .memoryLimit, .sharedMemoryLimit: APIError(interruption)
     }
 }
 

@@ -3,15 +3,18 @@
 
 import Base
 import Storage
-import Synchronization
 import Telemetry
 
 /// Limits of queries; times in seconds, sizes in bytes.
 package struct QueryLimits: Sendable {
     package var timeoutSeconds = 120.0
     package var concurrency = 20
+    /// Queries that may wait for a place.
+    package var waiting = 1000
     package var samples = 50_000_000
     package var memoryBytes = 1 << 30
+    /// Bytes that all queries together may hold.
+    package var totalMemoryBytes = Int.max
     package var lookbackSeconds = 300.0
     /// Most points a range query may have per series. Source: Prometheus' API.
     package var points = 11_000
@@ -26,36 +29,53 @@ package final class QueryService: Sendable {
     package let traces: any SpanReading
     package let clock: any Clock
     package let limits: QueryLimits
+    package let gate: QueryGate
+    package let budget: ReadBudget
     private let pool: WorkerPool
 
+    /// - Parameter threads: threads that compute; no more queries than these run at once, whatever
+    ///   `concurrency` says, so that writing keeps its share of the processors.
     package init(
         metrics: any SeriesReading, logs: any LogReading, traces: any SpanReading,
-        clock: any Clock, limits: QueryLimits, pool: WorkerPool
+        clock: any Clock, limits: QueryLimits, threads: Int
     ) {
         self.metrics = metrics
         self.logs = logs
         self.traces = traces
         self.clock = clock
         self.limits = limits
-        self.pool = pool
+        let width = max(1, min(limits.concurrency, threads))
+        gate = QueryGate(running: width, waiting: limits.waiting)
+        budget = ReadBudget(limitBytes: limits.totalMemoryBytes)
+        pool = WorkerPool(name: "query", threads: width, queueLimit: width)
     }
 
     /// Runs `work` on a pool thread with a context of its own.
     ///
-    /// When the surrounding task is cancelled the context is too, and the work ends at its next
-    /// check. Interruptions and a full pool come out as `APIError`.
+    /// When the surrounding task is cancelled or the client closes its connection, the context is
+    /// cancelled, and the work ends at its next check. Interruptions come out as `APIError`.
     ///
-    /// - Parameter timeoutSeconds: the request's own wish; never more than the limit.
+    /// - Parameters:
+    ///   - timeoutSeconds: the request's own wish; never more than the limit. Waiting counts.
+    ///   - wording: how the family of the request puts interruptions.
     package func run<T: Sendable>(
         timeoutSeconds: Double? = nil,
+        wording: (QueryInterruption) -> APIError = { APIError($0) },
         _ work: @escaping @Sendable (ReadContext) throws -> T
     ) async throws -> T {
         let clock = self.clock
         let context = ReadContext(
             timeoutSeconds: min(timeoutSeconds ?? limits.timeoutSeconds, limits.timeoutSeconds),
-            memoryLimitBytes: limits.memoryBytes, sampleLimit: limits.samples,
+            memoryLimitBytes: limits.memoryBytes, sampleLimit: limits.samples, budget: budget,
             now: { clock.monotonicNanos })
+        let watch = ConnectionWatch.current
+        let token = watch?.onClose { context.cancel() }
+        defer { if let token { watch?.forget(token) } }
         do {
+            try await enter(context, watch)
+            defer { gate.leave() }
+            budget.enter(context)
+            defer { budget.leave(context) }
             return try await withTaskCancellationHandler {
                 try await pool.run {
                     try context.check()
@@ -65,13 +85,34 @@ package final class QueryService: Sendable {
                 context.cancel()
             }
         } catch let error as WorkerPoolError {
-            throw APIError(.unavailable, "too many queries at once: \(error)", retryAfterSeconds: 1)
+            throw APIError(.unavailable, "no query can run now: \(error)", retryAfterSeconds: 1)
         } catch let error as QueryInterruption {
-            throw APIError(error)
+            throw wording(error)
         } catch let error as PartCorruption {
             throw APIError(.internal, "\(error): run `tern check data` on the data directory")
         }
     }
+
+    private func enter(_ context: ReadContext, _ watch: ConnectionWatch?) async throws {
+        var token: Int?
+        defer { if let token { watch?.forget(token) } }
+        do throws(QueryGate.Refusal) {
+            try await gate.enter(seconds: context.secondsLeft) { token = watch?.onClose($0) }
+        } catch {
+            switch error {
+            case .cancelled: throw QueryInterruption.cancelled
+            case .timedOut: throw APIError(.timeout, "query timed out in query queue")
+            case .full(let waiting):
+                throw APIError(
+                    .tooManyRequests,
+                    "too many outstanding requests: \(waiting) queries wait already",
+                    retryAfterSeconds: 1)
+            }
+        }
+    }
+
+    /// Finishes what runs and ends the threads. Blocks.
+    package func stop() { pool.stop() }
 }
 
 extension APIError {
@@ -79,7 +120,8 @@ extension APIError {
         switch interruption {
         case .cancelled: self.init(.cancelled, interruption.description)
         case .timedOut: self.init(.timeout, interruption.description)
-        case .memoryLimit, .rowLimit: self.init(.execution, interruption.description)
+        case .memoryLimit, .sharedMemoryLimit, .rowLimit:
+            self.init(.execution, interruption.description)
         }
     }
 }

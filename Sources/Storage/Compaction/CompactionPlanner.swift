@@ -3,8 +3,15 @@
 
 /// Chooses runs of parts to merge, size-tiered, inside one (tenant, signal, day, retention class).
 ///
-/// Only neighbours in log order are merged, so that of two values for one key it stays known
-/// which was acknowledged first. A run is worth merging when its sum is several times its largest
+/// **Neighbours only.** Readers and merges let the first acknowledged of two equal keys win and keep
+/// equal times in order of arrival, and all they know of arrival is the order of the parts
+/// (`PartDescriptor.isOlder`). A run is therefore contiguous in that order among *all* parts of its
+/// group. A part that cannot be merged now, because it is damaged, too large with its neighbours
+/// or not shown to readers yet, is never skipped: it ends the run. Then the parts of a group cover
+/// disjoint stretches of the log at all times, and the output, which takes the place of its last
+/// input, stands where its inputs stood.
+///
+/// A run is worth merging when its sum is several times its largest
 /// part: then every byte is rewritten about log₄(day's bytes / sealed bytes) times. Days that are
 /// over are merged more eagerly, since nothing will come and join them.
 package enum CompactionPlanner {
@@ -24,10 +31,13 @@ package enum CompactionPlanner {
     /// Runs to merge now, at most one per group, the most worthwhile first. No part is in two.
     ///
     /// - Parameters:
+    ///   - parts: all of the manifest: a part that is left out would let its neighbours merge.
+    ///   - isMergeable: whether a part may be an input.
     ///   - today: UTC day of the wall clock; earlier days count as over.
     ///   - maxBytes: largest sum of inputs.
     package static func plan(
-        _ parts: some Sequence<PartDescriptor>, today: Int32, maxBytes: Int
+        _ parts: some Sequence<PartDescriptor>,
+        isMergeable: (PartDescriptor) -> Bool = { _ in true }, today: Int32, maxBytes: Int
     ) -> [[PartDescriptor]] {
         var groups: [Key: [PartDescriptor]] = [:]
         for part in parts {
@@ -38,9 +48,11 @@ package enum CompactionPlanner {
         }
         var runs: [(ratio: Double, parts: [PartDescriptor])] = []
         for (key, var group) in groups where group.count > 1 {
-            group.sort { ($0.lastSequence, $0.id) < ($1.lastSequence, $1.id) }
+            group.sort(by: PartDescriptor.isOlder)
             let least = key.day < today ? minRatioOfClosedDay : minRatio
-            if let run = best(group, least, maxBytes) { runs.append(run) }
+            let stretches = group.split { !isMergeable($0) }
+            let found = stretches.compactMap { best($0, least, maxBytes) }
+            if let run = found.max(by: { $0.ratio < $1.ratio }) { runs.append(run) }
         }
         // Ids make the order the same in every run of the program.
         runs.sort { ($0.ratio, $1.parts[0].id) > ($1.ratio, $0.parts[0].id) }
@@ -49,13 +61,13 @@ package enum CompactionPlanner {
 
     /// The run with the highest ratio; quadratic only within `maxInputs`.
     private static func best(
-        _ group: [PartDescriptor], _ least: Double, _ maxBytes: Int
+        _ group: ArraySlice<PartDescriptor>, _ least: Double, _ maxBytes: Int
     ) -> (ratio: Double, parts: [PartDescriptor])? {
         var found: (ratio: Double, parts: Range<Int>)?
         for first in group.indices {
             var sum = 0.0
             var largest = 1.0
-            for last in first..<min(first + maxInputs, group.count) {
+            for last in first..<min(first + maxInputs, group.endIndex) {
                 let size = Double(group[last].byteCount)
                 sum += size
                 largest = max(largest, size)

@@ -17,14 +17,15 @@ extension Kernel {
     /// - Returns: how many were done.
     private func mergePass() throws -> Int {
         guard !isStopping else { return 0 }
-        let candidates = state.withLock { state in
-            state.handles.values.filter { !state.unmergeable.contains($0.descriptor.id) }
+        // The manifest first: what is sealed in between is then planned without, which is safe,
+        // since it comes after everything else.
+        let all = manifest.current.sorted
+        let handles = state.withLock { state in
+            state.handles.filter { !state.unmergeable.contains($0.key) }
         }
-        let handles = Dictionary(
-            candidates.map { ($0.descriptor.id, $0) }, uniquingKeysWith: { first, _ in first })
         let runs = CompactionPlanner.plan(
-            candidates.map(\.descriptor), today: utcDay(ofNanos: clock.wallNanos),
-            maxBytes: configuration.maxPartBytes
+            all, isMergeable: { handles[$0.id] != nil },
+            today: utcDay(ofNanos: clock.wallNanos), maxBytes: configuration.maxPartBytes
         ).map { $0.compactMap { handles[$0.id] } }
         guard !runs.isEmpty else { return 0 }
         let results = Mutex<[Int: Result<Bool, any Error>]>([:])
@@ -55,9 +56,11 @@ extension Kernel {
         } catch is CancellationError {
             return false
         } catch {
-            // Merging the same parts would fail for ever; they stay as they are until reopened.
+            // Merging the same parts would fail for ever. The damaged one, or all of them where the
+            // error names none, stay as they are until reopened.
             note("merging \(newest.signal.name) parts \(ids)", error) { $0.failedMerges += 1 }
-            state.withLock { $0.unmergeable.formUnion(ids) }
+            let named = ids.filter { PartName.blob($0) == (error as? PartCorruption)?.name }
+            state.withLock { $0.unmergeable.formUnion(named.isEmpty ? ids : named) }
             return false
         }
         do {
@@ -69,6 +72,7 @@ extension Kernel {
                 state.counters.merges += 1
                 state.counters.partsMerged += ids.count
                 state.counters.bytesMerged += draft?.bytes.count ?? 0
+                state.counters.countDropped(newest.signal, draft.map { [$0] } ?? [])
             }
         } catch {
             note("merging \(newest.signal.name) parts \(ids)", error) { $0.failedMerges += 1 }
@@ -88,7 +92,8 @@ extension Kernel {
         let part = Kernel.descriptor(
             of: draft, id: manifest.reserveIDs(1), signal: signal,
             level: level == .max ? level : level + 1,
-            lastSequence: inputs.reduce(0) { max($0, $1.descriptor.lastSequence) })
+            lastSequence: inputs.reduce(0) { max($0, $1.descriptor.lastSequence) },
+            wallNanos: clock.wallNanos)
         return try install(
             [part], [(PartName.blob(part.id), draft.bytes)],
             PartEdit(added: [part], removed: ids))

@@ -10,7 +10,8 @@ import Base
 ///     wal/        NNNNNNNN.wal
 ///     parts/      NNNNNNNNNNNN.part
 ///     manifest/   NNNNNNNN.manifest
-struct DataDirectory: Sendable {
+///     quarantine/ files set aside because the manifest was damaged; only where that happened
+package struct DataDirectory: Sendable {
     static let version = 1
     private static let versionPrefix = "tern data "
 
@@ -20,11 +21,14 @@ struct DataDirectory: Sendable {
     var log: String { path + "/wal" }
     var parts: String { path + "/parts" }
     var manifest: String { path + "/manifest" }
+    var quarantine: String { path + "/quarantine" }
 
     /// Locks the directory and checks its version.
     ///
     /// - Parameter create: make a new data directory where there is nothing.
-    init(_ given: String, files: any FileSystem, create: Bool = true) throws {
+    package init(
+        _ given: String, files: any FileSystem = LocalFileSystem(), create: Bool = true
+    ) throws {
         var path = given
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
         self.path = path
@@ -64,7 +68,9 @@ struct DataDirectory: Sendable {
             guard create else { return }
             // A directory of somebody else's is not taken over.
             let foreign = try files.list(path).first {
-                !["LOCK", "VERSION.tmp", "wal", "parts", "manifest", "lost+found"].contains($0)
+                ![
+                    "LOCK", "VERSION.tmp", "wal", "parts", "manifest", "quarantine", "lost+found",
+                ].contains($0)
             }
             if let foreign {
                 throw KernelError.notADataDirectory(

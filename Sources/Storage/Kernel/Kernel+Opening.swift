@@ -10,21 +10,32 @@ extension Kernel {
     ///
     /// Damage is not an error here: it is in `status.faults`, and everything else is served.
     ///
+    /// - Parameters:
+    ///   - locked: the directory when its lock was taken before; then it is unlocked by `stop` or
+    ///     by what is thrown here.
+    ///   - progress: called on the calling thread, in order: once before the first record (nothing
+    ///     done yet, the total known), then after every few megabytes and every segment, and at
+    ///     last with everything done. It must be quick and must not block.
     /// - Throws: `KernelError` or `FileError` when the directory cannot be used at all.
     package static func open(
         _ configuration: KernelConfiguration, files: any FileSystem = LocalFileSystem(),
         clock: any Clock = SystemClock(), random: any RandomSource = SystemRandom(),
-        stores: [any SignalStore], progress: (ReplayProgress) -> Void = { _ in }
+        stores: [any SignalStore], directory locked: DataDirectory? = nil,
+        progress: @escaping (ReplayProgress) -> Void = { _ in }
     ) throws -> Kernel {
-        let directory = try DataDirectory(configuration.path, files: files)
+        let directory = try locked ?? DataDirectory(configuration.path, files: files)
         do {
+            let blobs = DirectoryBlobStore(directory: directory.parts, files: files)
+            let quarantine = Quarantine(directory: directory, files: files)
             let manifest = try ManifestLog(
                 directory: directory.manifest, files: files,
-                rewriteAboveCount: configuration.manifestBytes)
-            let blobs = DirectoryBlobStore(directory: directory.parts, files: files)
+                rewriteAboveCount: configuration.manifestBytes,
+                beforeRewrite: { try setAside($0, directory, blobs, quarantine) },
+                keepDamaged: { try quarantine.take($0, name: $1) })
             var state = State()
             state.faults = manifest.faults
             state.replay.tornManifest = manifest.tornTail
+            state.faults += try quarantine.contents().faults
             try removeOrphans(manifest, blobs, &state)
             openParts(manifest, blobs, stores, &state)
             let log = try replay(
@@ -43,6 +54,23 @@ extension Kernel {
         }
     }
 
+    /// Where the manifest is damaged, what it does not name may be real. Runs before the damage is
+    /// written over: after a kill in between, the next start finds it again.
+    private static func setAside(
+        _ manifest: ManifestLog, _ directory: DataDirectory, _ blobs: any BlobStore,
+        _ quarantine: Quarantine
+    ) throws {
+        let isDamaged = !manifest.faults.isEmpty
+        guard isDamaged || manifest.tornTail != nil else { return }
+        let set = manifest.current
+        for blob in try blobs.list() {
+            guard let id = PartName.id(blob.name), set.parts[id] == nil else { continue }
+            manifest.skipIDs(through: id)
+            try quarantine.take(
+                directory.parts + "/" + blob.name, name: blob.name, doubtful: !isDamaged)
+        }
+    }
+
     /// Blobs that the manifest does not name come from changes that never happened.
     private static func removeOrphans(
         _ manifest: ManifestLog, _ blobs: any BlobStore, _ state: inout State
@@ -53,13 +81,6 @@ extension Kernel {
             if let id = PartName.id(blob.name) {
                 if set.parts[id] != nil { continue }
                 manifest.skipIDs(through: id)
-                if manifest.isDamagedInside {
-                    state.faults.append(
-                        StorageFault(
-                            file: "parts/" + blob.name, offset: 0,
-                            problem: "not in the damaged manifest; kept, but not served"))
-                    continue
-                }
             } else if !blob.name.hasSuffix(".part.tmp") {
                 state.faults.append(
                     StorageFault(
@@ -83,11 +104,15 @@ extension Kernel {
                 state.handles[part.id] = handle
             } catch {
                 state.unreadable.insert(part.id)
-                let offset = (error as? PartCorruption)?.offset ?? 0
+                let name = PartName.blob(part.id)
+                let found = error as? PartCorruption
+                let fault = PartCorruption(
+                    name: name, offset: found?.offset ?? 0, problem: found?.problem ?? "\(error)")
+                store.missing(part, fault)
                 state.faults.append(
                     StorageFault(
-                        file: "parts/" + PartName.blob(part.id), offset: offset,
-                        problem: "not served: \(error)"))
+                        file: "parts/" + name, offset: fault.offset,
+                        problem: "not served: \(fault.problem)"))
             }
         }
     }
@@ -115,7 +140,7 @@ extension Kernel {
         _ configuration: KernelConfiguration, _ directory: DataDirectory,
         _ manifest: ManifestLog, _ stores: [any SignalStore], _ files: any FileSystem,
         _ clock: any Clock, _ random: any RandomSource, _ state: inout State,
-        _ progress: (ReplayProgress) -> Void
+        _ progress: @escaping (ReplayProgress) -> Void
     ) throws -> WriteAheadLog {
         let began = clock.monotonicNanos
         let covered = manifest.current.covered
@@ -124,7 +149,20 @@ extension Kernel {
             try files.remove(directory.log + "/" + name)
         }
         let numbers = names.compactMap(LogFormat.number).sorted()
-        let replayer = LogReplayer(stores: stores)
+        var startByFile: [String: Int] = [:]
+        var total = 0
+        for number in numbers {
+            let name = LogFormat.name(number)
+            startByFile["wal/" + name] = total
+            total += try files.size(directory.log + "/" + name) ?? 0
+        }
+        var done = ReplayProgress(bytes: total, segments: numbers.count)
+        progress(done)
+        let replayer = LogReplayer(stores: stores) { place in
+            done.records += place.records
+            done.bytesDone = max(done.bytesDone, (startByFile[place.file] ?? 0) + place.offset)
+            progress(done)
+        }
         var recovery = LogRecovery(covered: covered) { replayer.take($0) }
         var segments: [LogSegment] = []
         state.replay.segments = numbers.count
@@ -137,13 +175,15 @@ extension Kernel {
                 LogSegment(number: number, byteCount: bytes.count, lastSequence: last ?? 0))
             state.replay.bytes += bytes.count
             replayer.flush()
-            progress(
-                ReplayProgress(
-                    segmentsDone: index + 1, segments: numbers.count,
-                    records: recovery.recordCount))
+            done.segmentsDone = index + 1
+            progress(done)
         }
         try recovery.finish(lastFile: numbers.last.map { "wal/" + LogFormat.name($0) })
         replayer.flush()
+        done.segmentsDone = numbers.count
+        done.bytesDone = total
+        done.records = recovery.recordCount
+        progress(done)
         state.faults += recovery.faults + replayer.faults
         state.replay.records = recovery.recordCount
         state.replay.superseded = recovery.supersededCount

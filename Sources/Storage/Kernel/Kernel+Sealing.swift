@@ -51,8 +51,10 @@ extension Kernel {
             parts.append(
                 Kernel.descriptor(
                     of: item.draft, id: first + UInt64(index), signal: item.signal, level: 0,
-                    lastSequence: rotation.boundary - 1))
+                    lastSequence: rotation.boundary - 1, wallNanos: clock.wallNanos))
         }
+        var counters = KernelCounters()
+        for item in drafts { counters.countDropped(item.signal, [item.draft]) }
         let blobs = zip(parts, drafts).map { (PartName.blob($0.id), $1.draft.bytes) }
         drafts = []
         let handles = try install(
@@ -66,16 +68,21 @@ extension Kernel {
             for handle in handles { state.handles[handle.descriptor.id] = handle }
             state.pending = nil
             state.counters.partsSealed += handles.count
+            state.counters.duplicatesDropped.merge(counters.duplicatesDropped, uniquingKeysWith: +)
+            state.counters.conflictsDropped.merge(counters.conflictsDropped, uniquingKeysWith: +)
         }
         _ = refreshHeadBytes()
     }
 
     static func descriptor(
-        of draft: PartDraft, id: UInt64, signal: Signal, level: UInt8, lastSequence: UInt64
+        of draft: PartDraft, id: UInt64, signal: Signal, level: UInt8, lastSequence: UInt64,
+        wallNanos: Int64
     ) -> PartDescriptor {
         PartDescriptor(
-            id: id, signal: signal, tenant: draft.tenant, day: draft.day, level: level,
-            minNanos: draft.minNanos, maxNanos: draft.maxNanos, rowCount: draft.rowCount,
+            id: id, signal: signal, tenant: draft.tenant,
+            day: draft.isTimeless ? utcDay(ofNanos: wallNanos) : draft.day, level: level,
+            minNanos: draft.isTimeless ? wallNanos : draft.minNanos,
+            maxNanos: draft.isTimeless ? wallNanos : draft.maxNanos, rowCount: draft.rowCount,
             byteCount: UInt64(draft.bytes.count), retentionClass: draft.retentionClass,
             lastSequence: lastSequence)
     }

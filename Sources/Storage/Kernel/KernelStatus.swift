@@ -15,11 +15,26 @@ package struct ReplayReport: Sendable, Equatable {
     package var nanos: Int64 = 0
 }
 
-/// How far replay has come.
+/// How far replay has come: how much of the log that was there at opening is in the heads.
 package struct ReplayProgress: Sendable, Equatable {
+    /// Bytes of the log that are done, and in all. The total does not change during one replay.
+    package var bytesDone: Int
+    package var bytes: Int
     package var segmentsDone: Int
     package var segments: Int
+    /// Records applied so far; those that are in parts already do not count.
     package var records: Int
+
+    package init(
+        bytesDone: Int = 0, bytes: Int = 0, segmentsDone: Int = 0, segments: Int = 0,
+        records: Int = 0
+    ) {
+        self.bytesDone = bytesDone
+        self.bytes = bytes
+        self.segmentsDone = segmentsDone
+        self.segments = segments
+        self.records = records
+    }
 }
 
 /// Parts of one signal.
@@ -59,8 +74,19 @@ package struct KernelCounters: Sendable, Equatable {
     package var failedMerges = 0
     package var partsMerged = 0
     package var bytesMerged = 0
+    /// Rows that sealing and merging left out, because an older row is the same, or has their place
+    /// with another value. Readers never saw them; the heads could not know the older ones.
+    package var duplicatesDropped: [Signal: Int] = [:]
+    package var conflictsDropped: [Signal: Int] = [:]
     package var partsExpired = 0
     /// The newest failure of background work, with what it was doing.
     package var lastFailure: String?
     package init() {}
+
+    mutating func countDropped(_ signal: Signal, _ drafts: [PartDraft]) {
+        let duplicates = drafts.reduce(0) { $0 + $1.duplicates }
+        let conflicts = drafts.reduce(0) { $0 + $1.conflicts }
+        if duplicates > 0 { duplicatesDropped[signal, default: 0] += duplicates }
+        if conflicts > 0 { conflictsDropped[signal, default: 0] += conflicts }
+    }
 }

@@ -38,6 +38,9 @@ package enum StorageCheck {
         var report = CheckReport()
         let set = try checkManifest(directory, files, &report)
         try checkParts(directory, files, set, storesBySignal, &report)
+        let quarantined = try Quarantine(directory: directory, files: files).contents()
+        report.faults += quarantined.faults
+        report.notes += quarantined.notes
         try checkLog(directory, files, set.covered, storesBySignal, &report)
         return report
     }

@@ -40,11 +40,18 @@ package final class ManifestLog: MetaStore {
 
     /// Opens the newest manifest in the directory, or begins the first.
     ///
+    /// - Parameters:
+    ///   - beforeRewrite: called when the old manifest is read and before it is superseded: the last
+    ///     moment at which its damage can be seen.
+    ///   - keepDamaged: given path and name of each file that is superseded and damaged, instead of
+    ///     removing it.
     /// - Throws: `FileError`, or `KernelError.manifestUnreadable` when there are manifest files but
     ///   none with a whole checkpoint.
     package init(
         directory: String, files: any FileSystem,
-        rewriteAboveCount: Int = ManifestFormat.rewriteAboveCount
+        rewriteAboveCount: Int = ManifestFormat.rewriteAboveCount,
+        beforeRewrite: (ManifestLog) throws -> Void = { _ in },
+        keepDamaged: ((_ path: String, _ name: String) throws -> Void)? = nil
     ) throws {
         self.rewriteAboveCount = rewriteAboveCount
         self.directory = directory
@@ -78,13 +85,19 @@ package final class ManifestLog: MetaStore {
         state = Mutex(State(set: reader?.set ?? PartSet(), nextPartID: reader?.nextPartID ?? 1))
         writer = Monitor(
             Writer(file: nil, number: numbers.last ?? 0, offset: 0, checkpointCount: 0))
+        try beforeRewrite(self)
         // Always afresh: what can be read of the old file is not for that reason durable. Its
         // process may have been killed after a failed sync, and then no later sync helps.
         try writer.withLock { writer throws(FileError) in
             try checkpoint(&writer, current, nextID)
         }
         for number in numbers where number != writer.withLock({ $0.number }) {
-            try files.remove(directory + "/" + ManifestFormat.name(number))
+            let name = ManifestFormat.name(number)
+            if let keepDamaged, faults.contains(where: { $0.file == "manifest/" + name }) {
+                try keepDamaged(directory + "/" + name, name)
+            } else {
+                try files.remove(directory + "/" + name)
+            }
         }
         for name in try files.list(directory) where name.hasSuffix(".tmp") {
             try files.remove(directory + "/" + name)

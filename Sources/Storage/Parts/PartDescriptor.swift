@@ -27,7 +27,8 @@ package struct PartDescriptor: Sendable, Hashable {
     package var day: Int32
     /// 0 as sealed, +1 with each merge.
     package var level: UInt8
-    /// Earliest and latest time of the data, inclusive, in nanoseconds (metrics: × 10⁶).
+    /// Earliest and latest time of the data, inclusive, in nanoseconds (metrics: × 10⁶). Of a part
+    /// without rows the time at which it was sealed.
     package var minNanos: Int64
     package var maxNanos: Int64
     /// Samples, lines, spans or index entries.
@@ -57,6 +58,16 @@ package struct PartDescriptor: Sendable, Hashable {
     }
 }
 
+extension PartDescriptor {
+    /// Order of arrival: by the last log record inside, then by id. Of two parts of one signal,
+    /// tenant, day and retention class, everything in the earlier one was acknowledged before
+    /// everything in the later one: sealing cuts the log at one place for all, and merging joins
+    /// neighbours only (`CompactionPlanner`).
+    package static func isOlder(_ a: PartDescriptor, _ b: PartDescriptor) -> Bool {
+        (a.lastSequence, a.id) < (b.lastSequence, b.id)
+    }
+}
+
 /// A part that a store has built and the kernel has yet to make durable.
 package struct PartDraft: Sendable {
     package var tenant: String
@@ -67,6 +78,14 @@ package struct PartDraft: Sendable {
     package var retentionClass: UInt8
     /// The whole file as `PartWriter.finish` made it.
     package var bytes: [UInt8]
+    /// The content has no time of its own (metadata without samples): the kernel dates the part by
+    /// the clock, and `day`, `minNanos` and `maxNanos` count for nothing.
+    package var isTimeless = false
+    /// Rows that sealing or merging left out because an older one is the same.
+    package var duplicates = 0
+    /// Rows that sealing or merging left out because an older one has their place with another
+    /// value.
+    package var conflicts = 0
 
     package init(
         tenant: String, day: Int32, minNanos: Int64, maxNanos: Int64, rowCount: UInt64,

@@ -33,8 +33,7 @@ extension Kernel {
         guard !expired.isEmpty else { return }
         try change(PartEdit(removed: expired.map(\.id)))
         for store in stores {
-            let ids = expired.filter { $0.signal == store.signal && visible.contains($0.id) }
-                .map(\.id)
+            let ids = expired.filter { $0.signal == store.signal }.map(\.id)
             if !ids.isEmpty { store.replace(removed: ids, added: []) }
         }
         state.withLock { state in

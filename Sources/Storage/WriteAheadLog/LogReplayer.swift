@@ -11,9 +11,19 @@ final class LogReplayer {
         var sequence: UInt64
         var file: String
         var offset: Int
+        /// Offset of the first byte after the record.
+        var end: Int
+    }
+
+    /// What one flush applied, and where its last record ends.
+    struct Place {
+        var file: String
+        var offset: Int
+        var records: Int
     }
 
     private let stores: [any SignalStore]
+    private let flushed: (Place) -> Void
     private var batch: [Item] = []
     private var batchBytes = 0
     private(set) var faults: [StorageFault] = []
@@ -23,7 +33,10 @@ final class LogReplayer {
     /// Below this, starting threads costs more than it saves.
     private static let parallelAboveBytes = 1 << 20
 
-    init(stores: [any SignalStore]) { self.stores = stores }
+    init(stores: [any SignalStore], flushed: @escaping (Place) -> Void = { _ in }) {
+        self.stores = stores
+        self.flushed = flushed
+    }
 
     /// A record that cannot be decoded is reported, and the others go on.
     func take(_ record: RecoveredRecord) {
@@ -35,7 +48,7 @@ final class LogReplayer {
             batch.append(
                 Item(
                     payload: payload, sequence: record.header.sequence, file: record.file,
-                    offset: record.offset))
+                    offset: record.offset, end: record.offset + record.header.totalCount))
             batchBytes += payload.plain.count
         } catch {
             faults.append(
@@ -69,6 +82,9 @@ final class LogReplayer {
             }
         }
         faults += found.withLock { $0 }.sorted { ($0.file, $0.offset) < ($1.file, $1.offset) }
+        if let last = items.last {
+            flushed(Place(file: last.file, offset: last.end, records: items.count))
+        }
     }
 
     private static func apply(_ items: [Item], to store: any SignalStore) -> [StorageFault] {

@@ -83,6 +83,11 @@ struct FrameSink {
 }
 
 extension PartReader {
+    /// Where a frame of the section family begins in the file, for messages.
+    func fileOffset(of ref: FrameRef, family: UInt16) -> Int {
+        (section(family + ref.section)?.offset ?? 0) &+ ref.offset
+    }
+
     /// Reads, checks and unpacks a frame of the section family.
     ///
     /// - Throws: `PartCorruption` naming the offset in the file.

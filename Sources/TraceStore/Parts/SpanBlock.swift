@@ -23,7 +23,7 @@ struct SpanBlock {
         let ids = try part.frame(entry, BlockEntry.idsFrame)
         let coreBytes = try part.frame(entry, BlockEntry.coreFrame)
         bytesRead = ids.count + coreBytes.count
-        (traceIDs, spanIDs, parentIDs) = try part.decoding("span ids") {
+        (traceIDs, spanIDs, parentIDs) = try part.decoding("span ids", entry, BlockEntry.idsFrame) {
             () throws(MalformedBytes) in
             try decoded(ids) { reader throws(MalformedBytes) in
                 guard reader.count == n * 32 else { throw reader.malformed("\(n * 32) bytes") }
@@ -39,7 +39,8 @@ struct SpanBlock {
                 return (traces, spans, parents)
             }
         }
-        core = try part.decoding("core columns") { () throws(MalformedBytes) in
+        core = try part.decoding("core columns", entry, BlockEntry.coreFrame) {
+            () throws(MalformedBytes) in
             try decoded(coreBytes) { reader throws(MalformedBytes) in
                 try CoreColumns(
                     &reader, rows: n, resources: part.sources.resources.count,
@@ -60,7 +61,8 @@ struct SpanBlock {
         let bytes = try part.frame(entry, BlockEntry.attributesFrame)
         bytesRead += bytes.count
         let n = entry.rowCount
-        return try part.decoding("attributes") { () throws(MalformedBytes) in
+        return try part.decoding("attributes", entry, BlockEntry.attributesFrame) {
+            () throws(MalformedBytes) in
             try AttributeColumnsReader(bytes, expected: n)
         }
     }
@@ -76,12 +78,14 @@ struct SpanBlock {
         let linkBytes = try part.frame(entry, BlockEntry.linksFrame)
         var events: [[UInt8]] = [], links: [[UInt8]] = []
         if !eventBytes.isEmpty {
-            events = try part.decoding("events") { () throws(MalformedBytes) in
+            events = try part.decoding("events", entry, BlockEntry.eventsFrame) {
+                () throws(MalformedBytes) in
                 try EventColumns.decode(eventBytes, starts: core.starts) { wanted[$0] }
             }
         }
         if !linkBytes.isEmpty {
-            links = try part.decoding("links") { () throws(MalformedBytes) in
+            links = try part.decoding("links", entry, BlockEntry.linksFrame) {
+                () throws(MalformedBytes) in
                 try LinkColumns.decode(linkBytes, spans: rowCount) { wanted[$0] }
             }
         }

@@ -61,7 +61,9 @@ final class TracePart: Sendable {
         let bytes = try reader.frame(page.frame, family: TraceFormat.indexPages)
         do throws(MalformedBytes) {
             return try TraceIndex.rows(of: id, inPage: bytes)
-        } catch { throw corruption("trace index page: \(error)") }
+        } catch {
+            throw corruption("trace index page: \(error)", page.frame, TraceFormat.indexPages)
+        }
     }
 
     /// Calls `body` with every trace id of the part, ascending, and its rows.
@@ -73,7 +75,9 @@ final class TracePart: Sendable {
                     body(id, rows)
                     return true
                 }
-            } catch { throw corruption("trace index page: \(error)") }
+            } catch {
+                throw corruption("trace index page: \(error)", page.frame, TraceFormat.indexPages)
+            }
         }
     }
 
@@ -82,36 +86,64 @@ final class TracePart: Sendable {
         return ref.plainCount == 0 ? [] : try reader.frame(ref, family: TraceFormat.blocks)
     }
 
-    func corruption(_ problem: String) -> PartCorruption {
-        PartCorruption(name: reader.name, offset: 0, problem: problem)
+    /// Damage of the section that holds what the trace index says.
+    func indexCorruption(_ problem: String) -> PartCorruption {
+        PartCorruption(
+            name: reader.name, offset: reader.section(TraceFormat.index)?.offset ?? 0,
+            problem: problem)
     }
 
-    /// Runs a decoder of block bytes and names the part where it fails.
+    private func corruption(
+        _ problem: String, _ frame: FrameRef, _ family: UInt16
+    ) -> PartCorruption {
+        PartCorruption(
+            name: reader.name, offset: reader.fileOffset(of: frame, family: family),
+            problem: problem)
+    }
+
+    /// Runs a decoder of the bytes of a block's frame and names the place where it fails.
     func decoding<R>(
-        _ what: String, _ body: () throws(MalformedBytes) -> R
+        _ what: String, _ block: BlockEntry, _ frame: Int, _ body: () throws(MalformedBytes) -> R
     ) throws(PartCorruption) -> R {
         do throws(MalformedBytes) { return try body() } catch {
-            throw corruption("\(what): \(error)")
+            throw corruption("\(what): \(error)", block.frames[frame], TraceFormat.blocks)
         }
     }
 
-    /// Spans of one trace, in row order, copied into `gatherer`.
+    /// Spans of one trace, in row order, copied into `gatherer`. What is damaged is left out and
+    /// noted in the context.
     func gather(
         _ id: TraceID, into gatherer: inout SpanGatherer, _ context: ReadContext
-    ) throws {
-        var remaining = try rows(of: id)[...]
+    ) throws(QueryInterruption) {
+        var remaining: ArraySlice<Int>
+        do throws(PartCorruption) {
+            remaining = try rows(of: id)[...]
+        } catch {
+            context.noteMissing(error)
+            return
+        }
         while let first = remaining.first {
             guard let number = directory.block(ofRow: first) else {
-                throw corruption("trace index points at row \(first) of \(directory.rowCount)")
+                context.noteMissing(
+                    indexCorruption("trace index points at row \(first) of \(directory.rowCount)"))
+                return
             }
             try context.check()
             let entry = directory.blocks[number]
             let end = entry.firstRow + entry.rowCount
             let inside = remaining.prefix { $0 < end }
             remaining = remaining.dropFirst(inside.count)
-            let block = try SpanBlock(self, entry)
-            let batch = try block.materialise(rows: inside.map { $0 - entry.firstRow })
-            try context.count(samples: batch.rowCount, bytes: block.bytesRead)
+            let batch: SpanBatch
+            let byteCount: Int
+            do throws(PartCorruption) {
+                let block = try SpanBlock(self, entry)
+                batch = try block.materialise(rows: inside.map { $0 - entry.firstRow })
+                byteCount = block.bytesRead
+            } catch {
+                context.noteMissing(error)
+                continue
+            }
+            try context.count(samples: batch.rowCount, bytes: byteCount)
             gatherer.begin(batch)
             for row in 0..<batch.rowCount { gatherer.add(batch, row) }
         }

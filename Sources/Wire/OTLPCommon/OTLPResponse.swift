@@ -16,7 +16,7 @@ package enum OTLPEncoding: Sendable {
 }
 
 /// The signals whose services differ in one name.
-package enum OTLPSignal: Sendable {
+package enum OTLPSignal: String, Sendable, CaseIterable {
     case traces, metrics, logs
 
     /// JSON name of what was rejected.

@@ -3,6 +3,7 @@
 
 import Base
 import Storage
+import Synchronization
 import TestKit
 import Testing
 
@@ -17,6 +18,28 @@ struct KernelTests {
         #expect(second.kernel.status.replay.records == 10)
         #expect(second.kernel.status.faults == [])
         #expect(second.store.rows == (1...10).map { ToyServer.row($0, bytes: Int($0) * 200) })
+        await second.kernel.stop()
+    }
+
+    @Test func replaySaysHowFarItIs() async throws {
+        let disk = FaultyDisk()
+        let first = try ToyServer(disk) { $0.segmentBytes = 4096 }
+        for key in 1...20 { try await first.commit(UInt64(key), bytes: 1000) }
+        await first.kernel.stop()
+        let seen = Mutex<[ReplayProgress]>([])
+        let second = try ToyServer(disk, progress: { now in seen.withLock { $0.append(now) } })
+        let steps = seen.withLock { $0 }
+        let report = second.kernel.status.replay
+        #expect(report.segments > 3)
+        #expect(steps.first == ReplayProgress(bytes: report.bytes, segments: report.segments))
+        #expect(
+            steps.last
+                == ReplayProgress(
+                    bytesDone: report.bytes, bytes: report.bytes, segmentsDone: report.segments,
+                    segments: report.segments, records: 20))
+        #expect(steps.count > report.segments)
+        #expect(zip(steps, steps.dropFirst()).allSatisfy { $0.bytesDone <= $1.bytesDone })
+        #expect(steps.allSatisfy { $0.bytes == report.bytes })
         await second.kernel.stop()
     }
 

@@ -18,11 +18,74 @@ struct PlannerTests {
     }
 
     private func plan(
-        _ parts: [PartDescriptor], today: Int32 = 100, maxBytes: Int = 1 << 40
+        _ parts: [PartDescriptor], today: Int32 = 100, maxBytes: Int = 1 << 40,
+        barriers: Set<UInt64> = []
     )
         -> [[UInt64]]
     {
-        CompactionPlanner.plan(parts, today: today, maxBytes: maxBytes).map { $0.map(\.id) }
+        CompactionPlanner.plan(
+            parts, isMergeable: { !barriers.contains($0.id) }, today: today, maxBytes: maxBytes
+        ).map { $0.map(\.id) }
+    }
+
+    @Test func aPartThatCannotBeMergedIsNeverSkipped() {
+        let parts = (1...7).map { part($0, bytes: 100) }
+        #expect(plan(parts, today: 101, barriers: [3]) == [[4, 5, 6, 7]])
+        #expect(plan(parts, today: 101, barriers: [2, 5]) == [[3, 4]])
+        #expect(plan(parts, today: 101, barriers: [6]) == [[1, 2, 3, 4, 5]])
+        #expect(plan(parts, today: 101, barriers: [2, 4, 6]) == [])
+    }
+
+    /// Whatever is sealed, merged, damaged and dropped in whatever order: the parts of a group, in
+    /// their order, hold ascending and disjoint stretches of the log.
+    @Test func mergesKeepTheOrderOfArrival() {
+        for seed in 0..<200 as Range<UInt64> {
+            var random = SplitMix64(seed: seed)
+            func below(_ n: Int) -> Int { Int(random.next() % UInt64(n)) }
+            var parts: [PartDescriptor] = []
+            /// Log records in each part.
+            var records: [UInt64: ClosedRange<UInt64>] = [:]
+            var sequence: UInt64 = 0
+            var nextID: UInt64 = 1
+            func add(_ stretch: ClosedRange<UInt64>, bytes: UInt64) {
+                parts.append(part(nextID, bytes: bytes, sequence: stretch.upperBound))
+                records[nextID] = stretch
+                nextID += 1
+            }
+            var merges = 0
+            for _ in 0..<120 {
+                let first = sequence + 1
+                sequence += 1 + UInt64(below(9))
+                add(first...sequence, bytes: UInt64(1 + below(1000)))
+                let damaged = Set(parts.map(\.id).filter { _ in below(12) == 0 })
+                for run in plan(
+                    parts.shuffled(using: &random), today: 100 + Int32(below(2)), maxBytes: 9000,
+                    barriers: damaged)
+                {
+                    #expect(damaged.isDisjoint(with: run))
+                    // While it is merged, the next part is sealed: the output has a higher id.
+                    let first = sequence + 1
+                    sequence += 1
+                    add(first...sequence, bytes: 10)
+                    let stretches = run.compactMap { records[$0] }
+                    let bytes = parts.filter { run.contains($0.id) }.reduce(0) { $0 + $1.byteCount }
+                    let low = stretches.map(\.lowerBound).min() ?? 0
+                    let high = stretches.map(\.upperBound).max() ?? 0
+                    parts.removeAll { run.contains($0.id) }
+                    add(low...high, bytes: bytes)
+                    merges += 1
+                }
+                if below(10) == 0 { parts.remove(at: below(parts.count)) }
+                let ordered = parts.sorted(by: PartDescriptor.isOlder).compactMap {
+                    records[$0.id]
+                }
+                #expect(
+                    zip(ordered, ordered.dropFirst()).allSatisfy {
+                        $0.upperBound < $1.lowerBound
+                    }, "seed \(seed)")
+            }
+            #expect(merges > 10)
+        }
     }
 
     @Test func planCases() {

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a server has once its data directory is open.
+
+import Base
+import Correlation
+import FoundationEssentials
+import Ingest
+import Logging
+import LogStore
+import MetricStore
+import ServiceLifecycle
+import Storage
+import Synchronization
+import Telemetry
+import TraceStore
+
+/// The stores of one server, empty until a kernel opens them.
+struct Stores: Sendable {
+    let metrics = MetricStore(MetricStoreConfiguration())
+    let logs = LogStore()
+    let traces = TraceStore()
+    let correlation = Correlation()
+    var all: [any SignalStore] { [metrics, logs, traces, correlation] }
+}
+
+/// Settings that come from flags and configuration together. Times in seconds, sizes in bytes.
+struct CoreSettings: Sendable {
+    var kernel: KernelConfiguration
+    var limits = IngestLimits()
+    var queries = QueryLimits()
+    var tenancy: Tenancy
+
+    init(_ options: ServerOptions, _ configuration: Configuration?) {
+        // A flag wins over the configuration.
+        let memory = options.memoryLimitBytes ?? availableMemoryBytes() * 6 / 10
+        let retention =
+            options.retentionSeconds ?? configuration?.storage.retentionSeconds ?? 15 * 86_400
+        kernel = KernelConfiguration(path: options.storagePath, retentionSeconds: retention)
+        kernel.retentionBytes = options.retentionBytes ?? configuration?.storage.retentionBytes
+        kernel.sealAgeSeconds = options.sealAgeSeconds
+        kernel.sealBytes = min(kernel.sealBytes, max(16 << 20, memory / 8))
+        kernel.headLimitBytes = memory / 2
+        limits.headBytes = memory / 2
+        limits.bytesInFlight = max(64 << 20, memory / 8)
+        limits.retentionSeconds = retention
+        queries.timeoutSeconds = options.queryTimeoutSeconds
+        queries.concurrency = options.queryConcurrency
+        queries.samples = options.querySamples
+        queries.memoryBytes = options.queryMemoryBytes ?? memory / 4
+        queries.totalMemoryBytes = max(queries.memoryBytes, memory / 5 * 2)
+        queries.lookbackSeconds = options.lookbackSeconds
+        tenancy = options.tenancy
+    }
+}
+
+/// An open data directory with the ways in and out of it.
+struct Core: Sendable {
+    let kernel: Kernel
+    let pipeline: IngestPipeline
+    let queries: QueryService
+    let correlation: Correlation
+    let intake: OTLPIntake
+
+    /// Replays the log. Blocks, in proportion to it.
+    static func open(
+        _ settings: CoreSettings, _ directory: DataDirectory, _ clock: any Clock,
+        _ startup: Startup
+    ) throws -> Core {
+        let stores = Stores()
+        let kernel = try Kernel.open(
+            settings.kernel, stores: stores.all, directory: directory
+        ) { startup.note($0) }
+        let pipeline = IngestPipeline(
+            kernel: kernel, metrics: stores.metrics, logs: stores.logs, traces: stores.traces,
+            observers: [stores.correlation], clock: clock, limits: settings.limits)
+        let processors = ProcessInfo.processInfo.activeProcessorCount
+        let queries = QueryService(
+            metrics: stores.metrics, logs: stores.logs, traces: stores.traces, clock: clock,
+            limits: settings.queries, threads: max(4, 2 * processors))
+        return Core(
+            kernel: kernel, pipeline: pipeline, queries: queries, correlation: stores.correlation,
+            intake: OTLPIntake(pipeline: pipeline, tenancy: settings.tenancy, clock: clock))
+    }
+
+    /// Flushes, syncs and unlocks. Requests must have ended.
+    func stop() async {
+        await kernel.stop(flush: true)
+        queries.stop()
+    }
+}
+
+/// Opens the data directory, then hands it to the endpoints and waits for the end.
+struct CoreService: Service {
+    let logger: Logger
+    let startup: Startup
+    let open: @Sendable () throws -> Core
+    let serve: @Sendable (Core) -> Void
+
+    init(
+        logger: Logger, startup: Startup, open: @escaping @Sendable () throws -> Core,
+        serve: @escaping @Sendable (Core) -> Void
+    ) {
+        self.logger = logger
+        self.startup = startup
+        self.open = open
+        self.serve = serve
+    }
+
+    func run() async throws {
+        guard let core = try await opened() else { return }
+        report(core.kernel.status)
+        core.kernel.start()
+        startup.finish(core)
+        serve(core)
+        logger.info("ready")
+        try await gracefulShutdown()
+    }
+
+    /// The open directory; nil when the server was told to stop meanwhile. Replay only reads what
+    /// is durable already, so nothing is lost by leaving it behind.
+    private func opened() async throws -> Core? {
+        let answer = Answer()
+        return try await withTaskCancellationOrGracefulShutdownHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                answer.wait(continuation)
+                do {
+                    let open = self.open
+                    _ = try DedicatedThread(name: "open") { answer.give(Result { try open() }) }
+                } catch {
+                    answer.give(.failure(error))
+                }
+            }
+        } onCancelOrGracefulShutdown: {
+            answer.give(.success(nil))
+        }
+    }
+
+    /// Whichever answer comes first is the one.
+    private final class Answer: Sendable {
+        private let state = Mutex<
+            (
+                waiting: CheckedContinuation<Core?, any Error>?, given: Result<Core?, any Error>?
+            )
+        >((nil, nil))
+
+        func wait(_ continuation: CheckedContinuation<Core?, any Error>) {
+            let given = state.withLock { state -> Result<Core?, any Error>? in
+                if state.given == nil { state.waiting = continuation }
+                return state.given
+            }
+            if let given { continuation.resume(with: given) }
+        }
+
+        func give(_ result: Result<Core?, any Error>) {
+            let waiting = state.withLock { state -> CheckedContinuation<Core?, any Error>? in
+                guard state.given == nil else { return nil }
+                state.given = result
+                defer { state.waiting = nil }
+                return state.waiting
+            }
+            waiting?.resume(with: result)
+        }
+    }
+
+    private func report(_ status: KernelStatus) {
+        logger.info(
+            "data directory open",
+            metadata: [
+                "records": "\(status.replay.records)",
+                "seconds": "\(Double(status.replay.nanos) / 1e9)",
+            ])
+        if let torn = status.replay.tornTail {
+            logger.warning("log cut at its last record: \(torn)")
+        }
+        for fault in status.faults { logger.error("damage: \(fault)") }
+    }
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bounds on what a client may do to a connection.
+
+import NIOCore
+import NIOHTTP1
+
+/// Limits of one connection; times in seconds, sizes in bytes.
+struct ConnectionLimits: Sendable {
+    /// From the connection to the end of its first request head.
+    var headSeconds = 30.0
+    /// From the end of a head to the end of its body.
+    var bodySeconds = 60.0
+    /// Between two requests.
+    var idleSeconds = 120.0
+    /// Bytes of a request line with its headers.
+    var headBytes = 4 << 20
+    /// After an answer to a request that did not arrive whole: time for the client to read it.
+    var lingerSeconds = 1.0
+}
+
+/// Counts the bytes that come in before the decoder has made anything of them: a head without an
+/// end is not kept for ever. Confined to the event loop.
+final class HeadByteCounter: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
+
+    private let limit: Int
+    private var count = 0
+
+    init(limit: Int) { self.limit = limit }
+
+    /// The decoder has made something of them.
+    func reset() { count = 0 }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        count += unwrapInboundIn(data).readableBytes
+        guard count <= limit else {
+            context.close(promise: nil)
+            return
+        }
+        context.fireChannelRead(data)
+    }
+}
+
+/// Closes connections whose requests do not arrive in time, answers early where a request is
+/// refused before its end, and says when the client has gone.
+///
+/// A client that sends a byte a second holds a descriptor and what it has sent so far, for a
+/// bounded time.
+final class RequestGuard: ChannelDuplexHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias InboundOut = HTTPServerRequestPart
+    typealias OutboundIn = HTTPServerResponsePart
+    typealias OutboundOut = HTTPServerResponsePart
+
+    private let limits: ConnectionLimits
+    private let watch: ConnectionWatch
+    private let counter: HeadByteCounter
+    private var timer: Scheduled<Void>?
+    private var headsRead = 0
+    private var endsRead = 0
+    private var answersWritten = 0
+    /// An answer goes out whose request is not here whole: the last one of this connection.
+    private var isLast = false
+    /// The last answer is out; what the client still sends is thrown away.
+    private var isLingering = false
+
+    init(limits: ConnectionLimits, watch: ConnectionWatch, counter: HeadByteCounter) {
+        self.limits = limits
+        self.watch = watch
+        self.counter = counter
+    }
+
+    private func closeAfter(_ seconds: Double, _ context: ChannelHandlerContext) {
+        timer?.cancel()
+        let channel = context.channel
+        timer = context.eventLoop.scheduleTask(in: .nanoseconds(Int64(seconds * 1e9))) {
+            channel.close(mode: .all, promise: nil)
+        }
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        closeAfter(limits.headSeconds, context)
+        context.fireChannelActive()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        counter.reset()
+        if isLingering { return }
+        switch unwrapInboundIn(data) {
+        case .head:
+            headsRead += 1
+            // The endpoint answers 408 after `bodySeconds`; this is for when it does not get to.
+            // While earlier requests are being answered, the body waits in the client: not its
+            // fault.
+            if headsRead == answersWritten + 1 {
+                closeAfter(limits.bodySeconds + limits.lingerSeconds, context)
+            }
+        case .body: break
+        case .end:
+            endsRead += 1
+            timer?.cancel()
+            timer = nil
+        }
+        context.fireChannelRead(data)
+    }
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        switch unwrapOutboundIn(data) {
+        case .head(var head):
+            if head.status.code >= 400, endsRead <= answersWritten {
+                isLast = true
+                head.headers.replaceOrAdd(name: "Connection", value: "close")
+            }
+            context.write(wrapOutboundOut(.head(head)), promise: promise)
+        case .body: context.write(data, promise: promise)
+        case .end:
+            answersWritten += 1
+            guard isLast else {
+                context.write(data, promise: promise)
+                return
+            }
+            isLingering = true
+            context.writeAndFlush(data, promise: promise)
+            // Closing both ways with unread bytes would reset the connection, and the client
+            // would see that instead of the answer.
+            context.close(mode: .output, promise: nil)
+            closeAfter(limits.lingerSeconds, context)
+        }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if let event = event as? ChannelEvent, event == .inputClosed { watch.close() }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        timer?.cancel()
+        timer = nil
+        watch.close()
+        context.fireChannelInactive()
+    }
+}

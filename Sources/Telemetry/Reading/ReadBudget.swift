@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// Memory that all queries share.
+
+import Synchronization
+
+/// Bytes that all running queries together may hold.
+///
+/// When they need more, the one that holds most is ended, so that small queries survive a large
+/// one and the process survives them all.
+package final class ReadBudget: Sendable {
+    package let limitBytes: Int
+    private let held = Atomic<Int>(0)
+    private let running = Mutex<[ReadContext]>([])
+
+    package init(limitBytes: Int) { self.limitBytes = limitBytes }
+
+    package var heldBytes: Int { held.load(ordering: .relaxed) }
+
+    /// Lets a query take part until `leave`.
+    package func enter(_ context: ReadContext) { running.withLock { $0.append(context) } }
+
+    /// Ends the part of a query and gives back what it still holds.
+    package func leave(_ context: ReadContext) {
+        running.withLock { $0.removeAll { $0 === context } }
+        held.wrappingSubtract(context.heldBytes, ordering: .relaxed)
+    }
+
+    func reserve(_ byteCount: Int) {
+        guard held.wrappingAdd(byteCount, ordering: .relaxed).newValue > limitBytes else { return }
+        running.withLock { $0.max { $0.heldBytes < $1.heldBytes } }?.evict()
+    }
+
+    func release(_ byteCount: Int) { held.wrappingSubtract(byteCount, ordering: .relaxed) }
+}
