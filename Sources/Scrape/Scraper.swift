@@ -99,7 +99,8 @@ package final class Scraper: Sendable {
 
     private func left(_ number: UInt64) { state.withLock { $0.leaving[number] = nil } }
 
-    private var loops: [ScrapeLoop] { state.withLock { $0.pools }.flatMap(\.loops) }
+    /// All loops that run, by job and target.
+    var loops: [ScrapeLoop] { state.withLock { $0.pools }.flatMap(\.loops) }
 
     /// Whether a loop that may bring the series of one that has gone does so.
     private func isLive(_ series: Labels, besides gone: ScrapeLoop) -> Bool {

@@ -22,6 +22,8 @@ struct ScrapeClient: ScrapeFetching {
             redirectConfiguration: .follow(max: 10, allowCycles: false))
         // Waiting for a connection counts into the scrape's own timeout.
         configuration.timeout.connect = .minutes(1)
+        // A refused connection is the target's answer; the next scrape asks again.
+        configuration.connectionPool.retryConnectionEstablishment = false
         following = HTTPClient(configuration: configuration)
         configuration.redirectConfiguration = .disallow
         plain = HTTPClient(configuration: configuration)

@@ -2,6 +2,7 @@
 // targets, scrape_pools, status/config, status/flags, reload, quit.
 
 import Base
+import Glibc
 import HTTPTypes
 import PromQL
 import Scrape
@@ -81,7 +82,7 @@ struct ScrapingEndpoints: Sendable {
         writeLabels(target.labels, into: &json)
         json.member("scrapePool", active.pool)
         json.member("scrapeUrl", target.url)
-        json.member("globalUrl", target.url)
+        json.member("globalUrl", globalURL(target.url))
         json.member("lastError", status.lastError)
         // Go's zero time stands for a target that was not scraped yet.
         json.member(
@@ -97,6 +98,25 @@ struct ScrapingEndpoints: Sendable {
         json.member("scrapeTimeout", target.timeoutText)
         json.endObject()
     }
+
+    /// The URL for a browser elsewhere: this machine's name instead of a loop-back address.
+    private func globalURL(_ url: String) -> String {
+        guard let colon = url.firstIndex(of: ":") else { return url }
+        let scheme = url[..<colon] + "://"
+        let rest = url.dropFirst(scheme.count)
+        for host in ["127.0.0.1", "localhost", "[::1]"] where rest.hasPrefix(host) {
+            let tail = rest.dropFirst(host.count)
+            guard tail.isEmpty || tail.hasPrefix(":") || tail.hasPrefix("/") else { continue }
+            return scheme + Self.hostName + tail
+        }
+        return url
+    }
+
+    private static let hostName: String = {
+        var name = [CChar](repeating: 0, count: 256)
+        guard gethostname(&name, name.count - 1) == 0 else { return "localhost" }
+        return String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }()
 
     func targetsMetadata(_ request: APIRequest) async throws -> APIResponse {
         var limit = Int.max
