@@ -14,10 +14,12 @@ package struct IngestLimits: Sendable {
     package var lineBytes: Int = 1 << 20
     /// Most labels of one series or stream.
     package var labelCount: Int = 128
-    /// Batches that may be between arrival and answer at once.
+    /// Requests that may be between arrival and answer at once.
     package var batchesInFlight: Int = 1024
-    /// Encoded bytes of those batches.
+    /// Bytes of their bodies as sent, and again of their batches as encoded for the log.
     package var bytesInFlight: Int = 256 << 20
+    /// Threads that decode, admit and append.
+    package var threads: Int = 2
 
     package init() {}
 }

@@ -13,8 +13,9 @@ import Wire
 /// Admits batches, commits them to the log and appends them to stores and index.
 ///
 /// Each `write` returns after the batch is durable and visible to queries. All may be called from
-/// any number of tasks. They compute on the caller's thread: call them from the cooperative pool,
-/// not from an event loop.
+/// any number of tasks. They compute where the caller's task runs: call them inside `perform`,
+/// which gives the task to threads of the pipeline's own, so that neither event loops nor
+/// the tasks of queries wait for a large batch.
 package final class IngestPipeline: Sendable {
     package let kernel: Kernel
     package let metrics: MetricStore
@@ -24,8 +25,9 @@ package final class IngestPipeline: Sendable {
     package let counters = IngestCounters()
     private let clock: any Clock
     private let limits: IngestLimits
-    private let inFlight = Atomic<Int>(0)
-    private let bytesInFlight = Atomic<Int>(0)
+    private let pool: WorkerPool
+    private let requests = InFlight()
+    private let batches = InFlight()
 
     package init(
         kernel: Kernel, metrics: MetricStore, logs: LogStore, traces: TraceStore,
@@ -38,7 +40,27 @@ package final class IngestPipeline: Sendable {
         self.observers = observers
         self.clock = clock
         self.limits = limits
+        pool = WorkerPool(name: "ingest", threads: limits.threads, queueLimit: 0)
     }
+
+    /// Takes in one request: `work` decodes it and calls `write`, on the pipeline's threads.
+    ///
+    /// - Parameter bytes: size of the body as sent.
+    /// - Throws: `IngestError.overloaded` when too many requests or bytes are on the way; else what
+    ///   `work` throws.
+    package func perform<R: Sendable>(
+        bytes: Int, _ work: @Sendable () async throws -> R
+    ) async throws -> R {
+        guard requests.enter(bytes, limits) else {
+            counters.refused.wrappingAdd(1, ordering: .relaxed)
+            throw IngestError.overloaded(retryAfterSeconds: 1)
+        }
+        defer { requests.leave(bytes) }
+        return try await withTaskExecutorPreference(pool) { try await work() }
+    }
+
+    /// Ends the pipeline's threads once nothing writes any more. Blocks.
+    package func stop() { pool.stop() }
 
     var nowNanos: Int64 { clock.wallNanos }
 
@@ -58,19 +80,11 @@ package final class IngestPipeline: Sendable {
         append: (CommitTicket) -> Void
     ) async throws(IngestError) {
         let byteCount = payload.count
-        let waiting = inFlight.wrappingAdd(1, ordering: .relaxed).newValue
-        let held = bytesInFlight.wrappingAdd(byteCount, ordering: .relaxed).newValue
-        defer {
-            inFlight.wrappingSubtract(1, ordering: .relaxed)
-            bytesInFlight.wrappingSubtract(byteCount, ordering: .relaxed)
-        }
-        // A batch that is alone is taken whatever its size.
-        guard waiting <= limits.batchesInFlight,
-            held <= limits.bytesInFlight || waiting == 1
-        else {
+        guard batches.enter(byteCount, limits) else {
             counters.refused.wrappingAdd(1, ordering: .relaxed)
             throw .overloaded(retryAfterSeconds: 1)
         }
+        defer { batches.leave(byteCount) }
         guard headBytes <= limits.headBytes else {
             counters.refused.wrappingAdd(1, ordering: .relaxed)
             throw .unavailable(
@@ -102,6 +116,28 @@ package final class IngestPipeline: Sendable {
     /// Bytes all heads hold.
     package var headBytes: Int {
         metrics.headBytes + logs.headBytes + traces.headBytes
+    }
+}
+
+/// How many are on the way, and their bytes.
+private final class InFlight: Sendable {
+    private let count = Atomic<Int>(0)
+    private let bytes = Atomic<Int>(0)
+
+    /// Whether one more has room; one that is alone has, whatever its size.
+    func enter(_ size: Int, _ limits: IngestLimits) -> Bool {
+        let count = count.wrappingAdd(1, ordering: .relaxed).newValue
+        let bytes = bytes.wrappingAdd(size, ordering: .relaxed).newValue
+        if count <= limits.batchesInFlight, bytes <= limits.bytesInFlight || count == 1 {
+            return true
+        }
+        leave(size)
+        return false
+    }
+
+    func leave(_ size: Int) {
+        count.wrappingSubtract(1, ordering: .relaxed)
+        bytes.wrappingSubtract(size, ordering: .relaxed)
     }
 }
 

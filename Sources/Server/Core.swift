@@ -74,10 +74,12 @@ struct Core: Sendable {
         let kernel = try Kernel.open(
             settings.kernel, stores: stores.all, directory: directory
         ) { startup.note($0) }
+        let processors = ProcessInfo.processInfo.activeProcessorCount
+        var limits = settings.limits
+        limits.threads = max(2, processors)
         let pipeline = IngestPipeline(
             kernel: kernel, metrics: stores.metrics, logs: stores.logs, traces: stores.traces,
-            observers: [stores.correlation], clock: clock, limits: settings.limits)
-        let processors = ProcessInfo.processInfo.activeProcessorCount
+            observers: [stores.correlation], clock: clock, limits: limits)
         let queries = QueryService(
             metrics: stores.metrics, logs: stores.logs, traces: stores.traces, clock: clock,
             limits: settings.queries, threads: max(4, 2 * processors))
@@ -90,6 +92,7 @@ struct Core: Sendable {
     /// Flushes, syncs and unlocks. Requests must have ended.
     func stop() async {
         await kernel.stop(flush: true)
+        pipeline.stop()
         queries.stop()
     }
 }

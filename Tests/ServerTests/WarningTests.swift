@@ -86,11 +86,10 @@ extension InMemorySeries {
     var spans = InMemorySpans()
     spans.add(InMemorySpans.Span(trace: 2, id: 3))
     let lossy = Lossy(spans: spans)
-    let pool = WorkerPool(name: "test-query", threads: 1, queueLimit: 8)
-    defer { pool.stop() }
     let service = QueryService(
         metrics: lossy, logs: lossy, traces: lossy, clock: SystemClock(), limits: QueryLimits(),
-        pool: pool)
+        threads: 1)
+    defer { service.stop() }
     func request(
         _ parameters: [(name: String, value: String)], _ path: [String: String] = [:]
     ) -> APIRequest {

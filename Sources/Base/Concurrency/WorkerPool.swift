@@ -76,27 +76,34 @@ package final class WorkerPool: Sendable {
     /// - Throws: `WorkerPoolError` or `ThreadError` when it is not taken, else what `work` throws.
     package func run<T: Sendable>(_ work: @escaping @Sendable () throws -> T) async throws -> T {
         try await withCheckedThrowingContinuation { continuation in
-            let refusal = state.change { state -> (any Error)? in
-                guard !state.stopping else { return WorkerPoolError.stopped(pool: name) }
-                guard state.waiting < queueLimit else {
-                    return WorkerPoolError.full(pool: name, queueLimit: queueLimit)
-                }
-                if state.waiting >= state.idle, state.threads.count < threadLimit {
-                    do throws(ThreadError) {
-                        let shared = self.state
-                        state.threads.append(
-                            try DedicatedThread(name: "\(name)-\(state.threads.count)") {
-                                WorkerPool.work(shared)
-                            })
-                    } catch {
-                        // Those that run already will get to it.
-                        guard !state.threads.isEmpty else { return error }
-                    }
-                }
-                state.jobs.append { continuation.resume(with: Result { try work() }) }
-                return nil
+            let refusal = push(limit: queueLimit) {
+                continuation.resume(with: Result { try work() })
             }
             if let refusal { continuation.resume(throwing: refusal) }
+        }
+    }
+
+    /// Queues a job and starts a thread for it where that helps; says why when it does not.
+    private func push(limit: Int, _ job: @escaping @Sendable () -> Void) -> (any Error)? {
+        state.change { state -> (any Error)? in
+            guard !state.stopping else { return WorkerPoolError.stopped(pool: name) }
+            guard state.waiting < limit else {
+                return WorkerPoolError.full(pool: name, queueLimit: limit)
+            }
+            if state.waiting >= state.idle, state.threads.count < threadLimit {
+                do throws(ThreadError) {
+                    let shared = self.state
+                    state.threads.append(
+                        try DedicatedThread(name: "\(name)-\(state.threads.count)") {
+                            WorkerPool.work(shared)
+                        })
+                } catch {
+                    // Those that run already will get to it.
+                    guard !state.threads.isEmpty else { return error }
+                }
+            }
+            state.jobs.append(job)
+            return nil
         }
     }
 
@@ -113,6 +120,21 @@ package final class WorkerPool: Sendable {
             return state.threads
         }
         for thread in threads { thread.join() }
+    }
+}
+
+/// A pool is also where whole tasks can run: `withTaskExecutorPreference(pool) { … }`.
+///
+/// A task's next step cannot be refused, so `queueLimit` does not count there: whoever starts such
+/// tasks bounds their number. A step that the pool cannot take, because it has stopped or no thread
+/// is to be had, runs where it was handed over.
+extension WorkerPool: TaskExecutor {
+    package func enqueue(_ job: consuming ExecutorJob) {
+        let step = UnownedJob(job)
+        let refusal = push(limit: Int.max) {
+            step.runSynchronously(on: self.asUnownedTaskExecutor())
+        }
+        if refusal != nil { step.runSynchronously(on: asUnownedTaskExecutor()) }
     }
 }
 

@@ -14,20 +14,21 @@ struct LokiPushEndpoint: Sendable {
     static let bodyLimit = 64 << 20
 
     func push(_ request: APIRequest) async throws -> APIResponse {
+        do {
+            return try await pipeline.perform(bytes: request.body.count) { try await take(request) }
+        } catch IngestError.overloaded(let seconds) {
+            throw APIError(
+                .tooManyRequests, "\(IngestError.overloaded(retryAfterSeconds: seconds))",
+                retryAfterSeconds: seconds)
+        } catch let error as IngestError { throw APIError(error) }
+    }
+
+    private func take(_ request: APIRequest) async throws -> APIResponse {
         let decoded = try decode(request)
         guard decoded.streamCount > 0 else {
             throw APIError(.execution, DecodedLogs.noStreams)
         }
-        let report: LogWriteReport
-        do {
-            report = try await pipeline.write(logs: decoded.batch, tenant: request.tenant)
-        } catch {
-            switch error {
-            case .unavailable: throw APIError(error)
-            case .overloaded(let seconds):
-                throw APIError(.tooManyRequests, error.description, retryAfterSeconds: seconds)
-            }
-        }
+        let report = try await pipeline.write(logs: decoded.batch, tenant: request.tenant)
         let problems = [decoded.message, report.refusals.summary].filter { !$0.isEmpty }
         if problems.isEmpty { return .noContent }
         throw APIError(.badData, problems.joined(separator: "\n"))

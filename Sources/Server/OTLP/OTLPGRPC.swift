@@ -51,8 +51,7 @@ struct OTLPService: RegistrableRPCService {
                 var answer: [UInt8] = []
                 for try await body in request.messages {
                     do {
-                        answer = try await intake.accept(
-                            body, signal, .protobuf, tenant: tenant)
+                        answer = try await intake.grpc(body, signal, tenant: tenant)
                     } catch let error as APIError {
                         throw RPCError(code: error.grpcCode, message: error.message)
                     }

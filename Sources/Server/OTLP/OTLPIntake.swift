@@ -15,20 +15,35 @@ struct OTLPIntake: Sendable {
     /// Bytes of a body after decompression. Source: the OTLP specification's recommendation.
     static let bodyLimit = 64 << 20
 
+    /// One message of an `Export` call.
+    ///
+    /// - Returns: the body of an `Export…ServiceResponse`.
+    func grpc(_ body: [UInt8], _ signal: OTLPSignal, tenant: Tenant) async throws -> [UInt8] {
+        try await perform(bytes: body.count, signal) {
+            try await accept(body, signal, .protobuf, tenant: tenant)
+        }
+    }
+
     /// - Returns: the body of an `Export…ServiceResponse` in the encoding of the request.
-    @concurrent
-    func accept(
+    private func accept(
         _ body: [UInt8], _ signal: OTLPSignal, _ encoding: OTLPEncoding, tenant: Tenant
     ) async throws -> [UInt8] {
         guard body.count <= Self.bodyLimit else {
             throw APIError(.tooLarge, "request of more than \(Self.bodyLimit) bytes")
         }
+        switch signal {
+        case .traces: return try await traces(body, encoding, tenant)
+        case .logs: return try await logs(body, encoding, tenant)
+        case .metrics: return try await metrics(body, encoding, tenant)
+        }
+    }
+
+    /// Runs the whole of a request on ingest's threads and turns its errors into answers.
+    private func perform<R: Sendable>(
+        bytes: Int, _ signal: OTLPSignal, _ work: @Sendable () async throws -> R
+    ) async throws -> R {
         do {
-            switch signal {
-            case .traces: return try await traces(body, encoding, tenant)
-            case .logs: return try await logs(body, encoding, tenant)
-            case .metrics: return try await metrics(body, encoding, tenant)
-            }
+            return try await pipeline.perform(bytes: bytes, work)
         } catch let error as IngestError {
             switch error {
             case .unavailable(_, let seconds):
@@ -101,9 +116,11 @@ struct OTLPIntake: Sendable {
                 "Content-Type \"\(request.mediaType)\" not supported: use application/x-protobuf "
                     + "or application/json")
         }
-        let plain = try request.plainBody(
-            accepting: [.identity, .gzip, .deflate, .zstd, .snappy], limit: Self.bodyLimit)
-        let body = try await accept(plain, signal, encoding, tenant: request.tenant)
+        let body = try await perform(bytes: request.body.count, signal) {
+            let plain = try request.plainBody(
+                accepting: [.identity, .gzip, .deflate, .zstd, .snappy], limit: Self.bodyLimit)
+            return try await accept(plain, signal, encoding, tenant: request.tenant)
+        }
         return APIResponse(.ok, contentType: encoding.contentType, body: body)
     }
 

@@ -27,6 +27,12 @@ struct RemoteWriteEndpoint: Sendable {
     private enum Version { case one, two }
 
     func write(_ request: APIRequest) async throws -> APIResponse {
+        do {
+            return try await pipeline.perform(bytes: request.body.count) { try await take(request) }
+        } catch let error as IngestError { throw APIError(error) }
+    }
+
+    private func take(_ request: APIRequest) async throws -> APIResponse {
         let version = try version(of: request)
         let coding = trimmed(request.headers[.contentEncoding] ?? "").lowercased()
         guard coding.isEmpty || coding == "snappy" else {
@@ -49,10 +55,7 @@ struct RemoteWriteEndpoint: Sendable {
         } catch {
             throw APIError(.badData, "remote write request: \(error)")
         }
-        let report: MetricWriteReport
-        do {
-            report = try await pipeline.write(metrics: decoded.batch, tenant: request.tenant)
-        } catch { throw APIError(error) }
+        let report = try await pipeline.write(metrics: decoded.batch, tenant: request.tenant)
         return answer(version, decoded, report)
     }
 
