@@ -91,8 +91,7 @@ package enum TernServer {
             services.append(
                 OTLPGRPCListener(
                     server: makeOTLPServer(
-                        host: address.host, port: address.port, startup: startup,
-                        messageLimit: OTLPIntake.bodyLimit)
+                        host: address.host, port: address.port, startup: startup)
                 ) { announce(address.host, $0, "otlp-grpc") })
         }
         return services

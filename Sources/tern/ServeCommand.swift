@@ -48,6 +48,10 @@ struct ServeCommand: AsyncParsableCommand {
     @Flag(name: .customLong("web.enable-lifecycle"), help: "Allow POST /-/reload and /-/quit.")
     var enableLifecycle = false
     @Option(
+        name: .customLong("web.read-timeout"),
+        help: "Longest a client may take to send a request (60s).")
+    var readTimeout: String?
+    @Option(
         name: .customLong("web.cors.origin"), help: "Value of Access-Control-Allow-Origin (none).")
     var corsOrigin: String?
     @Option(name: .customLong("query.timeout"), help: "Longest a query may run (2m).")
@@ -106,6 +110,9 @@ struct ServeCommand: AsyncParsableCommand {
         options.otlpGRPC = try optional(otlpGRPC, "otlp.grpc-listen-address", options.otlpGRPC)
         options.enableLifecycle =
             enableLifecycle || flagValue(nil, "web.enable-lifecycle") == "true"
+        if let seconds = try seconds(readTimeout, "web.read-timeout") {
+            options.setReadTimeout(seconds: seconds)
+        }
         options.corsOrigin = flagValue(corsOrigin, "web.cors.origin")
         options.queryTimeoutSeconds =
             try seconds(queryTimeout, "query.timeout") ?? options.queryTimeoutSeconds
