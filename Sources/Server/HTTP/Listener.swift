@@ -7,11 +7,11 @@ import HummingbirdCore
 import Logging
 import NIOCore
 import NIOHTTP1
-import NIOHTTPCompression
 import NIOHTTPTypes
 import NIOHTTPTypesHTTP1
 
-/// HTTP/1.1 on a connection: limits on heads, compressed answers, no reader kept waiting for ever.
+/// HTTP/1.1 on a connection, guarded. Answers are compressed before they come here: NIO's own
+/// compressor traps on the answer to bytes that are no request.
 struct HTTPConnection: HTTPChannelHandler, ServerChildChannel {
     /// A connection and the watch over its client.
     struct Value: ServerChildChannelValue {
@@ -29,12 +29,16 @@ struct HTTPConnection: HTTPChannelHandler, ServerChildChannel {
             let counter = HeadByteCounter(limit: limits.headBytes)
             let operations = channel.pipeline.syncOperations
             try operations.addHandler(counter)
+            // A GET carries its query in the request line.
+            var heads = NIOHTTPDecoderLimitConfiguration()
+            heads.maxHeaderFieldSize = limits.headBytes / 2
+            heads.maxHeaderListSize = limits.headBytes
             try operations.configureHTTPServerPipeline(
                 withPipeliningAssistance: false, withErrorHandling: false,
-                withOutboundHeaderValidation: false)
+                withOutboundHeaderValidation: false, withEncoderConfiguration: .init(),
+                withDecoderLimitConfiguration: heads)
             try operations.addHandler(
                 RequestGuard(limits: limits, watch: watch, counter: counter))
-            try operations.addHandler(HTTPResponseCompressor())
             try operations.addHandler(HTTP1ToHTTPServerCodec(secure: false))
             try operations.addHandler(
                 HTTPConnectionStateHandler(
