@@ -11,7 +11,7 @@ func makeRoutes(
     let (pipeline, service, intake) = (core.pipeline, core.queries, core.intake)
     let admin = AdminEndpoints(pipeline: pipeline, metrics: metrics, scraping: scraping)
     let both: [HTTPRequest.Method] = [.get, .post]
-    let status = StatusEndpoints(core: core, startup: startup)
+    let status = StatusEndpoints(core: core, startup: startup, scraping: scraping)
     var routes = [
         Route.open([.get], "/metrics", admin.metricsPage),
         Route.open([.get], "/api/echo") { _ in .text("echo") },

@@ -98,8 +98,7 @@ package enum TernServer {
             services.append(
                 OTLPGRPCListener(
                     server: makeOTLPServer(
-                        host: address.host, port: address.port, startup: startup,
-                        messageLimit: OTLPIntake.bodyLimit)
+                        host: address.host, port: address.port, startup: startup)
                 ) { announce(address.host, $0, "otlp-grpc") })
         }
         return services

@@ -124,16 +124,13 @@ private let twoJobs = """
     """
 
 @Test func withoutAFileTheServerScrapesItself() async throws {
-    let fixture = try Fixture(nil) { $0.tenancy = .header }
+    let fixture = try Fixture(nil)
     #expect(fixture.scraping.scraper == nil)
     fixture.start()
     let target = try #require(fixture.scraping.scraper?.activeTargets.first)
     #expect(target.pool == "tern")
     #expect(target.target.url == "http://127.0.0.1:4711/metrics")
     #expect(target.target.intervalSeconds == 15)
-    #expect(
-        fixture.scraping.configuration.scrapes[0].headers
-            == [NamedText("X-Scope-OrgID", "anonymous")])
     try await fixture.scraping.reload()
     #expect(fixture.scraping.scraper?.activeTargets.count == 1)
     try await fixture.remove()

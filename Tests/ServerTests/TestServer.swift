@@ -41,24 +41,32 @@ struct TestServer: Sendable {
         try await send("POST", target, headers: [("Content-Type", type)] + headers, body: body)
     }
 
-    /// What one OTLP/gRPC call came to: the answer, or the code and message of its failure.
     func export(
         _ signal: OTLPSignal, _ body: [UInt8], metadata: Metadata = [:]
-    ) async throws -> (answer: [UInt8]?, code: RPCError.Code?, message: String) {
-        let transport = try HTTP2ClientTransport.Posix(
-            target: .ipv4(address: "127.0.0.1", port: grpcPort), transportSecurity: .plaintext)
-        return try await withGRPCClient(transport: transport) { client in
-            do {
-                let answer: [UInt8] = try await client.unary(
-                    request: ClientRequest(message: body, metadata: metadata),
-                    descriptor: MethodDescriptor(
-                        fullyQualifiedService: signal.grpcService, method: "Export"),
-                    serializer: RawBytes(), deserializer: RawBytes(), options: .defaults
-                ) { try $0.message }
-                return (answer, nil, "")
-            } catch let error as RPCError {
-                return (nil, error.code, error.message)
-            }
+    ) async throws -> ExportOutcome {
+        try await exportOverGRPC(grpcPort, signal, body, metadata: metadata)
+    }
+}
+
+/// What one OTLP/gRPC call came to: the answer, or the code and message of its failure.
+typealias ExportOutcome = (answer: [UInt8]?, code: RPCError.Code?, message: String)
+
+func exportOverGRPC(
+    _ port: Int, _ signal: OTLPSignal, _ body: [UInt8], metadata: Metadata = [:]
+) async throws -> ExportOutcome {
+    let transport = try HTTP2ClientTransport.Posix(
+        target: .ipv4(address: "127.0.0.1", port: port), transportSecurity: .plaintext)
+    return try await withGRPCClient(transport: transport) { client in
+        do {
+            let answer: [UInt8] = try await client.unary(
+                request: ClientRequest(message: body, metadata: metadata),
+                descriptor: MethodDescriptor(
+                    fullyQualifiedService: signal.grpcService, method: "Export"),
+                serializer: RawBytes(), deserializer: RawBytes(), options: .defaults
+            ) { try $0.message }
+            return (answer, nil, "")
+        } catch let error as RPCError {
+            return (nil, error.code, error.message)
         }
     }
 }
@@ -87,7 +95,6 @@ private final class Announcement: Sendable {
 /// - Parameters:
 ///   - change: options before the start; ports and directory are chosen here.
 ///   - adjust: settings that have no flag.
-///   - open: whether the data directory is opened; without, the server stays in its start.
 func withServer<R: Sendable>(
     _ change: (inout ServerOptions) -> Void = { _ in },
     adjust: (inout CoreSettings) -> Void = { _ in },
@@ -99,42 +106,62 @@ func withServer<R: Sendable>(
         change(&options)
         var settings = CoreSettings(options, nil)
         adjust(&settings)
-        var logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        logger.logLevel = .critical
-        let metrics = SelfMetrics()
-        let clock = SystemClock()
-        let startup = Startup(clock: clock)
+        let startup = Startup(clock: SystemClock())
         let core = try Core.open(
-            settings, DataDirectory(options.storagePath), clock, startup)
+            settings, DataDirectory(options.storagePath), SystemClock(), startup)
         core.kernel.start()
-        startup.finish(core)
-        let endpoint = HTTPEndpoint(
-            options: HTTPEndpoint.Options(options),
-            observer: SelfObserver(logger: logger, metrics: metrics, clock: clock))
-        endpoint.serve(
-            makeRoutes(core, startup, metrics, Scraping(options, nil, logger, clock)))
-        let (http, grpc) = (Announcement(), Announcement())
-        let group = ServiceGroup(
-            services: [
-                makeListener(
-                    host: "127.0.0.1", port: 0, endpoint: endpoint, limits: options.connection,
-                    logger: logger
-                ) { http.tell($0) },
-                OTLPGRPCListener(
-                    server: makeOTLPServer(
-                        host: "127.0.0.1", port: 0, startup: startup,
-                        messageLimit: OTLPIntake.bodyLimit)
-                ) { grpc.tell($0) },
-            ], logger: logger)
-        let running = Task { try await group.run() }
-        let server = TestServer(
-            port: await http.value(), grpcPort: await grpc.value(), core: core,
-            endpoint: endpoint, startup: startup)
         let result: Result<R, any Error>
-        do { result = .success(try await body(server)) } catch { result = .failure(error) }
-        await group.triggerGracefulShutdown()
-        try await running.value
+        do {
+            let value = try await withListeners(options, startup) { endpoint, port, grpcPort in
+                startup.finish(core)
+                let scraping = Scraping(
+                    options, nil, Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+                    SystemClock())
+                endpoint.serve(makeRoutes(core, startup, SelfMetrics(), scraping))
+                return try await body(
+                    TestServer(
+                        port: port, grpcPort: grpcPort, core: core, endpoint: endpoint,
+                        startup: startup))
+            }
+            result = .success(value)
+        } catch {
+            result = .failure(error)
+        }
         await core.stop()
         return try result.get()
     }
+}
+
+/// The listeners of a server, as they come up: nothing is open behind them yet.
+func withListeners<R: Sendable>(
+    _ options: ServerOptions, _ startup: Startup,
+    _ body: (HTTPEndpoint, _ port: Int, _ grpcPort: Int) async throws -> R
+) async throws -> R {
+    let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    let metrics = SelfMetrics()
+    let endpoint = HTTPEndpoint(
+        options: HTTPEndpoint.Options(options),
+        observer: SelfObserver(logger: logger, metrics: metrics, clock: SystemClock()))
+    endpoint.serve(startup.routes(metrics)) { startup.refusal }
+    let (http, grpc) = (Announcement(), Announcement())
+    let group = ServiceGroup(
+        services: [
+            makeListener(
+                host: "127.0.0.1", port: 0, endpoint: endpoint, limits: options.connection,
+                logger: logger
+            ) { http.tell($0) },
+            OTLPGRPCListener(server: makeOTLPServer(host: "127.0.0.1", port: 0, startup: startup)) {
+                grpc.tell($0)
+            },
+        ], logger: logger)
+    let running = Task { try await group.run() }
+    let result: Result<R, any Error>
+    do {
+        result = .success(try await body(endpoint, await http.value(), await grpc.value()))
+    } catch {
+        result = .failure(error)
+    }
+    await group.triggerGracefulShutdown()
+    try await running.value
+    return try result.get()
 }

@@ -29,9 +29,14 @@ struct HTTPConnection: HTTPChannelHandler, ServerChildChannel {
             let counter = HeadByteCounter(limit: limits.headBytes)
             let operations = channel.pipeline.syncOperations
             try operations.addHandler(counter)
+            // A GET carries its query in the request line.
+            var heads = NIOHTTPDecoderLimitConfiguration()
+            heads.maxHeaderFieldSize = limits.headBytes / 2
+            heads.maxHeaderListSize = limits.headBytes
             try operations.configureHTTPServerPipeline(
                 withPipeliningAssistance: false, withErrorHandling: false,
-                withOutboundHeaderValidation: false)
+                withOutboundHeaderValidation: false, withEncoderConfiguration: .init(),
+                withDecoderLimitConfiguration: heads)
             try operations.addHandler(
                 RequestGuard(limits: limits, watch: watch, counter: counter))
             try operations.addHandler(HTTP1ToHTTPServerCodec(secure: false))

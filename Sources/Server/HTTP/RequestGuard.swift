@@ -13,7 +13,7 @@ struct ConnectionLimits: Sendable {
     /// Between two requests.
     var idleSeconds = 120.0
     /// Bytes of a request line with its headers.
-    var headBytes = 4 << 20
+    var headBytes = 2 << 20
     /// After an answer to a request that did not arrive whole: time for the client to read it.
     var lingerSeconds = 0.5
 }

@@ -78,10 +78,8 @@ struct OTLPService: RegistrableRPCService {
 }
 
 /// A gRPC server on one address. gzip and deflate are accepted.
-///
-/// - Parameter messageLimit: bytes of one message, after decompression.
 func makeOTLPServer(
-    host: String, port: Int, startup: Startup, messageLimit: Int
+    host: String, port: Int, startup: Startup
 ) -> GRPCServer<HTTP2ServerTransport.Posix> {
     GRPCServer(
         transport: .http2NIOPosix(
@@ -90,7 +88,8 @@ func makeOTLPServer(
             transportSecurity: .plaintext,
             config: .defaults {
                 $0.compression.enabledAlgorithms = .all
-                $0.rpc.maxRequestPayloadSize = messageLimit
+                // Above it the stream is reset, which says nothing; up to it the intake says no.
+                $0.rpc.maxRequestPayloadSize = 2 * OTLPIntake.bodyLimit
             }),
         services: [OTLPService(startup: startup)])
 }
