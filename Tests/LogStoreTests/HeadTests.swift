@@ -28,9 +28,11 @@ func lineTexts(_ rows: [ModelRow]) -> [String] {
         let rows = [plainRow(5, "x"), plainRow(5, "y"), plainRow(4, "x"), plainRow(5, "x")]
         let first = driver.append(rows)
         #expect((first.accepted, first.duplicates) == (3, 1))
+        #expect(first.duplicateRows == [3])
         #expect(first.newStreams == [0])
         let second = driver.append(rows)
         #expect((second.accepted, second.duplicates) == (0, 4))
+        #expect(second.duplicateRows == [0, 1, 2, 3])
         #expect(second.newStreams == [])
         let other = driver.append([plainRow(5, "x", metadata: Labels([("k", "v")]))])
         #expect(other.accepted == 1)
