@@ -14,6 +14,8 @@ package struct MetricWriteReport: Sendable {
     package var histograms = 0
     package var exemplars = 0
     package var refusals = Refusals()
+
+    package init() {}
 }
 
 extension IngestPipeline {

@@ -4,32 +4,85 @@
 import Ingest
 import Telemetry
 
+/// A label, header or parameter: a name and its text.
+package struct NamedText: Hashable, Sendable {
+    package var name: String
+    package var value: String
+    package init(_ name: String, _ value: String) {
+        self.name = name
+        self.value = value
+    }
+}
+
 /// Targets that share labels, as `static_configs` and discovery deliver them.
-package struct TargetGroup: Sendable {
+package struct TargetGroup: Hashable, Sendable {
     /// `host:port` addresses.
     package var targets: [String]
-    package var labels: [(name: String, value: String)]
-    package init(targets: [String], labels: [(name: String, value: String)] = []) {
+    package var labels: [NamedText]
+    package init(targets: [String], labels: [NamedText] = []) {
         self.targets = targets
         self.labels = labels
     }
 }
 
+/// Exposition formats by the names that `scrape_protocols` has for them.
+package enum ScrapeProtocol: String, Sendable, CaseIterable {
+    case openMetrics100 = "OpenMetricsText1.0.0"
+    case openMetrics001 = "OpenMetricsText0.0.1"
+    case text100 = "PrometheusText1.0.0"
+    case text004 = "PrometheusText0.0.4"
+
+    /// Media range in the `Accept` header. Source: prometheus/prometheus `config/config.go`.
+    var mediaRange: String {
+        switch self {
+        case .openMetrics100:
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8"
+        case .openMetrics001: "application/openmetrics-text;version=0.0.1"
+        case .text100: "text/plain;version=1.0.0;escaping=allow-utf-8"
+        case .text004: "text/plain;version=0.0.4"
+        }
+    }
+
+    var mediaType: String {
+        switch self {
+        case .openMetrics100, .openMetrics001: "application/openmetrics-text"
+        case .text100, .text004: "text/plain"
+        }
+    }
+}
+
 /// One `scrape_config` with the global defaults filled in. Defaults are Prometheus'.
-package struct ScrapeConfiguration: Sendable {
+package struct ScrapeConfiguration: Sendable, Equatable {
+    package struct Parameter: Hashable, Sendable {
+        package var name: String
+        package var values: [String]
+        package init(_ name: String, _ values: [String]) {
+            self.name = name
+            self.values = values
+        }
+    }
+
     package var jobName: String
     package var intervalSeconds: Double = 60
     package var timeoutSeconds: Double = 10
     package var scheme = "http"
     package var metricsPath = "/metrics"
-    package var parameters: [(name: String, values: [String])] = []
+    package var parameters: [Parameter] = []
     package var honorLabels = false
     package var honorTimestamps = true
     package var trackTimestampsStaleness = false
     package var followRedirects = true
+    /// Whether answers may come compressed.
+    package var enableCompression = true
+    /// Formats to ask for, the preferred one first.
+    package var protocols = ScrapeProtocol.allCases
+    /// What an answer is taken for whose content type is missing or unknown.
+    package var fallbackProtocol: ScrapeProtocol?
+    /// Whether the three further series about each scrape are written.
+    package var extraScrapeMetrics = false
     /// Value of the `Authorization` header, or empty.
     package var authorization = ""
-    package var headers: [(name: String, value: String)] = []
+    package var headers: [NamedText] = []
     package var groups: [TargetGroup] = []
     package var relabelRules: [RelabelRule] = []
     package var metricRelabelRules: [RelabelRule] = []
@@ -40,7 +93,34 @@ package struct ScrapeConfiguration: Sendable {
     package var labelValueLengthLimit = 0
     package var bodySizeLimitBytes = 0
     package var targetLimit = 0
+    /// Dropped targets that are remembered for the targets page; 0 = all.
+    package var keepDroppedTargets = 0
     package var tenant = Tenant.anonymous
 
     package init(jobName: String) { self.jobName = jobName }
+
+    /// Whether the labels of a target's series do not follow from its own labels alone.
+    var mayRelabelSeries: Bool { honorLabels || !metricRelabelRules.isEmpty }
+
+    /// Whether series texts that were read under the other configuration stand for the same labels
+    /// under this one.
+    func readsLike(_ other: ScrapeConfiguration) -> Bool {
+        honorLabels == other.honorLabels && metricRelabelRules == other.metricRelabelRules
+            && labelLimit == other.labelLimit
+            && labelNameLengthLimit == other.labelNameLengthLimit
+            && labelValueLengthLimit == other.labelValueLengthLimit
+    }
+
+    /// Source: prometheus/prometheus `scrape/scrape.go`, `acceptHeader`.
+    var acceptHeader: String {
+        // The first weight is one more than the number of formats that Prometheus knows.
+        var weight = 6
+        var ranges: [String] = []
+        for choice in protocols {
+            ranges.append("\(choice.mediaRange);q=0.\(weight)")
+            weight -= 1
+        }
+        ranges.append("*/*;q=0.\(weight)")
+        return ranges.joined(separator: ",")
+    }
 }

@@ -6,7 +6,15 @@ import Ingest
 import Telemetry
 
 /// Something to scrape.
-package struct Target: Sendable, Hashable {
+package struct Target: Sendable {
+    /// What makes two targets the same: relabelling may give several addresses one identity.
+    package struct Identity: Hashable, Sendable {
+        var labels: Labels
+        var url: String
+        var intervalSeconds: Double
+        var timeoutSeconds: Double
+    }
+
     /// Labels before relabelling, with the `__…__` ones.
     package var discovered: Labels
     /// Labels every sample of the target gets.
@@ -14,41 +22,58 @@ package struct Target: Sendable, Hashable {
     package var url: String
     package var intervalSeconds: Double
     package var timeoutSeconds: Double
+    /// Interval and timeout as the target's labels spell them.
+    package var intervalText: String
+    package var timeoutText: String
+
+    package var identity: Identity {
+        Identity(
+            labels: labels, url: url, intervalSeconds: intervalSeconds,
+            timeoutSeconds: timeoutSeconds)
+    }
 
     /// Offset of the target's scrapes inside its interval, in nanoseconds: a hash of what it is, so
-    /// that targets spread evenly and keep their place over restarts.
+    /// that targets spread evenly and keep their place over restarts. Whole milliseconds, since
+    /// samples have no finer time.
     package func offsetNanos(_ intervalNanos: Int64) -> Int64 {
-        guard intervalNanos > 0 else { return 0 }
-        return Int64(hash64(Array(url.utf8), seed: labels.hash) % UInt64(intervalNanos))
+        let millis = intervalNanos / 1_000_000
+        guard millis > 0 else { return 0 }
+        let hash = hash64(Array(url.utf8), seed: labels.hash)
+        return Int64(hash % UInt64(millis)) * 1_000_000
     }
+}
+
+/// Targets of one configuration.
+package struct TargetList: Sendable {
+    /// In order of discovery, without duplicates.
+    package var active: [Target] = []
+    /// Discovered labels of those that relabelling dropped.
+    package var dropped: [Labels] = []
+    /// What is wrong with the others; each names the address.
+    package var errors: [String] = []
 }
 
 /// Builds the targets of a configuration: defaults, relabelling, and the rules of
 /// prometheus/prometheus `scrape/target.go`, `PopulateLabels`.
-///
-/// - Returns: kept targets, without duplicates, and those that relabelling dropped; errors name
-///   the address.
 package func makeTargets(
     _ configuration: ScrapeConfiguration, groups: [TargetGroup]
-) -> (active: [Target], dropped: [Labels], errors: [String]) {
-    var active: [Target] = []
-    var dropped: [Labels] = []
-    var errors: [String] = []
-    var seen: Set<Target> = []
+) -> TargetList {
+    var list = TargetList()
+    var seen: Set<Target.Identity> = []
     for group in groups {
         for address in group.targets {
             let discovered = discoveredLabels(configuration, group, address)
             guard let relabelled = relabel(discovered, configuration.relabelRules) else {
-                dropped.append(discovered)
+                list.dropped.append(discovered)
                 continue
             }
             do throws(RelabelError) {
                 let target = try makeTarget(configuration, discovered, relabelled)
-                if seen.insert(target).inserted { active.append(target) }
-            } catch { errors.append("target \(address): \(error)") }
+                if seen.insert(target.identity).inserted { list.active.append(target) }
+            } catch { list.errors.append("target \(address): \(error)") }
         }
     }
-    return (active, dropped, errors)
+    return list
 }
 
 private func discoveredLabels(
@@ -60,21 +85,19 @@ private func discoveredLabels(
     builder.set("__scrape_timeout__", durationText(configuration.timeoutSeconds))
     builder.set("__metrics_path__", configuration.metricsPath)
     builder.set("__scheme__", configuration.scheme)
+    for label in group.labels { builder.set(label.name, label.value) }
     for parameter in configuration.parameters {
         if let first = parameter.values.first {
             builder.set("__param_" + parameter.name, first)
         }
     }
-    for (name, value) in group.labels { builder.set(name, value) }
     builder.set("__address__", address)
     return builder.labels()
 }
 
-/// Seconds as the shortest Prometheus duration of whole units.
+/// Seconds in Prometheus' notation.
 private func durationText(_ seconds: Double) -> String {
-    let millis = Int((seconds * 1000).rounded())
-    if millis % 60_000 == 0, millis > 0 { return "\(millis / 60_000)m" }
-    return millis % 1000 == 0 ? "\(millis / 1000)s" : "\(millis)ms"
+    durationText(millis: Int64(min(seconds * 1000, 9e15).rounded()))
 }
 
 private func makeTarget(
@@ -88,41 +111,44 @@ private func makeTarget(
     guard scheme == "http" || scheme == "https" else {
         throw RelabelError("invalid scheme \"\(scheme)\"")
     }
-    var interval = configuration.intervalSeconds
-    var timeout = configuration.timeoutSeconds
-    if let text = relabelled["__scrape_interval__"] {
-        interval = try positive(text, "scrape interval")
-    }
-    if let text = relabelled["__scrape_timeout__"] {
-        timeout = try positive(text, "scrape timeout")
-    }
+    let intervalText =
+        relabelled["__scrape_interval__"] ?? durationText(configuration.intervalSeconds)
+    let timeoutText = relabelled["__scrape_timeout__"] ?? durationText(configuration.timeoutSeconds)
+    let interval = try positive(intervalText, "scrape interval")
+    let timeout = try positive(timeoutText, "scrape timeout")
     guard timeout <= interval else {
-        throw RelabelError("scrape timeout cannot be greater than scrape interval")
+        throw RelabelError(
+            "scrape timeout cannot be greater than scrape interval (\"\(timeoutText)\" > "
+                + "\"\(intervalText)\")")
     }
     var builder = LabelsBuilder()
-    var query: [String] = []
+    var parameters = configuration.parameters.filter { !$0.values.isEmpty }
     for (name, value) in relabelled.pairs {
         if name.hasPrefix("__param_") {
-            query.append(
-                percentEncoded(String(name.dropFirst(8))) + "=" + percentEncoded(value))
+            let key = String(name.dropFirst("__param_".count))
+            if let index = parameters.firstIndex(where: { $0.name == key }) {
+                parameters[index].values[0] = value
+            } else {
+                parameters.append(.init(key, [value]))
+            }
         } else if !name.hasPrefix("__") {
             builder.set(name, value)
-        }
-    }
-    for parameter in configuration.parameters {
-        for value in parameter.values.dropFirst() {
-            query.append(percentEncoded(parameter.name) + "=" + percentEncoded(value))
         }
     }
     if builder["instance"] == nil { builder.set("instance", address) }
     var path = relabelled["__metrics_path__"] ?? "/metrics"
     if !path.hasPrefix("/") { path = "/" + path }
+    let query = parameters.sorted { $0.name < $1.name }.flatMap { parameter in
+        parameter.values.map {
+            percentEncoded(parameter.name) + "=" + percentEncoded($0)
+        }
+    }
     let suffix =
         query.isEmpty ? "" : (path.contains("?") ? "&" : "?") + query.joined(separator: "&")
     return Target(
         discovered: discovered, labels: builder.labels(),
         url: "\(scheme)://\(address)\(path)\(suffix)", intervalSeconds: interval,
-        timeoutSeconds: timeout)
+        timeoutSeconds: timeout, intervalText: intervalText, timeoutText: timeoutText)
 }
 
 private func positive(_ text: String, _ what: String) throws(RelabelError) -> Double {
@@ -134,28 +160,8 @@ private func positive(_ text: String, _ what: String) throws(RelabelError) -> Do
 
 /// A Prometheus duration (`1h30m`, `15s`, `500ms`) in seconds, or nil. Zero is allowed.
 package func parseDurationSeconds(_ text: String) -> Double? {
-    if text == "0" { return 0 }
-    let units: [(name: String, seconds: Double)] = [
-        ("y", 31_536_000), ("w", 604_800), ("d", 86_400), ("h", 3600), ("m", 60), ("s", 1),
-        ("ms", 0.001),
-    ]
-    var rest = Array(text.utf8)[...]
-    var total = 0.0
-    var lastUnit = -1
-    while !rest.isEmpty {
-        let digits = rest.prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
-        guard let number = Double(String(decoding: digits, as: UTF8.self)) else { return nil }
-        rest = rest.dropFirst(digits.count)
-        let letters = rest.prefix { (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0) }
-        let name = String(decoding: letters, as: UTF8.self)
-        guard let unit = units.firstIndex(where: { $0.name == name }), unit > lastUnit else {
-            return nil
-        }
-        lastUnit = unit
-        total += number * units[unit].seconds
-        rest = rest.dropFirst(letters.count)
-    }
-    return lastUnit < 0 ? nil : total
+    guard let millis = try? parseDurationMillis(text) else { return nil }
+    return Double(millis) / 1000
 }
 
 /// Percent-encodes everything but unreserved characters.

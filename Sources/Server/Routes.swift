@@ -5,11 +5,13 @@ import HTTPTypes
 import Wire
 
 /// The routes of all families. Paths are those of the family's own server.
-func makeRoutes(_ core: Core, _ startup: Startup, _ metrics: SelfMetrics) -> [Route] {
+func makeRoutes(
+    _ core: Core, _ startup: Startup, _ metrics: SelfMetrics, _ scraping: Scraping
+) -> [Route] {
     let (pipeline, service, intake) = (core.pipeline, core.queries, core.intake)
-    let admin = AdminEndpoints(pipeline: pipeline, metrics: metrics)
+    let admin = AdminEndpoints(pipeline: pipeline, metrics: metrics, scraping: scraping)
     let both: [HTTPRequest.Method] = [.get, .post]
-    let status = StatusEndpoints(core: core, startup: startup)
+    let status = StatusEndpoints(core: core, startup: startup, scraping: scraping)
     var routes = [
         Route.open([.get], "/metrics", admin.metricsPage),
         Route.open([.get], "/api/echo") { _ in .text("echo") },
@@ -26,6 +28,8 @@ func makeRoutes(_ core: Core, _ startup: Startup, _ metrics: SelfMetrics) -> [Ro
     for path in ["/-/ready", "/ready"] {
         routes.append(.open([.get, .head], path) { _ in .text("ready\n") })
     }
+
+    routes += ScrapingEndpoints(scraping: scraping).routes()
 
     let series = SeriesEndpoints(service: service)
     let write = RemoteWriteEndpoint(pipeline: pipeline)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What `tern serve` was told on the command line.
 
+import Base
+
 /// A host and a port to listen on.
 package struct ListenAddress: Sendable, Hashable, CustomStringConvertible {
     package var host: String
@@ -56,8 +58,42 @@ package struct ServerOptions: Sendable {
     }
     /// Seconds after which a head is sealed whatever its size.
     package var sealAgeSeconds = 300.0
+    /// Level and form of the log, for `status/flags`; `LogOptions` are what counts.
+    package var logLevel = "info"
+    package var logFormat = "logfmt"
 
     package init() {}
+}
+
+extension ServerOptions {
+    /// Every flag with its value, as `status/flags` lists them.
+    var flags: [(name: String, value: String)] {
+        func duration(_ seconds: Double) -> String {
+            durationText(millis: Int64(min(seconds * 1000, 9e15)))
+        }
+        return [
+            ("config.file", configurationFile ?? ""),
+            ("storage.path", storagePath),
+            ("storage.retention.time", retentionSeconds.map(duration) ?? ""),
+            ("storage.retention.size", retentionBytes.map { "\($0)B" } ?? ""),
+            ("storage.seal-age", duration(sealAgeSeconds)),
+            ("web.listen-address", listen.map(\.description).joined(separator: ",")),
+            ("web.enable-lifecycle", "\(enableLifecycle)"),
+            ("web.cors.origin", corsOrigin ?? ""),
+            ("web.read-timeout", duration(connection.bodySeconds)),
+            ("otlp.http-listen-address", otlpHTTP?.description ?? "off"),
+            ("otlp.grpc-listen-address", otlpGRPC?.description ?? "off"),
+            ("query.timeout", duration(queryTimeoutSeconds)),
+            ("query.max-concurrency", "\(queryConcurrency)"),
+            ("query.max-samples", "\(querySamples)"),
+            ("query.lookback-delta", duration(lookbackSeconds)),
+            ("query.memory-limit", queryMemoryBytes.map { "\($0)B" } ?? ""),
+            ("memory.limit", memoryLimitBytes.map { "\($0)B" } ?? ""),
+            ("tenancy", tenancy.rawValue),
+            ("log.level", logLevel),
+            ("log.format", logFormat),
+        ]
+    }
 }
 
 extension HTTPEndpoint.Options {

@@ -3,7 +3,6 @@
 
 import Base
 import FoundationEssentials
-import GRPCCore
 import Ingest
 import Logging
 import ServiceLifecycle
@@ -27,9 +26,6 @@ package enum TernServer {
         let logger = log.logger()
         let configuration = try options.configurationFile.map { try loadConfiguration($0) }
         for note in configuration?.notes ?? [] { logger.warning("\(note)") }
-        if configuration?.scrapes.isEmpty == false {
-            logger.warning("scrape_configs: this version scrapes nothing; use remote write")
-        }
         let settings = CoreSettings(options, configuration)
         let directory = try DataDirectory(options.storagePath)
 
@@ -39,16 +35,21 @@ package enum TernServer {
         let observer = SelfObserver(logger: logger, metrics: metrics, clock: clock)
         let endpoint = HTTPEndpoint(options: HTTPEndpoint.Options(options), observer: observer)
         endpoint.serve(startup.routes(metrics)) { startup.refusal }
+        let scraping = Scraping(options, configuration, logger, clock)
         var quiet = logger
         quiet.logLevel = max(.notice, logger.logLevel)
         let core = CoreService(logger: logger, startup: startup) {
             try Core.open(settings, directory, clock, startup)
         } serve: { core in
-            endpoint.serve(makeRoutes(core, startup, metrics))
+            endpoint.serve(makeRoutes(core, startup, metrics, scraping))
+            scraping.open(core.pipeline)
         }
         // They are shut down in reverse order: first no more requests, then the rest.
         var group = ServiceGroupConfiguration(
-            services: [core] + listeners(options, endpoint, startup, logger, quiet),
+            services: [core]
+                + listeners(options, endpoint, startup, logger, quiet) {
+                    scraping.listening(on: $0)
+                } + [scraping],
             gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
         group.maximumGracefulShutdownDuration = .seconds(graceSeconds)
         do {
@@ -65,7 +66,7 @@ package enum TernServer {
 
     private static func listeners(
         _ options: ServerOptions, _ endpoint: HTTPEndpoint, _ startup: Startup, _ logger: Logger,
-        _ quiet: Logger
+        _ quiet: Logger, onListening: @escaping @Sendable (ListenAddress) -> Void
     ) -> [any Service] {
         @Sendable func announce(_ host: String, _ port: Int, _ name: String) {
             logger.info(
@@ -75,24 +76,25 @@ package enum TernServer {
                 ])
         }
         var services: [any Service] = []
-        let all =
-            options.listen.map { ($0, "http") }
-            + [options.otlpHTTP].compactMap { $0 }.map {
-                ($0, "otlp-http")
-            }
-        for (address, name) in all {
+        let web = options.listen.map { ($0, "http") }
+        let otlp = [options.otlpHTTP].compactMap { $0 }.map { ($0, "otlp-http") }
+        for (address, name) in web + otlp {
             services.append(
-                makeListener(
+                HTTPListener(
                     host: address.host, port: address.port, endpoint: endpoint,
                     limits: options.connection, logger: quiet
-                ) { announce(address.host, $0, name) })
+                ) { port in
+                    announce(address.host, port, name)
+                    if name == "http" {
+                        onListening(ListenAddress(host: address.host, port: port))
+                    }
+                })
         }
         if let address = options.otlpGRPC {
             services.append(
-                OTLPGRPCListener(
-                    server: makeOTLPServer(
-                        host: address.host, port: address.port, startup: startup)
-                ) { announce(address.host, $0, "otlp-grpc") })
+                OTLPGRPCListener(host: address.host, port: address.port, startup: startup) {
+                    announce(address.host, $0, "otlp-grpc")
+                })
         }
         return services
     }

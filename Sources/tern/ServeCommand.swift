@@ -82,9 +82,7 @@ struct ServeCommand: AsyncParsableCommand {
 
     func run() async throws {
         let options = try self.options()
-        let log = try LogOptions(
-            level: flagValue(logLevel, "log.level") ?? "info",
-            format: flagValue(logFormat, "log.format") ?? "logfmt")
+        let log = try LogOptions(level: options.logLevel, format: options.logFormat)
         do {
             try await TernServer.run(options, log: log)
         } catch {
@@ -96,6 +94,8 @@ struct ServeCommand: AsyncParsableCommand {
     private func options() throws -> ServerOptions {
         var options = ServerOptions()
         options.configurationFile = flagValue(configFile, "config.file")
+        options.logLevel = flagValue(logLevel, "log.level") ?? options.logLevel
+        options.logFormat = flagValue(logFormat, "log.format") ?? options.logFormat
         options.storagePath = flagValue(storagePath, "storage.path") ?? options.storagePath
         options.retentionSeconds = try seconds(retentionTime, "storage.retention.time")
         options.retentionBytes = try bytes(retentionSize, "storage.retention.size")

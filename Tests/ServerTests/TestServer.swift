@@ -114,7 +114,10 @@ func withServer<R: Sendable>(
         do {
             let value = try await withListeners(options, startup) { endpoint, port, grpcPort in
                 startup.finish(core)
-                endpoint.serve(makeRoutes(core, startup, SelfMetrics()))
+                let scraping = Scraping(
+                    options, nil, Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+                    SystemClock())
+                endpoint.serve(makeRoutes(core, startup, SelfMetrics(), scraping))
                 return try await body(
                     TestServer(
                         port: port, grpcPort: grpcPort, core: core, endpoint: endpoint,
@@ -143,13 +146,11 @@ func withListeners<R: Sendable>(
     let (http, grpc) = (Announcement(), Announcement())
     let group = ServiceGroup(
         services: [
-            makeListener(
+            HTTPListener(
                 host: "127.0.0.1", port: 0, endpoint: endpoint, limits: options.connection,
                 logger: logger
             ) { http.tell($0) },
-            OTLPGRPCListener(server: makeOTLPServer(host: "127.0.0.1", port: 0, startup: startup)) {
-                grpc.tell($0)
-            },
+            OTLPGRPCListener(host: "127.0.0.1", port: 0, startup: startup) { grpc.tell($0) },
         ], logger: logger)
     let running = Task { try await group.run() }
     let result: Result<R, any Error>

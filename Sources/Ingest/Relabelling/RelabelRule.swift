@@ -18,7 +18,7 @@ package struct RelabelRule: Sendable {
     }
 
     /// A rule as configured, before validation; the defaults are Prometheus'.
-    package struct Definition: Sendable {
+    package struct Definition: Sendable, Equatable {
         package var sourceLabels: [String] = []
         package var separator = ";"
         package var regex = "(.*)"
@@ -29,6 +29,7 @@ package struct RelabelRule: Sendable {
         package init() {}
     }
 
+    private let definition: Definition
     let sourceLabels: [String]
     let separator: [UInt8]
     let expression: RegularExpression
@@ -77,11 +78,18 @@ package struct RelabelRule: Sendable {
             expression = try RegularExpression(
                 "^(?s:" + definition.regex + ")$", [])
         } catch { throw RelabelError(error.description) }
+        self.definition = definition
         sourceLabels = definition.sourceLabels
         separator = Array(definition.separator.utf8)
         modulus = definition.modulus
         targetLabel = definition.targetLabel
         replacement = definition.replacement
         self.action = action
+    }
+}
+
+extension RelabelRule: Equatable {
+    package static func == (a: RelabelRule, b: RelabelRule) -> Bool {
+        a.definition == b.definition
     }
 }

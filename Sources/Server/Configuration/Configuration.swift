@@ -18,7 +18,7 @@ package struct Configuration: Sendable {
     package var text = ""
 
     /// Our section `storage`, Prometheus' `storage.tsdb` included.
-    package struct StorageSection: Sendable {
+    package struct StorageSection: Sendable, Equatable {
         package var retentionSeconds: Double?
         package var retentionBytes: Int?
     }
@@ -26,11 +26,14 @@ package struct Configuration: Sendable {
     package init() {}
 
     /// What the server runs without a file: scrape itself.
-    package static func embedded(address: String) -> Configuration {
+    package static func embedded(address: String, tenancy: Tenancy) -> Configuration {
         var configuration = Configuration()
         var job = ScrapeConfiguration(jobName: "tern")
         job.intervalSeconds = 15
         job.groups = [TargetGroup(targets: [address])]
+        if tenancy == .header {
+            job.headers = [NamedText("X-Scope-OrgID", Tenant.anonymous.name)]
+        }
         configuration.scrapes = [job]
         configuration.text =
             "scrape_configs:\n  - job_name: tern\n    scrape_interval: 15s\n"
@@ -91,6 +94,9 @@ private struct Global {
     var sampleLimit = 0
     var targetLimit = 0
     var bodySizeLimitBytes = 0
+    var keepDroppedTargets = 0
+    var extraScrapeMetrics = false
+    var protocols = ScrapeProtocol.allCases
 
     init(
         _ top: inout YAMLSection, _ configuration: inout Configuration
@@ -103,6 +109,10 @@ private struct Global {
             throw section.failure("global scrape timeout greater than scrape interval")
         }
         configuration.externalLabels = try section.pairs("external_labels") ?? []
+        if !configuration.externalLabels.isEmpty {
+            configuration.notes.append(
+                "external_labels: without effect, since this version sends nothing to others")
+        }
         labelLimit = try section.int("label_limit") ?? 0
         labelNameLengthLimit = try section.int("label_name_length_limit") ?? 0
         labelValueLengthLimit = try section.int("label_value_length_limit") ?? 0
@@ -117,10 +127,11 @@ private struct Global {
         try section.refuse(
             [
                 "metric_name_validation_scheme", "metric_name_escaping_scheme",
-                "scrape_protocols", "scrape_native_histograms",
-                "convert_classic_histograms_to_nhcb", "always_scrape_classic_histograms",
-                "extra_scrape_metrics", "keep_dropped_targets",
             ], "the built-in defaults apply; remove the key")
+        try refuseTrue(&section)
+        keepDroppedTargets = try section.int("keep_dropped_targets") ?? 0
+        extraScrapeMetrics = try section.bool("extra_scrape_metrics") ?? false
+        self.protocols = try scrapeProtocols(&section) ?? self.protocols
         try section.finish()
     }
 }
@@ -177,13 +188,25 @@ private func scrape(
         try section.int("label_value_length_limit") ?? global.labelValueLengthLimit
     job.targetLimit = try section.int("target_limit") ?? global.targetLimit
     job.bodySizeLimitBytes = try section.byteSize("body_size_limit") ?? global.bodySizeLimitBytes
+    job.keepDroppedTargets = try section.int("keep_dropped_targets") ?? global.keepDroppedTargets
+    job.extraScrapeMetrics = try section.bool("extra_scrape_metrics") ?? global.extraScrapeMetrics
+    job.enableCompression = try section.bool("enable_compression") ?? true
+    job.protocols = try scrapeProtocols(&section) ?? global.protocols
+    if let name = try section.string("fallback_scrape_protocol") {
+        job.fallbackProtocol = try scrapeProtocol(name, section)
+    }
+    try refuseTrue(&section)
+    job.headers = try scrapeHeaders(&section)
     if let params = section.take("params") {
         guard let mapping = params.mapping else {
             throw section.failure("params must be a mapping", params)
         }
         for (key, values) in mapping {
-            let texts = values.sequence?.compactMap { $0.scalar?.string } ?? []
-            job.parameters.append((key.string ?? "", texts))
+            let texts = values.sequence?.compactMap { $0.scalar?.string }
+            guard let name = key.string, let texts, texts.count == values.sequence?.count else {
+                throw section.failure("params must map names to lists of texts", values)
+            }
+            job.parameters.append(.init(name, texts))
         }
     }
     job.authorization = try authorization(&section, name)
@@ -195,7 +218,9 @@ private func scrape(
         for target in targets where target.contains("/") {
             throw group.failure("\"\(target)\" is not a valid hostname")
         }
-        job.groups.append(TargetGroup(targets: targets, labels: try group.pairs("labels") ?? []))
+        let labels = try group.pairs("labels") ?? []
+        job.groups.append(
+            TargetGroup(targets: targets, labels: labels.map { NamedText($0.name, $0.value) }))
         try group.finish()
     }
     try refuseUnsupported(&section)
@@ -215,17 +240,14 @@ private func refuseUnsupported(_ section: inout YAMLSection) throws(Configuratio
     try section.refuse(
         [
             "tls_config", "oauth2", "proxy_url", "no_proxy", "proxy_from_environment",
-            "proxy_connect_header", "http_headers",
+            "proxy_connect_header",
         ],
         "this version authenticates by basic_auth and authorization only")
     try section.refuse(
         [
-            "scrape_protocols", "fallback_scrape_protocol", "scrape_native_histograms",
-            "always_scrape_classic_histograms", "convert_classic_histograms_to_nhcb",
             "native_histogram_bucket_limit", "native_histogram_min_bucket_factor",
-            "metric_name_validation_scheme", "metric_name_escaping_scheme",
-            "keep_dropped_targets", "enable_compression", "enable_http2",
-            "scrape_failure_log_file", "extra_scrape_metrics",
+            "metric_name_validation_scheme", "metric_name_escaping_scheme", "enable_http2",
+            "scrape_failure_log_file",
         ], "the built-in defaults apply; remove the key")
 }
 
@@ -240,7 +262,9 @@ private func authorization(
             ["username_file", "password_file", "username_ref", "password_ref"],
             "write the value itself")
         try basic.finish()
-        value = "Basic " + base64(Array("\(user):\(password)".utf8))
+        var text = Array("Basic ".utf8)
+        Array("\(user):\(password)".utf8).withUnsafeBytes { appendBase64($0, to: &text) }
+        value = String(decoding: text, as: UTF8.self)
     }
     if var bearer = try section.section("authorization") {
         guard value.isEmpty else {
@@ -275,22 +299,4 @@ private func relabelRules(
         } catch { throw entry.failure(error.description) }
     }
     return rules
-}
-
-/// Standard base64 with padding.
-func base64(_ bytes: [UInt8]) -> String {
-    let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-    var out: [UInt8] = []
-    for start in stride(from: 0, to: bytes.count, by: 3) {
-        let chunk = bytes[start..<min(start + 3, bytes.count)]
-        var bits: UInt32 = 0
-        for i in 0..<3 {
-            bits = bits << 8 | UInt32(i < chunk.count ? chunk[start + i] : 0)
-        }
-        for i in 0..<4 {
-            out.append(
-                i <= chunk.count ? alphabet[Int(bits >> UInt32(18 - 6 * i) & 63)] : 61)
-        }
-    }
-    return String(decoding: out, as: UTF8.self)
 }

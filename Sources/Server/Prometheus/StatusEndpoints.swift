@@ -10,6 +10,7 @@ import Telemetry
 struct StatusEndpoints: Sendable {
     let core: Core
     let startup: Startup
+    let scraping: Scraping
     /// Series count as current when they have a sample this recent: Prometheus' head holds two to
     /// three hours.
     private static let recentMillis: Int64 = 7_200_000
@@ -19,14 +20,15 @@ struct StatusEndpoints: Sendable {
         let process = ProcessInfo.processInfo
         let start = startup.startWallNanos
         let now = core.queries.clock.wallNanos
+        let reload = scraping.lastReload
         return prometheusSuccess { json in
             json.beginObject()
             json.member("startTime", rfc3339Text(nanos: start))
             json.member("CWD", FileManager.default.currentDirectoryPath)
             json.member("hostname", process.hostName)
             json.member("serverTime", rfc3339Text(nanos: now))
-            json.member("reloadConfigSuccess", true)
-            json.member("lastConfigTime", rfc3339Text(nanos: start))
+            json.member("reloadConfigSuccess", reload.isSuccessful)
+            json.member("lastConfigTime", rfc3339Text(nanos: reload.atNanos))
             json.member("corruptionCount", status.faults.count)
             // Members of Go's runtime keep their place; there is none here.
             json.member("goroutineCount", 0)

@@ -1,26 +1,55 @@
 // SPDX-License-Identifier: Apache-2.0
-// The server's own counters.
+// The server's own metrics.
 
+import Base
 import Synchronization
 
-/// A set of named counters that `/metrics` shows. A family with labels has one counter per label
-/// set; label sets come from routes and reasons, never from data, so their number is bounded.
+/// A set of named metrics that `/metrics` shows. A family with labels has one value per label set;
+/// label sets come from routes and reasons, never from data, so their number is bounded.
 package final class SelfMetrics: Sendable {
-    package enum Kind: String, Sendable { case counter, gauge }
+    package enum Kind: String, Sendable { case counter, gauge, histogram }
+
+    /// Observations in buckets, not cumulative; the last bucket is the one to +Inf.
+    struct Distribution: Sendable {
+        var counts: [Int]
+        var sum = 0.0
+    }
 
     struct Family: Sendable {
         var help: String
         var kind: Kind
         var values: [String: Double] = [:]
+        /// Upper bounds, ascending; for a histogram only.
+        var bounds: [Double] = []
+        var distributions: [String: Distribution] = [:]
+
+        mutating func observe(_ labels: String, _ value: Double) {
+            let bucket = bounds.firstIndex { value <= $0 } ?? bounds.count
+            if distributions[labels] == nil {
+                distributions[labels] = Distribution(
+                    counts: [Int](repeating: 0, count: bounds.count + 1))
+            }
+            distributions[labels]?.counts[bucket] += 1
+            distributions[labels]?.sum += value
+        }
     }
     private let families = Mutex<[String: Family]>([:])
+
+    /// Bounds for durations of requests, in seconds. Source: the default of Prometheus' clients.
+    package static let durationBounds = [
+        0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+    ]
 
     package init() {}
 
     /// Declares a family, so that it is shown with its help before its first value.
-    package func declare(_ name: String, _ kind: Kind, _ help: String) {
+    package func declare(
+        _ name: String, _ kind: Kind, _ help: String, bounds: [Double] = []
+    ) {
         families.withLock { families in
-            if families[name] == nil { families[name] = Family(help: help, kind: kind) }
+            if families[name] == nil {
+                families[name] = Family(help: help, kind: kind, bounds: bounds)
+            }
         }
     }
 
@@ -34,6 +63,17 @@ package final class SelfMetrics: Sendable {
         families.withLock { $0[name]?.values[labels] = value }
     }
 
+    /// Declares a family and sets its only value.
+    package func show(_ name: String, _ kind: Kind, _ help: String, _ value: Double) {
+        declare(name, kind, help)
+        set(name, "", value)
+    }
+
+    /// Adds an observation to a declared histogram.
+    package func observe(_ name: String, _ labels: String, _ value: Double) {
+        families.withLock { $0[name]?.observe(labels, value) }
+    }
+
     package func value(_ name: String, _ labels: String = "") -> Double {
         families.withLock { $0[name]?.values[labels] ?? 0 }
     }
@@ -41,22 +81,49 @@ package final class SelfMetrics: Sendable {
     /// Text exposition 0.0.4 of everything, sorted.
     package func exposition() -> [UInt8] {
         let snapshot = families.withLock { $0 }
-        var out: [UInt8] = []
-        func line(_ text: String) {
-            out.append(contentsOf: text.utf8)
-            out.append(UInt8(ascii: "\n"))
-        }
+        var page = Page()
         for (name, family) in snapshot.sorted(by: { $0.key < $1.key }) {
-            line("# HELP \(name) \(family.help)")
-            line("# TYPE \(name) \(family.kind.rawValue)")
-            if family.values.isEmpty { line("\(name) 0") }
+            page.line("# HELP \(name) \(family.help)")
+            page.line("# TYPE \(name) \(family.kind.rawValue)")
+            if family.kind == .histogram {
+                for (labels, values) in family.distributions.sorted(by: { $0.key < $1.key }) {
+                    page.histogram(name, labels, family.bounds, values)
+                }
+                continue
+            }
+            if family.values.isEmpty { page.sample(name, "", 0) }
             for (labels, value) in family.values.sorted(by: { $0.key < $1.key }) {
-                let text =
-                    value == value.rounded() && abs(value) < 1e15
-                    ? String(Int64(value)) : String(value)
-                line(labels.isEmpty ? "\(name) \(text)" : "\(name){\(labels)} \(text)")
+                page.sample(name, labels, value)
             }
         }
-        return out
+        return page.bytes
+    }
+
+    private struct Page {
+        var bytes: [UInt8] = []
+
+        mutating func line(_ text: String) {
+            bytes.append(contentsOf: text.utf8)
+            bytes.append(UInt8(ascii: "\n"))
+        }
+
+        mutating func sample(_ name: String, _ labels: String, _ value: Double) {
+            let place = labels.isEmpty ? name : "\(name){\(labels)}"
+            line("\(place) \(floatGeneralText(value))")
+        }
+
+        mutating func histogram(
+            _ name: String, _ labels: String, _ bounds: [Double], _ values: Distribution
+        ) {
+            let prefix = labels.isEmpty ? "" : labels + ","
+            var total = 0
+            for (index, count) in values.counts.enumerated() {
+                total += count
+                let bound = index < bounds.count ? floatGeneralText(bounds[index]) : "+Inf"
+                sample(name + "_bucket", "\(prefix)le=\"\(bound)\"", Double(total))
+            }
+            sample(name + "_sum", labels, values.sum)
+            sample(name + "_count", labels, Double(total))
+        }
     }
 }

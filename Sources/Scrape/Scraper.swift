@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+// All scraping of a server.
+
+import Base
+import Synchronization
+import Telemetry
+
+/// Holds a pool per job and brings them in line with each new configuration.
+package final class Scraper: Sendable {
+    /// A target that has gone and whose series wait for their markers.
+    private struct Leaving: Sendable {
+        var loop: ScrapeLoop
+        var markers: Task<Void, Never>
+    }
+
+    private struct State: Sendable {
+        var pools: [ScrapePool] = []
+        var leaving: [UInt64: Leaving] = [:]
+        var nextLeaving: UInt64 = 0
+        var isShutDown = false
+    }
+
+    package let environment: ScrapeEnvironment
+    private let state = Mutex(State())
+
+    package init(_ environment: ScrapeEnvironment) { self.environment = environment }
+
+    /// Starts, keeps and stops loops so that they are those of the configurations.
+    ///
+    /// A target whose identity and whose job are unchanged keeps its loop: it does not notice. One
+    /// that changed gets a new loop, which takes over what the old one remembers, so that series
+    /// which the new settings no longer bring are marked stale by its first scrape. A target that
+    /// is gone is marked stale a little later.
+    ///
+    /// - Returns: what is wrong with single targets; they are left out.
+    @discardableResult
+    package func apply(_ configurations: [ScrapeConfiguration]) -> [String] {
+        state.withLock { state in
+            guard !state.isShutDown else { return [] }
+            var errors: [String] = []
+            var stopped: [ScrapeLoop] = []
+            var fresh: [ScrapeLoop] = []
+            var pools: [ScrapePool] = []
+            for configuration in configurations {
+                let old = state.pools.first { $0.name == configuration.jobName }
+                var pool = ScrapePool(configuration)
+                let change = pool.adopt(old, environment)
+                errors += change.errors
+                fresh += change.fresh
+                stopped += change.stopped
+                pools.append(pool)
+            }
+            for old in state.pools where !configurations.contains(where: { $0.jobName == old.name })
+            {
+                stopped += old.loops
+            }
+            state.pools = pools
+            for loop in stopped { loop.stop() }
+            hand(stopped, to: fresh, &state)
+            return errors
+        }
+    }
+
+    /// Starts new loops, each after the one whose series it continues, and lets the rest of the
+    /// stopped ones leave.
+    private func hand(_ stopped: [ScrapeLoop], to fresh: [ScrapeLoop], _ state: inout State) {
+        var free: [Labels: [ScrapeLoop]] = [:]
+        for loop in stopped { free[loop.target.labels, default: []].append(loop) }
+        for loop in fresh {
+            let labels = loop.target.labels
+            if let predecessor = free[labels]?.popLast() {
+                loop.start(after: predecessor)
+            } else if let (number, leaving) = state.leaving.first(where: {
+                $0.value.loop.target.labels == labels
+            }) {
+                state.leaving[number] = nil
+                leaving.markers.cancel()
+                loop.start(after: leaving.loop)
+            } else {
+                loop.start()
+            }
+        }
+        for loops in free.values {
+            for loop in loops { leave(loop, &state) }
+        }
+    }
+
+    private func leave(_ loop: ScrapeLoop, _ state: inout State) {
+        let number = state.nextLeaving
+        state.nextLeaving += 1
+        let markers = Task {
+            await loop.markGone(
+                unless: { self.isLive($0, besides: loop) },
+                isReported: { self.loops.contains { $0.target.labels == loop.target.labels } })
+            left(number)
+        }
+        state.leaving[number] = Leaving(loop: loop, markers: markers)
+    }
+
+    private func left(_ number: UInt64) { state.withLock { $0.leaving[number] = nil } }
+
+    /// All loops that run, by job and target.
+    var loops: [ScrapeLoop] { state.withLock { $0.pools }.flatMap(\.loops) }
+
+    /// Whether a loop that may bring the series of one that has gone does so.
+    private func isLive(_ series: Labels, besides gone: ScrapeLoop) -> Bool {
+        let candidates = loops.filter { loop in
+            loop.target.labels == gone.target.labels || loop.configuration.mayRelabelSeries
+                || gone.configuration.mayRelabelSeries
+        }
+        return candidates.contains { $0.isExposing(series) }
+    }
+
+    /// Ends all loops at once; no markers are written, since the server will be back.
+    package func shutDown() async {
+        let (loops, leaving) = state.withLock { state in
+            state.isShutDown = true
+            let leaving = state.leaving.values.map(\.markers)
+            return (state.pools.flatMap(\.loops), leaving)
+        }
+        for task in leaving { task.cancel() }
+        for loop in loops { loop.shutDown() }
+        for loop in loops { await loop.ended() }
+    }
+
+    // MARK: what others see
+
+    /// Names of the jobs, in the order of the configuration.
+    package var poolNames: [String] { state.withLock { $0.pools.map(\.name) } }
+
+    /// Targets being scraped, by job name and then in order of discovery.
+    package var activeTargets: [ActiveTarget] {
+        sortedPools.flatMap { pool in
+            zip(pool.targets, pool.loops).map { target, loop in
+                ActiveTarget(
+                    pool: pool.name, target: target, status: loop.status, metadata: loop.metadata)
+            }
+        }
+    }
+
+    package var droppedTargets: [DroppedTarget] {
+        sortedPools.flatMap { pool in
+            pool.dropped.map { DroppedTarget(pool: pool.name, discovered: $0) }
+        }
+    }
+
+    /// Dropped targets per job, those included that are not remembered.
+    package var droppedCounts: [(pool: String, count: Int)] {
+        sortedPools.map { ($0.name, $0.droppedCount) }
+    }
+
+    private var sortedPools: [ScrapePool] {
+        state.withLock { $0.pools }.sorted { $0.name < $1.name }
+    }
+}

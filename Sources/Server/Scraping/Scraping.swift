@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+// The configuration in force, what it scrapes, and its reload.
+
+import Base
+import Glibc
+import Ingest
+import Logging
+import Scrape
+import ServiceLifecycle
+import Synchronization
+import UnixSignals
+
+/// Applies the configuration: at start, on SIGHUP and when `/-/reload` asks for it.
+///
+/// Scraping starts once the data directory is open and the first listener is bound, since the
+/// embedded configuration scrapes that very address. A reload parses the whole file first; what is
+/// wrong with it leaves everything as it was.
+final class Scraping: Service {
+    private struct State: Sendable {
+        var configuration: Configuration
+        var address: ListenAddress?
+        var scraper: Scraper?
+        /// Our own client, to be closed at the end.
+        var client: ScrapeClient?
+        var isEnded = false
+        var isReloadSuccessful = true
+        var reloadedAtNanos: Int64
+    }
+
+    private let options: ServerOptions
+    private let logger: Logger
+    private let clock: any Clock
+    private let state: Mutex<State>
+    private let reloader: Reloader
+
+    /// - Parameter configuration: from the file that `options` name; nil without one.
+    init(
+        _ options: ServerOptions, _ configuration: Configuration?, _ logger: Logger,
+        _ clock: any Clock
+    ) {
+        self.options = options
+        self.logger = logger
+        self.clock = clock
+        state = Mutex(
+            State(
+                configuration: configuration ?? Configuration(), reloadedAtNanos: clock.wallNanos))
+        reloader = Reloader()
+    }
+
+    // MARK: start
+
+    /// The data directory is open: scraped batches have somewhere to go.
+    ///
+    /// - Parameter fetcher: who asks the targets; nil = an HTTP client of our own.
+    func open(_ sink: any ScrapeSink, fetcher: (any ScrapeFetching)? = nil) {
+        let logger = self.logger
+        start { state in
+            guard !state.isEnded else { return }
+            if fetcher == nil { state.client = ScrapeClient() }
+            guard let fetcher = fetcher ?? state.client else { return }
+            state.scraper = Scraper(
+                ScrapeEnvironment(fetcher: fetcher, sink: sink, clock: clock) { message, url in
+                    logger.warning("\(message)", metadata: ["target": "\(url)"])
+                })
+        }
+    }
+
+    /// A listener that serves `/metrics` is bound. Only the first counts.
+    func listening(on address: ListenAddress) {
+        start { if $0.address == nil { $0.address = address } }
+    }
+
+    private func start(_ change: (inout State) -> Void) {
+        let ready = state.withLock { state -> (Scraper, Configuration)? in
+            let wasReady = state.scraper != nil && state.address != nil
+            change(&state)
+            guard !wasReady, let scraper = state.scraper, let address = state.address else {
+                return nil
+            }
+            if options.configurationFile == nil {
+                state.configuration = .embedded(
+                    address: address.reachable.description, tenancy: options.tenancy)
+            }
+            return (scraper, state.configuration)
+        }
+        if let (scraper, configuration) = ready { apply(configuration, scraper) }
+    }
+
+    private func apply(_ configuration: Configuration, _ scraper: Scraper) {
+        for error in scraper.apply(configuration.scrapes) { logger.error("\(error)") }
+    }
+
+    // MARK: life
+
+    func run() async throws {
+        for await _ in await UnixSignalsSequence(trapping: .sighup).cancelOnGracefulShutdown() {
+            do { try await reload() } catch {
+                // Told to the log by `reload` already.
+                logger.debug("SIGHUP changed nothing")
+            }
+        }
+        let (scraper, client) = state.withLock { state in
+            state.isEnded = true
+            return (state.scraper, state.client)
+        }
+        await scraper?.shutDown()
+        try await client?.shutdown()
+    }
+
+    /// Reloads one at a time.
+    private actor Reloader {
+        func run<T: Sendable>(_ work: @Sendable () throws -> T) rethrows -> T { try work() }
+    }
+
+    /// Reads the file again and puts it into force as a whole.
+    ///
+    /// - Throws: what is wrong with it; the earlier configuration stays in force then.
+    func reload() async throws {
+        try await reloader.run { [self] in
+            guard let path = options.configurationFile else {
+                logger.info("nothing to reload: there is no --config.file")
+                return
+            }
+            do {
+                let configuration = try loadConfiguration(path)
+                for note in configuration.notes { logger.warning("\(note)") }
+                let (scraper, before) = state.withLock { state in
+                    let before = state.configuration
+                    state.configuration = configuration
+                    state.isReloadSuccessful = true
+                    state.reloadedAtNanos = clock.wallNanos
+                    return (state.scraper, before)
+                }
+                if before.storage != configuration.storage {
+                    logger.warning("storage: the changed settings apply from the next start")
+                }
+                if let scraper { apply(configuration, scraper) }
+                logger.info("configuration loaded", metadata: ["file": "\(path)"])
+            } catch {
+                state.withLock { $0.isReloadSuccessful = false }
+                logger.error(
+                    "configuration not loaded; the earlier one stays in force",
+                    metadata: ["file": "\(path)", "error": "\(error)"])
+                throw ConfigurationError(
+                    "couldn't load configuration (--config.file=\(quotedText(path))): \(error)")
+            }
+        }
+    }
+
+    /// Ends the server as SIGTERM does.
+    func quit() {
+        logger.info("asked to stop by /-/quit")
+        kill(getpid(), SIGTERM)
+    }
+
+    // MARK: what others see
+
+    var configuration: Configuration { state.withLock { $0.configuration } }
+    /// Nil until scraping has started.
+    var scraper: Scraper? { state.withLock { $0.scraper } }
+    var isLifecycleEnabled: Bool { options.enableLifecycle }
+    var flags: [(name: String, value: String)] { options.flags }
+    /// Whether the last reload succeeded, and when one last did.
+    var lastReload: (isSuccessful: Bool, atNanos: Int64) {
+        state.withLock { ($0.isReloadSuccessful, $0.reloadedAtNanos) }
+    }
+}
+
+extension ListenAddress {
+    /// The address under which this machine reaches the listener.
+    fileprivate var reachable: ListenAddress {
+        switch host {
+        case "0.0.0.0", "": ListenAddress(host: "127.0.0.1", port: port)
+        case "::": ListenAddress(host: "::1", port: port)
+        default: self
+        }
+    }
+}
