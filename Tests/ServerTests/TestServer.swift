@@ -146,13 +146,11 @@ func withListeners<R: Sendable>(
     let (http, grpc) = (Announcement(), Announcement())
     let group = ServiceGroup(
         services: [
-            makeListener(
+            HTTPListener(
                 host: "127.0.0.1", port: 0, endpoint: endpoint, limits: options.connection,
                 logger: logger
             ) { http.tell($0) },
-            OTLPGRPCListener(server: makeOTLPServer(host: "127.0.0.1", port: 0, startup: startup)) {
-                grpc.tell($0)
-            },
+            OTLPGRPCListener(host: "127.0.0.1", port: 0, startup: startup) { grpc.tell($0) },
         ], logger: logger)
     let running = Task { try await group.run() }
     let result: Result<R, any Error>

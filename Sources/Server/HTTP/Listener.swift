@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One listening address.
 
+import Glibc
 import HTTPTypes
 import Hummingbird
 import HummingbirdCore
@@ -9,6 +10,7 @@ import NIOCore
 import NIOHTTP1
 import NIOHTTPTypes
 import NIOHTTPTypesHTTP1
+import ServiceLifecycle
 
 /// HTTP/1.1 on a connection, guarded. Answers are compressed before they come here: NIO's own
 /// compressor traps on the answer to bytes that are no request.
@@ -57,18 +59,45 @@ struct HTTPConnection: HTTPChannelHandler, ServerChildChannel {
     }
 }
 
-/// Makes the service that serves one address.
-func makeListener(
-    host: String, port: Int, endpoint: HTTPEndpoint, limits: ConnectionLimits, logger: Logger,
-    onRunning: @escaping @Sendable (Int) async -> Void
-) -> Application<HTTPEndpoint> {
-    Application(
-        responder: endpoint,
-        server: HTTPServerBuilder { HTTPConnection(limits: limits, responder: $0) },
-        configuration: .init(
-            address: .hostname(host, port: port), serverName: "tern", backlog: 4096),
-        onServerRunning: { channel in
-            await onRunning(channel.localAddress?.port ?? port)
-        },
-        logger: logger)
+/// An address that cannot be listened on.
+struct ListenError: Error, CustomStringConvertible {
+    var address: ListenAddress
+    var reason: String
+
+    var description: String {
+        "cannot listen on \(address): \(reason). Stop who listens there, or choose another address"
+    }
+
+    init(_ host: String, _ port: Int, _ error: any Error) {
+        address = ListenAddress(host: host, port: port)
+        reason = (error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(error)"
+    }
+}
+
+/// Serves one HTTP address.
+struct HTTPListener: Service {
+    let host: String
+    /// 0 picks a free one.
+    let port: Int
+    let endpoint: HTTPEndpoint
+    let limits: ConnectionLimits
+    let logger: Logger
+    /// Told the port once the address is bound.
+    let onRunning: @Sendable (Int) -> Void
+
+    func run() async throws {
+        let (limits, port, onRunning) = (self.limits, self.port, self.onRunning)
+        let application = Application(
+            responder: endpoint,
+            server: HTTPServerBuilder { HTTPConnection(limits: limits, responder: $0) },
+            configuration: .init(
+                address: .hostname(host, port: port), serverName: "tern", backlog: 4096),
+            onServerRunning: { onRunning($0.localAddress?.port ?? port) },
+            logger: logger)
+        do {
+            try await application.run()
+        } catch let error where !(error is CancellationError) {
+            throw ListenError(host, port, error)
+        }
+    }
 }
