@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # A scrape target whose values change only when asked to, so that two scrapers see the same: PyPI's prometheus-client, text
-# or OpenMetrics by the request's Accept. /phase/N moves on: 1 changes values and removes a series, 2 answers 500, 3 recovers.
+# or OpenMetrics by the request's Accept, text only at /text. /phase/N moves on: 1 changes values and removes a series, 2 answers 500, 3 recovers.
 
 import sys
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
-from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram, Info, Summary, make_wsgi_app
+from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram, Info, Summary, generate_latest, make_wsgi_app
 
 registry = CollectorRegistry()
 orders = Counter("shop_orders", "Orders taken.", ["outcome", "pod"], registry=registry)
@@ -51,6 +51,9 @@ def application(environment, respond):
     if phase == 2:
         respond("500 Internal Server Error", [("Content-Type", "text/plain")])
         return [b"down\n"]
+    if path == "/text":
+        respond("200 OK", [("Content-Type", "text/plain; version=0.0.4; charset=utf-8")])
+        return [generate_latest(registry)]
     return exposition(environment, respond)
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Scraping: Debian's prometheus and Tern read the same prometheus.yml and scrape the same target, an application of PyPI's
-# prometheus-client, in OpenMetrics; series, values, stale markers, scrape reports, exemplars, metadata and targets are compared.
+# prometheus-client, in OpenMetrics and in the text format; series, values, stale markers, scrape reports, exemplars, metadata and targets are compared.
 #
 # openmetrics.sh [--binary .build/release/tern] [--keep]
 
@@ -42,6 +42,9 @@ scrape_configs:
       - {source_labels: [__name__], regex: "shop_(orders|request_seconds).*", action: keep}
       - {source_labels: [outcome], regex: refused, action: drop}
       - {regex: pod, action: labeldrop}
+  - job_name: text
+    metrics_path: /text
+    static_configs: [{targets: ["127.0.0.1:$target_port"]}]
   - job_name: nobody
     static_configs: [{targets: ["127.0.0.1:1"]}]
 YAML

@@ -10,7 +10,7 @@ from acceptance import Table, get, get_json, wait_until
 
 # What both are asked after each phase. A scrape's duration differs by nature: only its presence is compared.
 QUERIES = [
-    '{job=~"shop|limited|kept"}',
+    '{job=~"shop|limited|kept|text"}',
     "up",
     "scrape_samples_scraped",
     "scrape_samples_post_metric_relabeling",
