@@ -35,16 +35,17 @@ package struct DurationHistogram: Sendable, Equatable {
         return min(maxIndex, UInt16((log(Double(nanos)) / logGamma).rounded(.up)))
     }
 
-    /// The duration below which the share `q` (0…1) of all lie; 0 when empty.
+    /// The nearest-rank quantile: the least duration that at least the share `q` (0…1) of all do not
+    /// exceed; 0 when empty.
     package func quantile(_ q: Double) -> Int64 {
         guard count > 0 else { return 0 }
-        let rank = q * Double(count &- 1)
+        let rank = max(1, (q * Double(count)).rounded(.up))
         var below: UInt64 = 0
         var last: UInt16 = 0
         for index in counts.keys.sorted() {
             below &+= counts[index] ?? 0
             last = index
-            if Double(below) > rank { break }
+            if Double(below) >= rank { break }
         }
         guard last > 0 else { return 1 }
         let middle = 2 * exp(Double(last) * DurationHistogram.logGamma) / 2.02

@@ -231,6 +231,10 @@ import Testing
             #expect(abs(Double(histogram.quantile(q)) - exact) / exact <= 0.0101, "\(q)")
         }
         histogram = DurationHistogram()
+        for nanos in [50_000_000, 100_000_000] as [Int64] { histogram.add(nanos: nanos) }
+        #expect(abs(histogram.quantile(0.5) - 50_000_000) < 500_000)
+        #expect(abs(histogram.quantile(0.95) - 100_000_000) < 1_000_000)
+        histogram = DurationHistogram()
         for nanos in [Int64.min, -1, 0, .max] { histogram.add(nanos: nanos) }
         #expect(histogram.count == 4)
         #expect(histogram.quantile(0) == 1)
