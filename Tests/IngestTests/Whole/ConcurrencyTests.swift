@@ -57,6 +57,8 @@ private final class Kept: Sendable { let list = Mutex<[Promise]>([]) }
                 for _ in 0..<2 {
                     group.addTask {
                         while writing.areThere {
+                            // Reading never waits: without this the readers keep the writers out.
+                            try await Task.sleep(nanoseconds: 1_000_000)
                             // What was promised before a read shows in it.
                             let before = kept.list.withLock { $0 }
                             let visible = try server.visible("t")
