@@ -103,28 +103,23 @@ extension MetricStore {
             }
         }
         let drafts = days.finish(
-            tenant: Tenant(first.tenant), metadata: metadata,
+            tenant: Tenant(first.tenant), metadata: metadata, metadataDay: Int64(first.day),
             retentionClass: first.retentionClass, level: 3)
         guard var draft = drafts.first(where: { $0.day == first.day }) ?? drafts.first else {
             return nil
         }
         draft.duplicates = dropped.duplicates
         draft.conflicts = dropped.conflicts
-        draft.cover(sources.filter { $0.part.seriesCount == 0 }.map(\.part.handle.descriptor))
+        draft.cover(parts.map(\.descriptor))
         return draft
     }
 }
 
 extension PartDraft {
-    /// Makes metadata that came without samples live as long as it would have in its own part.
-    fileprivate mutating func cover(_ timeless: [PartDescriptor]) {
-        guard let least = timeless.map(\.minNanos).min(),
-            let most = timeless.map(\.maxNanos).max()
-        else { return }
-        minNanos = isTimeless ? least : min(minNanos, least)
-        maxNanos = isTimeless ? most : max(maxNanos, most)
-        if isTimeless, let day = timeless.first?.day { self.day = day }
-        isTimeless = false
+    /// Makes metadata live as long as it would have in the input that it comes from.
+    fileprivate mutating func cover(_ inputs: [PartDescriptor]) {
+        minNanos = inputs.reduce(minNanos) { min($0, $1.minNanos) }
+        maxNanos = inputs.reduce(maxNanos) { max($0, $1.maxNanos) }
     }
 }
 
@@ -202,22 +197,32 @@ private struct DayBuilders {
         }
     }
 
-    /// The parts, by day; metadata goes to the newest, or into a part of its own without any series.
+    /// The parts, by day. Without `metadataDay` metadata gets a part of its own, without any series:
+    /// in a part of samples it would share the age of the samples, which may be old.
     consuming func finish(
-        tenant: Tenant, metadata: MetadataTable, retentionClass: UInt8, level: Int32
+        tenant: Tenant, metadata: MetadataTable, metadataDay: Int64? = nil, retentionClass: UInt8,
+        level: Int32
     ) -> [PartDraft] {
-        let isTimeless = builders.isEmpty && !metadata.isEmpty
+        var timeless: PartBuilder?
         if !metadata.isEmpty {
-            builders[builders.keys.max() ?? 0, default: PartBuilder()].setMetadata(metadata)
+            if let metadataDay {
+                builders[metadataDay, default: PartBuilder()].setMetadata(metadata)
+            } else {
+                timeless = PartBuilder()
+                timeless?.setMetadata(metadata)
+            }
         }
-        return builders.sorted { $0.key < $1.key }.map { day, builder in
+        var parts = builders.sorted { $0.key < $1.key }.map { (day: $0.key, builder: $0.value) }
+        if let timeless { parts.append((day: 0, builder: timeless)) }
+        return parts.enumerated().map { index, part in
+            let (day, builder) = part
             var draft = PartDraft(
                 tenant: tenant.name, day: Int32(clamping: day),
                 minNanos: nanos(ofMillis: builder.minMillis),
                 maxNanos: nanos(ofMillis: builder.maxMillis),
                 rowCount: UInt64(builder.sampleCount), retentionClass: retentionClass,
                 bytes: builder.finish(level: level))
-            draft.isTimeless = isTimeless
+            draft.isTimeless = timeless != nil && index == parts.count - 1
             return draft
         }
     }

@@ -45,7 +45,7 @@ struct CorrelateServer: Sendable {
         let (ports, announce) = AsyncStream<Int>.makeStream()
         let group = ServiceGroup(
             services: [
-                makeListener(
+                HTTPListener(
                     host: "127.0.0.1", port: 0, endpoint: endpoint, limits: options.connection,
                     logger: logger
                 ) { announce.yield($0) }

@@ -38,7 +38,8 @@ struct ShardState: Sendable {
     /// Fixed cost of a series besides its bytes: its record, hash slot and smallest chunk.
     private static let seriesOverhead = MemoryLayout<HeadSeries>.stride + 120
 
-    func find(_ bytes: UnsafeRawBufferPointer, hash: UInt64) -> UInt32? {
+    /// Borrowing: as an ordinary method it would copy the whole state for each series of a batch.
+    borrowing func find(_ bytes: UnsafeRawBufferPointer, hash: UInt64) -> UInt32? {
         labels.find(bytes, hash: hash).map { UInt32(truncatingIfNeeded: $0) }
     }
 

@@ -42,7 +42,7 @@ struct InternTable: Sendable {
 
     /// Number of a string whose `hash64` is known, or nil.
     @inline(__always)
-    func find(_ bytes: UnsafeRawBufferPointer, hash: UInt64) -> Int? {
+    borrowing func find(_ bytes: UnsafeRawBufferPointer, hash: UInt64) -> Int? {
         let mask = slots.count &- 1
         var slot = Int(truncatingIfNeeded: hash) & mask
         while true {
@@ -58,7 +58,9 @@ struct InternTable: Sendable {
         }
     }
 
-    func find(_ bytes: UnsafeRawBufferPointer) -> Int? { find(bytes, hash: hash64(bytes)) }
+    borrowing func find(_ bytes: UnsafeRawBufferPointer) -> Int? {
+        find(bytes, hash: hash64(bytes))
+    }
 
     /// Adds a string that `find` does not know.
     mutating func add(_ bytes: UnsafeRawBufferPointer, hash: UInt64) -> Int {

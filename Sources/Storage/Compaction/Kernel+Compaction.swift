@@ -43,7 +43,13 @@ extension Kernel {
     /// The largest sum of inputs to merge now. Inputs and output are there at the same time, and
     /// that must not take the reserve on which commits go on: with a full disk nothing is merged.
     private func maxMergeBytes() throws -> Int {
-        let free = try files.freeBytes(directory.parts)
+        let free: Int
+        do throws(FileError) {
+            free = try files.freeBytes(directory.parts)
+        } catch {
+            note("merging", error) { $0.failedMerges += 1 }
+            throw error
+        }
         let spare = max(0, free - configuration.minFreeBytes)
         return min(configuration.maxPartBytes, spare / max(1, configuration.compactionParallelism))
     }

@@ -211,7 +211,8 @@ extension Kernel {
                 directory: directory.log, segmentBytes: configuration.segmentBytes,
                 minFreeBytes: configuration.minFreeBytes, coding: configuration.logCoding,
                 nextSequence: nextSequence, acknowledged: acknowledged, nextNumber: nextNumber,
-                segments: segments),
+                segments: segments,
+                replayNanos: state.replay.records > 0 ? state.replay.nanos : 0),
             files: files, clock: clock, random: random)
     }
 

@@ -20,6 +20,7 @@ extension Kernel {
             guard let rotation = rotation() else { return }
             log.waitUntilApplied(rotation.generation)
             try seal(rotation)
+            log.forget(rotation.generation)
             state.withLock { $0.counters.seals += 1 }
             try log.removeSegments(below: rotation.boundary)
         } catch {

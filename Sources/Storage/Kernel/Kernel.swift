@@ -127,6 +127,7 @@ package final class Kernel: Sendable {
                 next: $0.nextSequence, stopping: $0.stopping
             )
         }
+        let replaySeconds = self.log.replaySeconds
         let set = manifest.current
         var parts: [Signal: PartTotals] = [:]
         for part in set.parts.values {
@@ -143,7 +144,8 @@ package final class Kernel: Sendable {
         return state.withLock { state in
             KernelStatus(
                 replay: state.replay, faults: state.faults, logBytes: log.bytes,
-                segmentCount: log.segments, parts: parts, headBytes: held, refusal: refusal,
+                segmentCount: log.segments, replaySeconds: replaySeconds, parts: parts,
+                headBytes: held, refusal: refusal,
                 log: log.counters, generation: log.generation, nextSequence: log.next,
                 covered: set.covered, epoch: set.epoch, work: state.counters)
         }

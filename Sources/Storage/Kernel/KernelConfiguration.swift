@@ -11,8 +11,10 @@ package struct KernelConfiguration: Sendable, Equatable {
     package var sealBytes = 256 << 20
     /// Age of the oldest commit in a head at which it is sealed.
     package var sealAgeSeconds = 300.0
-    /// Bytes of log not in parts at which heads are sealed: bounds replay after a crash, whatever
-    /// the load. See docs/formats/write-ahead-log.md, "Replay".
+    /// Estimated time of replaying the log that is not in parts at which heads are sealed: bounds
+    /// the restart after a kill, whatever the load. See docs/formats/write-ahead-log.md, "Replay".
+    package var sealReplaySeconds = 1.0
+    /// Bytes of log not in parts at which heads are sealed.
     package var sealLogBytes = 128 << 20
     /// Memory in heads above which commits are refused, in bytes; nil = four times `sealBytes`.
     /// Reached only while sealing fails or lags.

@@ -51,6 +51,8 @@ package struct KernelStatus: Sendable {
     package var faults: [StorageFault]
     package var logBytes: Int
     package var segmentCount: Int
+    /// Estimated seconds of replaying what is not in parts.
+    package var replaySeconds: Double
     package var parts: [Signal: PartTotals]
     package var headBytes: Int
     /// Why commits are refused; nil while they are taken.

@@ -22,6 +22,8 @@ final class WriteAheadLog: Sendable {
         var nextNumber: UInt64
         /// Segments found at opening.
         var segments: [LogSegment]
+        /// How long replaying them took.
+        var replayNanos: Int64 = 0
     }
 
     /// A rotation: all records of `generation` have sequences below `boundary`.
@@ -42,6 +44,8 @@ final class WriteAheadLog: Sendable {
         var nextSequence: UInt64
         var acknowledged: UInt64
         var generation: UInt64 = 0
+        /// Estimated nanoseconds of replaying each generation that is not in parts.
+        var replayNanos: [UInt64: Int64] = [:]
         /// Commits per generation that are assigned and not yet applied.
         var inFlight: [UInt64: Int] = [:]
         var stopping = false
@@ -82,6 +86,9 @@ final class WriteAheadLog: Sendable {
             State(
                 nextSequence: options.nextSequence, acknowledged: options.acknowledged,
                 segments: options.segments))
+        if options.replayNanos > 0 {
+            state.withLock { $0.replayNanos[0] = options.replayNanos }
+        }
     }
 
     // MARK: - Commits
@@ -98,8 +105,9 @@ final class WriteAheadLog: Sendable {
             throw .tooLarge(byteCount: sections.count, limit: LogFormat.maxSections)
         }
         let record = LogRecord(tenant: tenant, sections: sections, preferred: options.coding)
+        let cost = ReplayCost.nanos(sections, storedCount: record.bytes.count)
         let result = await withCheckedContinuation { continuation in
-            if let refusal = enqueue(record, continuation) {
+            if let refusal = enqueue(record, cost, continuation) {
                 continuation.resume(returning: .failure(refusal))
             }
         }
@@ -107,7 +115,7 @@ final class WriteAheadLog: Sendable {
     }
 
     private func enqueue(
-        _ record: LogRecord,
+        _ record: LogRecord, _ replayNanos: Int64,
         _ continuation: CheckedContinuation<Result<CommitTicket, CommitError>, Never>
     ) -> CommitError? {
         let now = clock.monotonicNanos
@@ -134,6 +142,7 @@ final class WriteAheadLog: Sendable {
             state.queuedBytes += count
             state.nextSequence += 1
             state.inFlight[state.generation, default: 0] += 1
+            state.replayNanos[state.generation, default: 0] += replayNanos
             return nil
         }
     }
@@ -208,6 +217,16 @@ final class WriteAheadLog: Sendable {
             else { return }
             state.probe = true
         }
+    }
+
+    /// Estimated seconds of replaying what is not in parts.
+    var replaySeconds: Double {
+        state.withLock { Double($0.replayNanos.values.reduce(0, &+)) / 1e9 }
+    }
+
+    /// A generation is in parts.
+    func forget(_ generation: UInt64) {
+        state.withLock { $0.replayNanos[generation] = nil }
     }
 
     /// Bytes of all segments: what would be replayed after a crash.

@@ -144,7 +144,7 @@ struct WholeDiskTests {
                 try await server.kernel.sealNow()
                 try await server.kernel.compactNow()
                 isClean = server.kernel.status.work.lastFailure == nil
-            } catch {}
+            } catch { #expect(server.kernel.status.work.lastFailure != nil) }
             disk.clearFaults()
             try #expect(server.breaches(kept) == [], "after failure \(nth)")
             let cut = try WholeServer(disk.afterPowerCut(seed: UInt64(nth)), clock: clock)

@@ -155,6 +155,28 @@ struct WholeRetentionTests {
         await again.kernel.stop()
     }
 
+    /// Samples of long ago bring metadata of today.
+    @Test func metadataDoesNotShareTheAgeOfTheSamplesItCameWith() async throws {
+        let disk = FaultyDisk()
+        let clock = clock()
+        let server = try WholeServer(disk, clock: clock) {
+            $0.retentionSeconds = 3 * WholeRetentionTests.day
+        }
+        let old = clock.wallNanos - Int64(4 * WholeRetentionTests.day * 1e9)
+        let told = Promise(key: 2, tenant: "t", nanos: clock.wallNanos, isMetadata: true)
+        try await server.commit([Promise(key: 1, tenant: "t", nanos: old), told])
+        try await server.kernel.sealNow()
+        let now = Promise(key: 3, tenant: "t", nanos: clock.wallNanos)
+        try await server.commit([now])
+        try await server.kernel.sealNow()
+        try await server.kernel.enforceRetention()
+        try #expect(server.breaches([told, now]) == [])
+        await server.kernel.stop()
+        let again = try WholeServer(disk, clock: clock)
+        try #expect(again.breaches([told, now]) == [])
+        await again.kernel.stop()
+    }
+
     /// A clock that jumps ahead while only metadata comes in must not make everything look old.
     @Test func metadataDatedByAWrongClockDropsNothing() async throws {
         let disk = FaultyDisk()

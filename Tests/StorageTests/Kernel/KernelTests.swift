@@ -43,6 +43,25 @@ struct KernelTests {
         await second.kernel.stop()
     }
 
+    @Test func logThatWouldTakeLongToReplayIsSealed() async throws {
+        let disk = FaultyDisk()
+        let clock = ManualClock()
+        let server = try ToyServer(disk, clock: clock) { $0.sealReplaySeconds = 0.0005 }
+        server.kernel.start()
+        try await server.commit(1, bytes: 4000)
+        let one = server.kernel.status.replaySeconds
+        #expect(one > 0)
+        for key in 2...10 { try await server.commit(UInt64(key), bytes: 4000) }
+        #expect(server.kernel.status.replaySeconds > 5 * one)
+        for _ in 0..<2000 where server.store.partCount == 0 {
+            clock.advance(seconds: 0.6)
+            try await Task.sleep(nanoseconds: 1_000_000)
+        }
+        #expect(server.store.partCount == 1)
+        #expect(server.kernel.status.replaySeconds == 0)
+        await server.kernel.stop()
+    }
+
     @Test func sealingMovesHeadsIntoPartsAndRemovesTheLog() async throws {
         let disk = FaultyDisk()
         let server = try ToyServer(disk)
