@@ -95,6 +95,8 @@ package struct ScrapeConfiguration: Sendable, Equatable {
     package var targetLimit = 0
     /// Dropped targets that are remembered for the targets page; 0 = all.
     package var keepDroppedTargets = 0
+    /// Whether the first scrape comes at the start instead of at its place on the grid.
+    package var scrapesOnStart = false
     package var tenant = Tenant.anonymous
 
     package init(jobName: String) { self.jobName = jobName }

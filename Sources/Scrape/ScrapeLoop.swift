@@ -121,6 +121,10 @@ package final class ScrapeLoop: Sendable {
     private func run() async {
         let clock = environment.clock
         let interval = Int64(target.intervalSeconds * 1e9)
+        if configuration.scrapesOnStart, !state.withLock({ $0.hasScraped }) {
+            let millis = clock.wallNanos / 1_000_000
+            await Task { await self.scrape(millis: millis) }.value
+        }
         var schedule = ScrapeSchedule(
             intervalNanos: interval, offsetNanos: target.offsetNanos(interval),
             nowNanos: clock.wallNanos)

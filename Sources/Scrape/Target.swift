@@ -164,7 +164,7 @@ package func parseDurationSeconds(_ text: String) -> Double? {
     return Double(millis) / 1000
 }
 
-/// Percent-encodes everything but unreserved characters.
+/// Encodes for a query: everything but unreserved characters, a blank as `+`, as Go does.
 private func percentEncoded(_ text: String) -> String {
     var out = ""
     for byte in text.utf8 {
@@ -173,6 +173,7 @@ private func percentEncoded(_ text: String) -> String {
             UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
             UInt8(ascii: "_"), UInt8(ascii: "~"):
             out.unicodeScalars.append(Unicode.Scalar(byte))
+        case UInt8(ascii: " "): out += "+"
         default:
             out += "%" + hexText(UInt64(byte), 2).uppercased()
         }

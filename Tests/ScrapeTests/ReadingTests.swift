@@ -171,7 +171,7 @@ import Testing
     #expect(headers["User-Agent"] == "Tern/" + Base.version)
     #expect(headers["Authorization"] == "Bearer x")
     #expect(headers["X-Scope-OrgID"] == "t")
-    #expect(request.url == "http://h:1/metrics?a=x%20y&b=2&b=3")
+    #expect(request.url == "http://h:1/metrics?a=x+y&b=2&b=3")
     #expect(request.timeoutSeconds == 2.5)
     #expect(request.bodyLimitBytes == 99)
 }

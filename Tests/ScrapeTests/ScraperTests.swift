@@ -185,3 +185,14 @@ private func pass(_ seconds: Double, _ clock: ManualClock, sleepers: Int) async 
     #expect(scraper.droppedCounts.map(\.count) == [2])
     await scraper.shutDown()
 }
+
+@Test func theEmbeddedJobIsScrapedOnStart() async {
+    let bench = Bench()
+    bench.fetcher.answer("a 1\n")
+    let scraper = Scraper(bench.environment)
+    scraper.apply([job("j", ["h:1"]) { $0.scrapesOnStart = true }])
+    #expect(await eventually { bench.sink.count == 1 })
+    await pass(10, bench.clock, sleepers: 1)
+    #expect(await eventually { bench.sink.count == 2 })
+    await scraper.shutDown()
+}

@@ -128,7 +128,7 @@ import Testing
             let unpacked = try packed.body.withUnsafeBytes {
                 try Deflate.decompress($0, .gzip, limit: 1 << 20)
             }
-            #expect(String(decoding: unpacked, as: UTF8.self).contains("process_cpu_seconds_total"))
+            #expect(String(decoding: unpacked, as: UTF8.self).contains("tern_ingest_items_total"))
             let refused = try await server.send(
                 "GET", "/metrics", headers: [("Accept-Encoding", "gzip;q=0")])
             #expect(refused.headers["content-encoding"] == nil)

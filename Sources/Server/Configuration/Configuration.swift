@@ -26,14 +26,13 @@ package struct Configuration: Sendable {
     package init() {}
 
     /// What the server runs without a file: scrape itself.
-    package static func embedded(address: String, tenancy: Tenancy) -> Configuration {
+    package static func embedded(address: String) -> Configuration {
         var configuration = Configuration()
         var job = ScrapeConfiguration(jobName: "tern")
         job.intervalSeconds = 15
         job.groups = [TargetGroup(targets: [address])]
-        if tenancy == .header {
-            job.headers = [NamedText("X-Scope-OrgID", Tenant.anonymous.name)]
-        }
+        // Who starts a server and asks it something shall have an answer.
+        job.scrapesOnStart = true
         configuration.scrapes = [job]
         configuration.text =
             "scrape_configs:\n  - job_name: tern\n    scrape_interval: 15s\n"

@@ -78,8 +78,7 @@ final class Scraping: Service {
                 return nil
             }
             if options.configurationFile == nil {
-                state.configuration = .embedded(
-                    address: address.reachable.description, tenancy: options.tenancy)
+                state.configuration = .embedded(address: address.reachable.description)
             }
             return (scraper, state.configuration)
         }

@@ -21,12 +21,12 @@ struct ScrapingEndpoints: Sendable {
             Route([.get], "/api/v1/scrape_pools/config", .prometheus, scrapePoolConfiguration),
             Route([.get], "/api/v1/status/config", .prometheus, configuration),
             Route([.get], "/api/v1/status/flags", .prometheus, flags),
-            Route([.post, .put], "/-/reload", .plain, reload),
-            Route([.post, .put], "/-/quit", .plain, quit),
+            .open([.post, .put], "/-/reload", reload),
+            .open([.post, .put], "/-/quit", quit),
         ]
         for path in ["/-/reload", "/-/quit"] {
             routes.append(
-                Route([.get], path, .plain) { _ in
+                .open([.get], path) { _ in
                     .text("Only POST or PUT requests allowed", status: .methodNotAllowed)
                 })
         }
