@@ -40,7 +40,7 @@ final class Startup: Sendable {
     }
 
     private func mebibytes(_ bytes: Int) -> String {
-        let tenths = bytes / 104_858
+        let tenths = bytes / (1 << 20) * 10 + bytes % (1 << 20) * 10 / (1 << 20)
         return "\(tenths / 10).\(tenths % 10)"
     }
 

@@ -73,7 +73,7 @@ private func run(_ cases: [Case], _ server: TestServer, _ family: String) async 
     #expect(lines.text.contains("\"\(cases.count)\""), "\(lines.text)")
 }
 
-@Suite struct BadInputTests {
+@Suite(.serialized) struct BadInputTests {
     @Test func remoteWrite() async throws {
         try await withServer { server in
             let now = nowMillis
@@ -306,7 +306,7 @@ private func run(_ cases: [Case], _ server: TestServer, _ family: String) async 
                     connection.send(
                         "POST \(target) HTTP/1.1\r\nHost: x\r\nContent-Type: \(protobuf)\r\n"
                             + "Content-Length: 70000000\r\n\r\nabc")
-                    return connection.receiveAll(seconds: 10).flatMap { HTTPReply($0) }
+                    return connection.receiveAll(seconds: 60).flatMap { HTTPReply($0) }
                 }
                 #expect(reply?.status == 413)
                 #expect(reply?.headers["connection"] == "close")
@@ -320,7 +320,7 @@ private func run(_ cases: [Case], _ server: TestServer, _ family: String) async 
                         Array("100000\r\n".utf8) + [UInt8](repeating: 0, count: 1 << 20)
                         + Array("\r\n".utf8)
                     for _ in 0..<80 where !connection.send(chunk) { break }
-                    return connection.receiveAll(seconds: 20).flatMap { HTTPReply($0) }
+                    return connection.receiveAll(seconds: 60).flatMap { HTTPReply($0) }
                 }
                 #expect(chunked?.status == 413, "\(target): \(chunked?.text ?? "no answer")")
             }
@@ -338,7 +338,7 @@ private func run(_ cases: [Case], _ server: TestServer, _ family: String) async 
                         + "Content-Type: \(protobuf)\r\nTransfer-Encoding: chunked\r\n\r\n")
                 for byte in body { connection.send(Array("1\r\n".utf8) + [byte, 13, 10]) }
                 connection.send("0\r\n\r\n")
-                return connection.receiveAll(seconds: 10).flatMap { HTTPReply($0) }
+                return connection.receiveAll(seconds: 60).flatMap { HTTPReply($0) }
             }
             #expect(reply?.status == 204)
             let read = try await server.get("/api/v1/query?query=chunked")

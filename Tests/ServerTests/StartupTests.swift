@@ -26,33 +26,31 @@ import Wire
             for target in ["/-/healthy", "/health", "/metrics", "/api/v1/status/walreplay"] {
                 #expect(try await send("GET", target, "").status == 200, "\(target)")
             }
-            let text = "starting: 3.0 of 64.0 MiB of the log replayed after 0 s"
+            let text = "starting: 3.0 of 64.0 MiB of the log replayed after "
             var wrong: [String] = []
             let cases = [
-                ("GET", "/-/ready", "", text + "\n"), ("GET", "/ready", "", text + "\n"),
+                ("GET", "/-/ready", "", text), ("GET", "/ready", "", text),
                 (
                     "GET", "/api/v1/query?query=up", "",
-                    #"{"status":"error","errorType":"unavailable","error":"\#(text)"}"#
+                    #"{"status":"error","errorType":"unavailable","error":"\#(text)"#
                 ),
-                ("POST", "/api/v1/write", protobuf, text + "\n"),
-                ("POST", "/loki/api/v1/push", "application/json", text + "\n"),
-                ("GET", "/loki/api/v1/labels", "", text + "\n"),
-                ("GET", "/api/search?q=%7B%7D", "", text + "\n"),
+                ("POST", "/api/v1/write", protobuf, text),
+                ("POST", "/loki/api/v1/push", "application/json", text),
+                ("GET", "/loki/api/v1/labels", "", text),
+                ("GET", "/api/search?q=%7B%7D", "", text),
                 ("GET", "/prometheus/api/v1/labels", "", "unavailable"),
                 (
                     "POST", "/v1/traces", "application/json",
-                    #"{"code":14,"message":"\#(text)"}"#
+                    #"{"code":14,"message":"\#(text)"#
                 ),
                 ("POST", "/v1/metrics", protobuf, text),
             ]
             for (method, target, type, expected) in cases {
                 let reply = try await send(method, target, type)
-                // The seconds pass.
-                let said = reply.text.replacing("after 1 s", with: "after 0 s")
-                if reply.status != 503 || !said.contains(expected)
+                if reply.status != 503 || !reply.text.contains(expected)
                     || reply.headers["retry-after"] != "1"
                 {
-                    wrong.append("\(target): \(reply.status) \(said)")
+                    wrong.append("\(target): \(reply.status) \(reply.text)")
                 }
             }
             #expect(wrong.isEmpty, "\(wrong.joined(separator: "\n"))")

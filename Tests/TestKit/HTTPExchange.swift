@@ -57,16 +57,13 @@ package struct NoAnswer: Error {
 
 /// Percent-encodes everything but letters, digits and `-._~`.
 package func percentEncoded(_ text: String) -> String {
-    var out = ""
+    let digits = Array("0123456789ABCDEF".utf8)
+    var out: [UInt8] = []
     for byte in text.utf8 {
-        let scalar = Unicode.Scalar(byte)
-        if byte < 0x80,
-            scalar.properties.isAlphabetic || "0123456789-._~".unicodeScalars.contains(scalar)
-        {
-            out.unicodeScalars.append(scalar)
-        } else {
-            out += "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
+        switch byte {
+        case 0x30...0x39, 0x41...0x5a, 0x61...0x7a, 0x2d, 0x2e, 0x5f, 0x7e: out.append(byte)
+        default: out += [0x25, digits[Int(byte >> 4)], digits[Int(byte & 15)]]
         }
     }
-    return out
+    return String(decoding: out, as: UTF8.self)
 }

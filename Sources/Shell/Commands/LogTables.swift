@@ -21,7 +21,7 @@ func logTable(_ data: JSONValue) -> ResultTable {
     // Swift's sort is stable, so equal times keep the server's order.
     entries.sort { $0.nanos < $1.nanos }
     return ResultTable(
-        columns: [.init("time"), .init("labels"), .init("line")],
+        columns: [.init("time", isWhole: true), .init("labels"), .init("line")],
         rows: entries.map { [timeText($0.nanos), $0.labels, $0.line] }, rawColumn: 2)
 }
 

@@ -9,9 +9,12 @@ package struct ResultTable: Sendable, Equatable {
     package struct Column: Sendable, Equatable {
         package var name: String
         package var alignment: Alignment
-        package init(_ name: String, _ alignment: Alignment = .left) {
+        /// Shown whole where there is anything else to cut: times, ids.
+        package var isWhole: Bool
+        package init(_ name: String, _ alignment: Alignment = .left, isWhole: Bool = false) {
             self.name = name
             self.alignment = alignment
+            self.isWhole = isWhole
         }
     }
     package var columns: [Column]
@@ -55,13 +58,16 @@ package struct ResultTable: Sendable, Equatable {
         return out
     }
 
-    /// Takes from the widest columns until the row fits.
-    private func shrink(_ widths: inout [Int], _ columns: Int) {
-        let room = max(columns - 2 * (widths.count - 1), widths.count * 4)
-        while widths.reduce(0, +) > room, let widest = widths.max(), widest > 8,
-            let index = widths.firstIndex(of: widest)
-        {
-            widths[index] -= 1
+    /// Takes from the widest columns until the row fits; from those that are to be whole last.
+    private func shrink(_ widths: inout [Int], _ width: Int) {
+        let room = max(width - 2 * (widths.count - 1), widths.count * 4)
+        for takesWhole in [false, true] {
+            let candidates = widths.indices.filter { takesWhole || !columns[$0].isWhole }
+            while widths.reduce(0, +) > room,
+                let index = candidates.max(by: { widths[$0] < widths[$1] }), widths[index] > 8
+            {
+                widths[index] -= 1
+            }
         }
     }
 

@@ -16,13 +16,32 @@ package func detectLanguage(_ text: String) -> QueryLanguage {
     let traces = accepts { _ = try TraceQLParser.parse(text) }
     if traces, !metrics, !logs { return .traces }
     if logs, !metrics { return .logs }
-    if logs, metrics, text.first == "{" { return .logs }
+    if logs, metrics, hasBareSelector(text) { return .logs }
     if metrics { return .metrics }
     // Nobody accepts it: let the most likely parser explain why.
     if text.first != "{" { return text.contains("({") ? .logs : .metrics }
     let spanWords = [".", "span.", "resource.", "event.", "duration", "status", "kind", "root"]
     let body = trimmedLine(String(text.dropFirst()))
     return spanWords.contains(where: body.hasPrefix) ? .traces : .logs
+}
+
+/// Whether a brace outside quotes has no name before it.
+private func hasBareSelector(_ text: String) -> Bool {
+    var quote: Character?
+    var escaped = false
+    var before: Character = " "
+    for character in text {
+        if let open = quote {
+            if !escaped, character == open { quote = nil }
+            escaped = !escaped && character == "\\" && open != "`"
+            continue
+        }
+        if character == "\"" || character == "'" || character == "`" { quote = character }
+        let isName = before.isLetter || before.isNumber || before == "_" || before == ":"
+        if character == "{", !isName { return true }
+        if !character.isWhitespace { before = character }
+    }
+    return false
 }
 
 private func accepts(_ parse: () throws -> Void) -> Bool {
