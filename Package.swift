@@ -142,9 +142,13 @@ var targets: [Target] = [
         ["Ingest", "Wire", "Storage", "Correlation"] + stores + below),
     tests("ScrapeTests", ["Scrape", "Ingest", "Wire"] + below),
     tests("RulesTests", ["Rules"] + below),
-    tests("ServerTests", ["Server"] + below),
+    .testTarget(
+        name: "ServerTests",
+        dependencies: (["Server", "Wire", "Ingest", "Storage", "TestKit"] + below)
+            .map { .byName(name: $0) } + serverLibraries,
+        swiftSettings: strict),
     tests("ShellTests", ["Shell"] + below),
-    tests("BlackBox", ["tern", "Base"], exclude: ["Acceptance"]),
+    tests("BlackBox", ["tern", "Wire", "Base"], exclude: ["Acceptance"]),
 ]
 
 // TERN_ONLY=Storage,StorageTests narrows the package to those targets and what they need, so that
@@ -162,7 +166,9 @@ if let only = Context.environment["TERN_ONLY"], !only.isEmpty {
     }
     targets = targets.filter { wanted.contains($0.name) }
 }
-let needsLibraries = targets.contains { ["Server", "Shell", "tern", "lab"].contains($0.name) }
+let needsLibraries = targets.contains {
+    ["Server", "Shell", "ServerTests", "tern", "lab"].contains($0.name)
+}
 
 let package = Package(
     name: "tern",

@@ -29,12 +29,15 @@ struct CoreSettings: Sendable {
     var limits = IngestLimits()
     var queries = QueryLimits()
     var tenancy: Tenancy
+    /// The process-wide budget.
+    var memoryBytes: Int
 
     init(_ options: ServerOptions, _ configuration: Configuration?) {
         // A flag wins over the configuration.
         let memory = options.memoryLimitBytes ?? availableMemoryBytes() * 6 / 10
         let retention =
             options.retentionSeconds ?? configuration?.storage.retentionSeconds ?? 15 * 86_400
+        memoryBytes = memory
         kernel = KernelConfiguration(path: options.storagePath, retentionSeconds: retention)
         kernel.retentionBytes = options.retentionBytes ?? configuration?.storage.retentionBytes
         kernel.sealAgeSeconds = options.sealAgeSeconds
@@ -55,6 +58,7 @@ struct CoreSettings: Sendable {
 
 /// An open data directory with the ways in and out of it.
 struct Core: Sendable {
+    let settings: CoreSettings
     let kernel: Kernel
     let pipeline: IngestPipeline
     let queries: QueryService
@@ -78,7 +82,8 @@ struct Core: Sendable {
             metrics: stores.metrics, logs: stores.logs, traces: stores.traces, clock: clock,
             limits: settings.queries, threads: max(4, 2 * processors))
         return Core(
-            kernel: kernel, pipeline: pipeline, queries: queries, correlation: stores.correlation,
+            settings: settings, kernel: kernel, pipeline: pipeline, queries: queries,
+            correlation: stores.correlation,
             intake: OTLPIntake(pipeline: pipeline, tenancy: settings.tenancy, clock: clock))
     }
 

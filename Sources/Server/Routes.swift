@@ -11,16 +11,22 @@ func makeRoutes(
     let (pipeline, service, intake) = (core.pipeline, core.queries, core.intake)
     let admin = AdminEndpoints(pipeline: pipeline, metrics: metrics, scraping: scraping)
     let both: [HTTPRequest.Method] = [.get, .post]
-    var routes: [Route] = [
-        Route([.get], "/metrics", .plain, admin.metricsPage),
-        Route([.get], "/api/v1/status/buildinfo", .prometheus, admin.buildInfo),
-        Route([.get], "/api/v1/status/walreplay", .prometheus) { _ in startup.walReplay() },
+    let status = StatusEndpoints(core: core, startup: startup, scraping: scraping)
+    var routes = [
+        Route.open([.get], "/metrics", admin.metricsPage),
+        Route.open([.get], "/api/echo") { _ in .text("echo") },
+        Route.open([.get], "/api/v1/status/walreplay") { _ in startup.walReplay() },
+        Route([.get], "/api/v1/status/runtimeinfo", .prometheus, status.runtimeInfo),
+        Route([.get], "/api/v1/status/tsdb", .prometheus, status.tsdb),
     ]
+    for path in ["/api/v1", "/loki/api/v1", "/api"] {
+        routes.append(.open([.get], path + "/status/buildinfo", admin.buildInfo))
+    }
     for path in ["/-/healthy", "/health"] {
-        routes.append(Route([.get, .head], path, .plain) { _ in .text("healthy\n") })
+        routes.append(.open([.get, .head], path) { _ in .text("healthy\n") })
     }
     for path in ["/-/ready", "/ready"] {
-        routes.append(Route([.get, .head], path, .plain) { _ in .text("ready\n") })
+        routes.append(.open([.get, .head], path) { _ in .text("ready\n") })
     }
 
     routes += ScrapingEndpoints(scraping: scraping).routes()
@@ -35,6 +41,7 @@ func makeRoutes(
         Route([.get], "/api/v1/label/{name}/values", .prometheus, series.labelValues),
         Route(both, "/api/v1/series", .prometheus, series.series),
         Route([.get], "/api/v1/metadata", .prometheus, series.metadata),
+        Route(both, "/api/v1/format_query", .prometheus, queries.formatQuery),
         Route(both, "/api/v1/query_exemplars", .prometheus, series.exemplars),
         Route(
             [.post], "/api/v1/write", .plain, bodyLimit: RemoteWriteEndpoint.bodyLimit,
@@ -65,7 +72,9 @@ func makeRoutes(
         Route(both, "/loki/api/v1/labels", .loki, logs.labels),
         Route(both, "/loki/api/v1/label/{name}/values", .loki, logs.labelValues),
         Route(both, "/loki/api/v1/series", .loki, logs.series),
-        Route([.get], "/loki/api/v1/status/buildinfo", .loki, admin.buildInfo),
+        Route(both, "/loki/api/v1/format_query", .loki, logs.formatQuery),
+        Route(both, "/loki/api/v1/index/stats", .loki, logs.indexStats),
+        Route(both, "/loki/api/v1/index/volume", .loki, logs.indexVolume),
     ]
 
     let traces = TraceEndpoints(service: service)
@@ -78,8 +87,6 @@ func makeRoutes(
         Route([.get], "/api/v2/search/tags", .plain, traces.tagsV2),
         Route([.get], "/api/search/tag/{name}/values", .plain, traces.tagValues),
         Route([.get], "/api/v2/search/tag/{name}/values", .plain, traces.tagValuesV2),
-        Route([.get], "/api/echo", .plain) { _ in .text("echo") },
-        Route([.get], "/api/status/buildinfo", .plain, admin.buildInfo),
     ]
     let correlate = CorrelateEndpoints(service: service, index: core.correlation)
     let base = "/api/v1/correlate/"

@@ -15,10 +15,13 @@ final class Startup: Sendable {
     private let state = Mutex(State())
     private let clock: any Clock
     private let startNanos: Int64
+    /// When the server was started.
+    let startWallNanos: Int64
 
     init(clock: any Clock) {
         self.clock = clock
         startNanos = clock.monotonicNanos
+        startWallNanos = clock.wallNanos
     }
 
     func note(_ progress: ReplayProgress) { state.withLock { $0.progress = progress } }
@@ -37,7 +40,7 @@ final class Startup: Sendable {
     }
 
     private func mebibytes(_ bytes: Int) -> String {
-        let tenths = bytes / 104_858
+        let tenths = bytes / (1 << 20) * 10 + bytes % (1 << 20) * 10 / (1 << 20)
         return "\(tenths / 10).\(tenths % 10)"
     }
 
@@ -47,14 +50,14 @@ final class Startup: Sendable {
     /// What is served already.
     func routes(_ metrics: SelfMetrics) -> [Route] {
         var routes = [
-            Route([.get], "/metrics", .plain) { _ in .exposition(metrics) },
-            Route([.get], "/api/v1/status/walreplay", .prometheus) { [self] _ in walReplay() },
+            Route.open([.get], "/metrics") { _ in .exposition(metrics) },
+            Route.open([.get], "/api/v1/status/walreplay") { [self] _ in walReplay() },
         ]
         for path in ["/-/ready", "/ready"] {
-            routes.append(Route([.get, .head], path, .plain) { [self] _ in throw refusal })
+            routes.append(.open([.get, .head], path) { [self] _ in throw refusal })
         }
         for path in ["/-/healthy", "/health"] {
-            routes.append(Route([.get, .head], path, .plain) { _ in .text("healthy\n") })
+            routes.append(.open([.get, .head], path) { _ in .text("healthy\n") })
         }
         return routes
     }

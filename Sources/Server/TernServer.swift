@@ -3,7 +3,6 @@
 
 import Base
 import FoundationEssentials
-import GRPCCore
 import Ingest
 import Logging
 import ServiceLifecycle
@@ -77,14 +76,11 @@ package enum TernServer {
                 ])
         }
         var services: [any Service] = []
-        let all =
-            options.listen.map { ($0, "http") }
-            + [options.otlpHTTP].compactMap { $0 }.map {
-                ($0, "otlp-http")
-            }
-        for (address, name) in all {
+        let web = options.listen.map { ($0, "http") }
+        let otlp = [options.otlpHTTP].compactMap { $0 }.map { ($0, "otlp-http") }
+        for (address, name) in web + otlp {
             services.append(
-                makeListener(
+                HTTPListener(
                     host: address.host, port: address.port, endpoint: endpoint,
                     limits: options.connection, logger: quiet
                 ) { port in
@@ -96,11 +92,9 @@ package enum TernServer {
         }
         if let address = options.otlpGRPC {
             services.append(
-                OTLPGRPCListener(
-                    server: makeOTLPServer(
-                        host: address.host, port: address.port, startup: startup,
-                        messageLimit: OTLPIntake.bodyLimit)
-                ) { announce(address.host, $0, "otlp-grpc") })
+                OTLPGRPCListener(host: address.host, port: address.port, startup: startup) {
+                    announce(address.host, $0, "otlp-grpc")
+                })
         }
         return services
     }

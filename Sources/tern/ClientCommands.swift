@@ -64,13 +64,33 @@ func printResult(
     }
 }
 
+/// A command that asks a server once and prints the answer.
+protocol ClientCommand: AsyncParsableCommand, Sendable {
+    var client: ClientFlags { get }
+    /// Applies flags of the command's own.
+    func adjust(_ options: inout ShellOptions) throws
+    func ask(_ commands: ShellCommands) async throws -> ShellCommands.Output
+}
+
+extension ClientCommand {
+    func adjust(_ options: inout ShellOptions) throws {}
+
+    func run() async throws {
+        var options = try client.options()
+        try adjust(&options)
+        let commands = ShellCommands(options)
+        let command = self
+        try await printResult { try await command.ask(commands) }
+    }
+}
+
 struct QueryCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "query", abstract: "Run one query.",
         subcommands: [QueryMetrics.self, QueryLogs.self, QueryTraces.self])
 }
 
-struct QueryMetrics: AsyncParsableCommand {
+struct QueryMetrics: ClientCommand {
     static let configuration = CommandConfiguration(
         commandName: "metrics", abstract: "Run a PromQL query.")
     @OptionGroup var client: ClientFlags
@@ -81,22 +101,22 @@ struct QueryMetrics: AsyncParsableCommand {
     @Argument(help: "The query.")
     var expression: String
 
-    func run() async throws {
-        var options = try client.options()
+    func adjust(_ options: inout ShellOptions) throws {
         options.time = time
-        if let step {
-            guard let seconds = shellDuration(step), seconds > 0 else {
-                throw ValidationError("--step takes a duration such as 15s, not \(step)")
-            }
-            options.stepSeconds = seconds
-            options.range = true
+        guard let step else { return }
+        guard let seconds = shellDuration(step), seconds > 0 else {
+            throw ValidationError("--step takes a duration such as 15s, not \(step)")
         }
-        let commands = ShellCommands(options)
-        try await printResult { [expression] in try await commands.query(.metrics, expression) }
+        options.stepSeconds = seconds
+        options.range = true
+    }
+
+    func ask(_ commands: ShellCommands) async throws -> ShellCommands.Output {
+        try await commands.query(.metrics, expression)
     }
 }
 
-struct QueryLogs: AsyncParsableCommand {
+struct QueryLogs: ClientCommand {
     static let configuration = CommandConfiguration(
         commandName: "logs", abstract: "Run a LogQL query.")
     @OptionGroup var client: ClientFlags
@@ -105,15 +125,14 @@ struct QueryLogs: AsyncParsableCommand {
     @Argument(help: "The query.")
     var expression: String
 
-    func run() async throws {
-        var options = try client.options()
-        options.limit = limit
-        let commands = ShellCommands(options)
-        try await printResult { [expression] in try await commands.query(.logs, expression) }
+    func adjust(_ options: inout ShellOptions) { options.limit = limit }
+
+    func ask(_ commands: ShellCommands) async throws -> ShellCommands.Output {
+        try await commands.query(.logs, expression)
     }
 }
 
-struct QueryTraces: AsyncParsableCommand {
+struct QueryTraces: ClientCommand {
     static let configuration = CommandConfiguration(
         commandName: "traces", abstract: "Run a TraceQL search.")
     @OptionGroup var client: ClientFlags
@@ -122,61 +141,56 @@ struct QueryTraces: AsyncParsableCommand {
     @Argument(help: "The query.")
     var expression: String
 
-    func run() async throws {
-        var options = try client.options()
-        options.limit = limit
-        let commands = ShellCommands(options)
-        try await printResult { [expression] in try await commands.query(.traces, expression) }
+    func adjust(_ options: inout ShellOptions) { options.limit = limit }
+
+    func ask(_ commands: ShellCommands) async throws -> ShellCommands.Output {
+        try await commands.query(.traces, expression)
     }
 }
 
-struct TraceCommand: AsyncParsableCommand {
+struct TraceCommand: ClientCommand {
     static let configuration = CommandConfiguration(
         commandName: "trace", abstract: "Show a trace as a waterfall with its log lines.")
     @OptionGroup var client: ClientFlags
     @Argument(help: "Trace id, any case, leading zeros optional.")
     var id: String
 
-    func run() async throws {
-        let commands = ShellCommands(try client.options())
-        try await printResult { [id] in try await commands.trace(id) }
+    func ask(_ commands: ShellCommands) async throws -> ShellCommands.Output {
+        try await commands.trace(id)
     }
 }
 
-struct ServicesCommand: AsyncParsableCommand {
+struct ServicesCommand: ClientCommand {
     static let configuration = CommandConfiguration(
         commandName: "services", abstract: "List services with their rates and latencies.")
     @OptionGroup var client: ClientFlags
 
-    func run() async throws {
-        let commands = ShellCommands(try client.options())
-        try await printResult { try await commands.services() }
+    func ask(_ commands: ShellCommands) async throws -> ShellCommands.Output {
+        try await commands.services()
     }
 }
 
-struct LabelsCommand: AsyncParsableCommand {
+struct LabelsCommand: ClientCommand {
     static let configuration = CommandConfiguration(
         commandName: "labels", abstract: "List label names of metrics, or the values of one.")
     @OptionGroup var client: ClientFlags
     @Argument(help: "Label whose values to list.")
     var name: String?
 
-    func run() async throws {
-        let commands = ShellCommands(try client.options())
-        try await printResult { [name] in try await commands.labels(name) }
+    func ask(_ commands: ShellCommands) async throws -> ShellCommands.Output {
+        try await commands.labels(name)
     }
 }
 
-struct SeriesCommand: AsyncParsableCommand {
+struct SeriesCommand: ClientCommand {
     static let configuration = CommandConfiguration(
         commandName: "series", abstract: "List series that match a selector.")
     @OptionGroup var client: ClientFlags
     @Argument(help: "Selector, for example {job=\"api\"}.")
     var selector: String
 
-    func run() async throws {
-        let commands = ShellCommands(try client.options())
-        try await printResult { [selector] in try await commands.series(selector) }
+    func ask(_ commands: ShellCommands) async throws -> ShellCommands.Output {
+        try await commands.series(selector)
     }
 }
 

@@ -3,6 +3,7 @@
 
 import ArgumentParser
 import Base
+import Shell
 
 @main
 struct Tern: AsyncParsableCommand {
@@ -15,6 +16,22 @@ struct Tern: AsyncParsableCommand {
             LabelsCommand.self, SeriesCommand.self, ShellCommand.self, CheckCommand.self,
             VersionCommand.self,
         ])
+
+    /// Runs the command. Usage errors end with 2, where the argument parser's own code is 64.
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
+            Terminal.complain(fullMessage(for: error))
+            exit(withError: ExitCode(ShellExit.usage.rawValue))
+        }
+    }
 }
 
 struct VersionCommand: ParsableCommand {

@@ -49,7 +49,7 @@ struct ServeCommand: AsyncParsableCommand {
     var enableLifecycle = false
     @Option(
         name: .customLong("web.read-timeout"),
-        help: "Longest a client may take to send a request (1m).")
+        help: "Longest a client may take to send a request (60s).")
     var readTimeout: String?
     @Option(
         name: .customLong("web.cors.origin"), help: "Value of Access-Control-Allow-Origin (none).")
@@ -110,8 +110,8 @@ struct ServeCommand: AsyncParsableCommand {
         options.otlpGRPC = try optional(otlpGRPC, "otlp.grpc-listen-address", options.otlpGRPC)
         options.enableLifecycle =
             enableLifecycle || flagValue(nil, "web.enable-lifecycle") == "true"
-        if let timeout = try seconds(readTimeout, "web.read-timeout") {
-            options.setReadTimeout(seconds: timeout)
+        if let seconds = try seconds(readTimeout, "web.read-timeout") {
+            options.setReadTimeout(seconds: seconds)
         }
         options.corsOrigin = flagValue(corsOrigin, "web.cors.origin")
         options.queryTimeoutSeconds =

@@ -72,10 +72,24 @@ func scrapeHeaders(_ section: inout YAMLSection) throws(ConfigurationError) -> [
 
 extension Configuration {
     /// The text as `status/config` may show it: secrets replaced, else as it was written.
-    var shownText: String {
+    var shownText: String { shown { $0 } ?? "" }
+
+    /// The part of the text that configures a job, or nil when there is none.
+    func shownText(ofJob name: String) -> String? {
+        guard scrapes.contains(where: { $0.jobName == name }) else { return nil }
+        return shown { root in
+            let jobs = root.mapping?["scrape_configs"]?.sequence
+            return jobs?.first { $0.mapping?["job_name"]?.string == name }
+        }
+    }
+
+    private func shown(_ part: (Node) -> Node?) -> String? {
         do {
-            guard var root = try Yams.compose(yaml: text), hideSecrets(&root) else { return text }
-            return try Yams.serialize(node: root)
+            guard let root = try Yams.compose(yaml: text) else { return text }
+            guard var node = part(root) else { return nil }
+            let hasSecrets = hideSecrets(&node)
+            // Comments and layout stay where nothing has to be changed.
+            return !hasSecrets && node == root ? text : try Yams.serialize(node: node)
         } catch {
             // It was parsed when it was loaded; rather nothing than a secret.
             return "# cannot be shown: \(error)\n"

@@ -26,11 +26,14 @@ package struct Configuration: Sendable {
     package init() {}
 
     /// What the server runs without a file: scrape itself.
-    package static func embedded(address: String) -> Configuration {
+    package static func embedded(address: String, tenancy: Tenancy) -> Configuration {
         var configuration = Configuration()
         var job = ScrapeConfiguration(jobName: "tern")
         job.intervalSeconds = 15
         job.groups = [TargetGroup(targets: [address])]
+        if tenancy == .header {
+            job.headers = [NamedText("X-Scope-OrgID", Tenant.anonymous.name)]
+        }
         configuration.scrapes = [job]
         configuration.text =
             "scrape_configs:\n  - job_name: tern\n    scrape_interval: 15s\n"
@@ -259,7 +262,9 @@ private func authorization(
             ["username_file", "password_file", "username_ref", "password_ref"],
             "write the value itself")
         try basic.finish()
-        value = "Basic " + base64(Array("\(user):\(password)".utf8))
+        var text = Array("Basic ".utf8)
+        Array("\(user):\(password)".utf8).withUnsafeBytes { appendBase64($0, to: &text) }
+        value = String(decoding: text, as: UTF8.self)
     }
     if var bearer = try section.section("authorization") {
         guard value.isEmpty else {
@@ -294,22 +299,4 @@ private func relabelRules(
         } catch { throw entry.failure(error.description) }
     }
     return rules
-}
-
-/// Standard base64 with padding.
-func base64(_ bytes: [UInt8]) -> String {
-    let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-    var out: [UInt8] = []
-    for start in stride(from: 0, to: bytes.count, by: 3) {
-        let chunk = bytes[start..<min(start + 3, bytes.count)]
-        var bits: UInt32 = 0
-        for i in 0..<3 {
-            bits = bits << 8 | UInt32(i < chunk.count ? chunk[start + i] : 0)
-        }
-        for i in 0..<4 {
-            out.append(
-                i <= chunk.count ? alphabet[Int(bits >> UInt32(18 - 6 * i) & 63)] : 61)
-        }
-    }
-    return String(decoding: out, as: UTF8.self)
 }

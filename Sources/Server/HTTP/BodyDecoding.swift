@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// From the bytes on the wire to the plain body, bounded.
+// From the bytes on the wire to the plain body, bounded, and back.
 
 import Base
 import HTTPTypes
@@ -48,5 +48,27 @@ extension APIRequest {
         case .failure(.malformed(let format)):
             throw APIError(.badData, "request body is not valid \(format) data")
         }
+    }
+}
+
+extension APIResponse {
+    /// Bytes below which compression costs more than it saves.
+    private static let smallBody = 1024
+
+    /// Compresses the body with gzip where the client takes that and it is worth it.
+    mutating func compress(for request: HTTPFields) {
+        guard body.count >= Self.smallBody, headers[.contentEncoding] == nil else { return }
+        headers[.vary] = "Accept-Encoding"
+        let accepted = (request[.acceptEncoding] ?? "").lowercased().split(separator: ",")
+        let takesGzip = accepted.contains { choice in
+            let parts = choice.split(separator: ";").map { trimmed($0) }
+            guard parts.first == "gzip" || parts.first == "x-gzip" else { return false }
+            return !parts.dropFirst().contains {
+                ["q=0", "q=0.0", "q=0.00", "q=0.000"].contains($0)
+            }
+        }
+        guard takesGzip else { return }
+        body = Deflate.gzip(body)
+        headers[.contentEncoding] = "gzip"
     }
 }

@@ -10,6 +10,7 @@ package final class ConnectionWatch: Sendable {
 
     private struct State {
         var isClosed = false
+        var isLate = false
         var nextToken = 0
         var actions: [Int: @Sendable () -> Void] = [:]
     }
@@ -33,6 +34,12 @@ package final class ConnectionWatch: Sendable {
     package func forget(_ token: Int) {
         state.withLock { _ = $0.actions.removeValue(forKey: token) }
     }
+
+    /// Whether the body of the current request was ended for it because it took too long.
+    var isLate: Bool { state.withLock { $0.isLate } }
+
+    /// The body of the current request took too long.
+    func expire() { state.withLock { $0.isLate = true } }
 
     /// The client sends nothing more: it is gone.
     package func close() {

@@ -17,7 +17,19 @@ struct Route: Sendable {
     var shape: ErrorShape
     /// Most bytes of body, before decompression.
     var bodyLimit: Int
+    /// Whether the answer depends on the tenant.
+    var needsTenant = true
     var handler: @Sendable (APIRequest) async throws -> APIResponse
+
+    /// A route that answers whoever asks, the same.
+    static func open(
+        _ methods: [HTTPRequest.Method], _ path: String,
+        _ handler: @escaping @Sendable (APIRequest) async throws -> APIResponse
+    ) -> Route {
+        var route = Route(methods, path, .plain, handler)
+        route.needsTenant = false
+        return route
+    }
 
     init(
         _ methods: [HTTPRequest.Method], _ path: String, _ shape: ErrorShape,
@@ -172,7 +184,9 @@ final class HTTPEndpoint: HTTPResponder {
             for (name, value) in context.parameters {
                 call.pathParameters[String(name)] = percentDecoded(value.utf8)
             }
-            call.tenant = try HTTPEndpoint.tenant(of: request, options.tenancy)
+            if route.needsTenant {
+                call.tenant = try HTTPEndpoint.tenant(of: request, options.tenancy)
+            }
             call.parameters = decodeForm(request.uri.query ?? "")
             call.body = try await body(of: request, route, share)
             if call.mediaType == "application/x-www-form-urlencoded" {
@@ -193,10 +207,12 @@ final class HTTPEndpoint: HTTPResponder {
         observer.finished(
             route: route.path, method: request.method.rawValue, status: answer.status.code,
             startNanos: start, bodyCount: call.body.count, request: call)
+        answer.compress(for: request.headers)
         return HTTPEndpoint.response(answer, options.corsOrigin)
     }
 
-    /// Collects the body within its limits of size and time and its share of memory.
+    /// Collects the body within its limit of size and its share of memory; the connection's guard
+    /// keeps the time.
     private func body(
         of request: Request, _ route: Route, _ share: ByteAllowance.Share
     ) async throws -> [UInt8] {
@@ -207,36 +223,24 @@ final class HTTPEndpoint: HTTPResponder {
                 .tooLarge, "request body of \(declared) bytes exceeds the limit of \(limit) bytes")
         }
         if declared == nil, request.headers[.transferEncoding] == nil { return [] }
-        let seconds = options.bodySeconds
-        return try await withThrowingTaskGroup(of: [UInt8]?.self) { group in
-            group.addTask {
-                var bytes: [UInt8] = []
-                for try await buffer in request.body {
-                    guard bytes.count + buffer.readableBytes <= limit else {
-                        throw APIError(
-                            .tooLarge, "request body exceeds the limit of \(limit) bytes")
-                    }
-                    guard share.take(buffer.readableBytes) else {
-                        throw APIError(
-                            route.shape.overload,
-                            "too many request bodies in memory at once: retry later",
-                            retryAfterSeconds: 1)
-                    }
-                    buffer.withUnsafeReadableBytes { bytes.append(contentsOf: $0) }
-                }
-                return bytes
+        var bytes: [UInt8] = []
+        for try await buffer in request.body {
+            guard bytes.count + buffer.readableBytes <= limit else {
+                throw APIError(.tooLarge, "request body exceeds the limit of \(limit) bytes")
             }
-            group.addTask {
-                try await Task.sleep(for: .seconds(seconds))
-                return nil
-            }
-            defer { group.cancelAll() }
-            guard let first = try await group.next(), let bytes = first else {
+            guard share.take(buffer.readableBytes) else {
                 throw APIError(
-                    .requestTimeout, "request body was not received within \(seconds) seconds")
+                    route.shape.overload,
+                    "too many request bodies in memory at once: retry later", retryAfterSeconds: 1)
             }
-            return bytes
+            buffer.withUnsafeReadableBytes { bytes.append(contentsOf: $0) }
         }
+        if ConnectionWatch.current?.isLate == true {
+            throw APIError(
+                .requestTimeout,
+                "request body was not received within \(options.bodySeconds) seconds")
+        }
+        return bytes
     }
 
     private static func tenant(of request: Request, _ tenancy: Tenancy) throws -> Tenant {

@@ -13,9 +13,9 @@ struct ConnectionLimits: Sendable {
     /// Between two requests.
     var idleSeconds = 120.0
     /// Bytes of a request line with its headers.
-    var headBytes = 4 << 20
+    var headBytes = 2 << 20
     /// After an answer to a request that did not arrive whole: time for the client to read it.
-    var lingerSeconds = 1.0
+    var lingerSeconds = 0.5
 }
 
 /// Counts the bytes that come in before the decoder has made anything of them: a head without an
@@ -62,8 +62,8 @@ final class RequestGuard: ChannelDuplexHandler {
     private var answersWritten = 0
     /// An answer goes out whose request is not here whole: the last one of this connection.
     private var isLast = false
-    /// The last answer is out; what the client still sends is thrown away.
-    private var isLingering = false
+    /// What the client still sends is thrown away.
+    private var isDiscarding = false
 
     init(limits: ConnectionLimits, watch: ConnectionWatch, counter: HeadByteCounter) {
         self.limits = limits
@@ -71,12 +71,33 @@ final class RequestGuard: ChannelDuplexHandler {
         self.counter = counter
     }
 
-    private func closeAfter(_ seconds: Double, _ context: ChannelHandlerContext) {
+    private func schedule(
+        _ seconds: Double, _ context: ChannelHandlerContext,
+        _ action: @escaping @Sendable (RequestGuard, ChannelHandlerContext) -> Void
+    ) {
         timer?.cancel()
-        let channel = context.channel
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         timer = context.eventLoop.scheduleTask(in: .nanoseconds(Int64(seconds * 1e9))) {
-            channel.close(mode: .all, promise: nil)
+            action(bound.value.0, bound.value.1)
         }
+    }
+
+    private func closeAfter(_ seconds: Double, _ context: ChannelHandlerContext) {
+        schedule(seconds, context) { $1.close(promise: nil) }
+    }
+
+    /// Ends the body where it stands, so that whoever collects it can answer 408. Stopping the
+    /// collector instead would close the connection before the answer.
+    private func endBody(_ context: ChannelHandlerContext) {
+        isDiscarding = true
+        watch.expire()
+        context.fireChannelRead(wrapInboundOut(.end(nil)))
+        context.fireChannelReadComplete()
+    }
+
+    private func stopTimer() {
+        timer?.cancel()
+        timer = nil
     }
 
     func channelActive(context: ChannelHandlerContext) {
@@ -86,21 +107,21 @@ final class RequestGuard: ChannelDuplexHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         counter.reset()
-        if isLingering { return }
+        if isDiscarding { return }
         switch unwrapInboundIn(data) {
         case .head:
             headsRead += 1
-            // The endpoint answers 408 after `bodySeconds`; this is for when it does not get to.
-            // While earlier requests are being answered, the body waits in the client: not its
-            // fault.
+            // While earlier requests are being answered the body may wait in the client, which is
+            // not its fault.
             if headsRead == answersWritten + 1 {
-                closeAfter(limits.bodySeconds + limits.lingerSeconds, context)
+                schedule(limits.bodySeconds, context) { $0.endBody($1) }
+            } else {
+                stopTimer()
             }
         case .body: break
         case .end:
             endsRead += 1
-            timer?.cancel()
-            timer = nil
+            stopTimer()
         }
         context.fireChannelRead(data)
     }
@@ -116,15 +137,11 @@ final class RequestGuard: ChannelDuplexHandler {
         case .body: context.write(data, promise: promise)
         case .end:
             answersWritten += 1
-            guard isLast else {
-                context.write(data, promise: promise)
-                return
-            }
-            isLingering = true
-            context.writeAndFlush(data, promise: promise)
-            // Closing both ways with unread bytes would reset the connection, and the client
+            context.write(data, promise: promise)
+            guard isLast else { return }
+            // Closing at once, with unread bytes, would reset the connection, and the client
             // would see that instead of the answer.
-            context.close(mode: .output, promise: nil)
+            isDiscarding = true
             closeAfter(limits.lingerSeconds, context)
         }
     }
@@ -135,8 +152,7 @@ final class RequestGuard: ChannelDuplexHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        timer?.cancel()
-        timer = nil
+        stopTimer()
         watch.close()
         context.fireChannelInactive()
     }

@@ -138,7 +138,7 @@ struct LokiQueryEndpoints: Sendable {
 
     // MARK: - Parameters
 
-    private func selector(_ text: String) throws -> [LabelMatcher] {
+    func selector(_ text: String) throws -> [LabelMatcher] {
         do {
             return try LogQLMatchers.parse(text)
         } catch {
@@ -146,7 +146,7 @@ struct LokiQueryEndpoints: Sendable {
         }
     }
 
-    private func bounds(_ request: APIRequest) throws -> (Int64, Int64) {
+    func bounds(_ request: APIRequest) throws -> (Int64, Int64) {
         let now = service.clock.wallNanos
         let end = try lokiTime(request.nonEmpty("end")) ?? now
         var since: Int64 = 3_600_000_000_000
@@ -163,7 +163,7 @@ struct LokiQueryEndpoints: Sendable {
         return (start, end)
     }
 
-    private func limit(_ request: APIRequest) throws -> Int {
+    func limit(_ request: APIRequest) throws -> Int {
         guard let text = request.nonEmpty("limit") else { return 100 }
         guard let limit = Int(text), limit > 0 else {
             throw APIError(.badData, "limit must be a positive value")
@@ -195,7 +195,7 @@ struct LokiQueryEndpoints: Sendable {
 }
 
 /// Loki counts a query that is too large as a bad request.
-private func lokiWording(_ interruption: QueryInterruption) -> APIError {
+func lokiWording(_ interruption: QueryInterruption) -> APIError {
     switch interruption {
     case .cancelled: APIError(.cancelled, "the request was cancelled by the client")
     case .timedOut:

@@ -78,31 +78,36 @@ struct OTLPService: RegistrableRPCService {
     }
 }
 
-/// A gRPC server on one address. gzip and deflate are accepted.
-///
-/// - Parameter messageLimit: bytes of one message, after decompression.
-func makeOTLPServer(
-    host: String, port: Int, startup: Startup, messageLimit: Int
-) -> GRPCServer<HTTP2ServerTransport.Posix> {
-    GRPCServer(
-        transport: .http2NIOPosix(
-            address: host.contains(":")
-                ? .ipv6(host: host, port: port) : .ipv4(host: host, port: port),
-            transportSecurity: .plaintext,
-            config: .defaults {
-                $0.compression.enabledAlgorithms = .all
-                $0.rpc.maxRequestPayloadSize = messageLimit
-            }),
-        services: [OTLPService(startup: startup)])
-}
-
-/// The gRPC server under service-lifecycle's rules.
+/// Serves OTLP over gRPC on one address. gzip and deflate are accepted.
 struct OTLPGRPCListener: Service {
-    let server: GRPCServer<HTTP2ServerTransport.Posix>
-    /// Told the port once the server listens.
+    let host: String
+    /// 0 picks a free one.
+    let port: Int
+    let startup: Startup
+    /// Told the port once the address is bound.
     let onRunning: @Sendable (Int) -> Void
 
     func run() async throws {
+        let server = GRPCServer(
+            transport: .http2NIOPosix(
+                address: host.contains(":")
+                    ? .ipv6(host: host, port: port) : .ipv4(host: host, port: port),
+                transportSecurity: .plaintext,
+                config: .defaults {
+                    $0.compression.enabledAlgorithms = .all
+                    // Above it the stream is reset, which says nothing; up to it the intake says
+                    // no.
+                    $0.rpc.maxRequestPayloadSize = 2 * OTLPIntake.bodyLimit
+                }),
+            services: [OTLPService(startup: startup)])
+        do {
+            try await run(server)
+        } catch let error where !(error is CancellationError) {
+            throw ListenError(host, port, error)
+        }
+    }
+
+    private func run(_ server: GRPCServer<HTTP2ServerTransport.Posix>) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 try await withGracefulShutdownHandler {
@@ -111,8 +116,10 @@ struct OTLPGRPCListener: Service {
                     server.beginGracefulShutdown()
                 }
             }
-            let address = try await server.transport.listeningAddress
-            if let port = address.ipv4?.port ?? address.ipv6?.port { onRunning(port) }
+            group.addTask {
+                let address = try await server.transport.listeningAddress
+                if let port = address.ipv4?.port ?? address.ipv6?.port { onRunning(port) }
+            }
             try await group.waitForAll()
         }
     }

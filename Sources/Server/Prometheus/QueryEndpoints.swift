@@ -65,6 +65,18 @@ struct QueryEndpoints: Sendable {
         }
     }
 
+    /// `format_query`: the query as the parser understood it, laid out.
+    func formatQuery(_ request: APIRequest) async throws -> APIResponse {
+        let expression: Expression
+        do {
+            expression = try parseExpression(request.parameter("query") ?? "")
+        } catch {
+            throw APIError(.badData, "invalid parameter \"query\": \(error)")
+        }
+        // The envelope's `data` is the text itself.
+        return prometheusSuccess { $0.string(expression.prettyPrinted()) }
+    }
+
     private func lookback(_ request: APIRequest) throws(APIError) -> Int64? {
         guard let millis = try request.durationMillis("lookback_delta") else { return nil }
         guard millis > 0 else {

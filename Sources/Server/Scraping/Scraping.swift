@@ -20,6 +20,9 @@ final class Scraping: Service {
         var configuration: Configuration
         var address: ListenAddress?
         var scraper: Scraper?
+        /// Our own client, to be closed at the end.
+        var client: ScrapeClient?
+        var isEnded = false
         var isReloadSuccessful = true
         var reloadedAtNanos: Int64
     }
@@ -27,7 +30,6 @@ final class Scraping: Service {
     private let options: ServerOptions
     private let logger: Logger
     private let clock: any Clock
-    private let client = ScrapeClient()
     private let state: Mutex<State>
     private let reloader: Reloader
 
@@ -48,13 +50,19 @@ final class Scraping: Service {
     // MARK: start
 
     /// The data directory is open: scraped batches have somewhere to go.
-    func open(_ sink: any ScrapeSink) {
+    ///
+    /// - Parameter fetcher: who asks the targets; nil = an HTTP client of our own.
+    func open(_ sink: any ScrapeSink, fetcher: (any ScrapeFetching)? = nil) {
         let logger = self.logger
-        let scraper = Scraper(
-            ScrapeEnvironment(fetcher: client, sink: sink, clock: clock) { message, url in
-                logger.warning("\(message)", metadata: ["target": "\(url)"])
-            })
-        start { $0.scraper = scraper }
+        start { state in
+            guard !state.isEnded else { return }
+            if fetcher == nil { state.client = ScrapeClient() }
+            guard let fetcher = fetcher ?? state.client else { return }
+            state.scraper = Scraper(
+                ScrapeEnvironment(fetcher: fetcher, sink: sink, clock: clock) { message, url in
+                    logger.warning("\(message)", metadata: ["target": "\(url)"])
+                })
+        }
     }
 
     /// A listener that serves `/metrics` is bound. Only the first counts.
@@ -70,7 +78,8 @@ final class Scraping: Service {
                 return nil
             }
             if options.configurationFile == nil {
-                state.configuration = .embedded(address: address.reachable.description)
+                state.configuration = .embedded(
+                    address: address.reachable.description, tenancy: options.tenancy)
             }
             return (scraper, state.configuration)
         }
@@ -90,8 +99,12 @@ final class Scraping: Service {
                 logger.debug("SIGHUP changed nothing")
             }
         }
-        await state.withLock { $0.scraper }?.shutDown()
-        try await client.shutdown()
+        let (scraper, client) = state.withLock { state in
+            state.isEnded = true
+            return (state.scraper, state.client)
+        }
+        await scraper?.shutDown()
+        try await client?.shutdown()
     }
 
     /// Reloads one at a time.
@@ -128,7 +141,8 @@ final class Scraping: Service {
                 logger.error(
                     "configuration not loaded; the earlier one stays in force",
                     metadata: ["file": "\(path)", "error": "\(error)"])
-                throw ConfigurationError("couldn't load configuration (\(path)): \(error)")
+                throw ConfigurationError(
+                    "couldn't load configuration (--config.file=\(quotedText(path))): \(error)")
             }
         }
     }

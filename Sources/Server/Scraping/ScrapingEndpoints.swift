@@ -18,6 +18,7 @@ struct ScrapingEndpoints: Sendable {
             Route([.get], "/api/v1/targets", .prometheus, targets),
             Route([.get], "/api/v1/targets/metadata", .prometheus, targetsMetadata),
             Route([.get], "/api/v1/scrape_pools", .prometheus, scrapePools),
+            Route([.get], "/api/v1/scrape_pools/config", .prometheus, scrapePoolConfiguration),
             Route([.get], "/api/v1/status/config", .prometheus, configuration),
             Route([.get], "/api/v1/status/flags", .prometheus, flags),
             Route([.post, .put], "/-/reload", .plain, reload),
@@ -173,11 +174,25 @@ struct ScrapingEndpoints: Sendable {
         }
     }
 
+    func scrapePoolConfiguration(_ request: APIRequest) async throws -> APIResponse {
+        guard let pool = request.nonEmpty("scrapePool") else {
+            throw APIError(.badData, "no scrapePool parameter provided")
+        }
+        guard let text = scraping.configuration.shownText(ofJob: pool) else {
+            throw APIError(
+                .badData, "error retrieving scrape config: unknown scrape pool \"\(pool)\"")
+        }
+        return yaml(text)
+    }
+
     // MARK: configuration
 
     func configuration(_ request: APIRequest) async throws -> APIResponse {
-        let text = scraping.configuration.shownText
-        return prometheusSuccess { json in
+        yaml(scraping.configuration.shownText)
+    }
+
+    private func yaml(_ text: String) -> APIResponse {
+        prometheusSuccess { json in
             json.beginObject()
             json.member("yaml", text)
             json.endObject()

@@ -22,6 +22,16 @@ package final class SelfMetrics: Sendable {
         /// Upper bounds, ascending; for a histogram only.
         var bounds: [Double] = []
         var distributions: [String: Distribution] = [:]
+
+        mutating func observe(_ labels: String, _ value: Double) {
+            let bucket = bounds.firstIndex { value <= $0 } ?? bounds.count
+            if distributions[labels] == nil {
+                distributions[labels] = Distribution(
+                    counts: [Int](repeating: 0, count: bounds.count + 1))
+            }
+            distributions[labels]?.counts[bucket] += 1
+            distributions[labels]?.sum += value
+        }
     }
     private let families = Mutex<[String: Family]>([:])
 
@@ -61,13 +71,7 @@ package final class SelfMetrics: Sendable {
 
     /// Adds an observation to a declared histogram.
     package func observe(_ name: String, _ labels: String, _ value: Double) {
-        families.withLock { families in
-            guard let bounds = families[name]?.bounds else { return }
-            let bucket = bounds.firstIndex { value <= $0 } ?? bounds.count
-            let empty = Distribution(counts: [Int](repeating: 0, count: bounds.count + 1))
-            families[name]?.distributions[labels, default: empty].counts[bucket] += 1
-            families[name]?.distributions[labels, default: empty].sum += value
-        }
+        families.withLock { $0[name]?.observe(labels, value) }
     }
 
     package func value(_ name: String, _ labels: String = "") -> Double {

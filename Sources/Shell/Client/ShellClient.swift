@@ -15,6 +15,14 @@ package struct ShellClient: Sendable {
     /// Most bytes of an answer.
     static let answerLimit = 256 << 20
 
+    /// Lives as long as the process. A server that is not there is said at once, not tried again.
+    private static let client: HTTPClient = {
+        var configuration = HTTPClient.Configuration()
+        configuration.connectionPool.retryConnectionEstablishment = false
+        configuration.timeout.connect = .seconds(10)
+        return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+    }()
+
     package init(url: String, tenant: String? = nil) {
         var url = url
         while url.hasSuffix("/") { url.removeLast() }
@@ -46,7 +54,7 @@ package struct ShellClient: Sendable {
         let response: HTTPClientResponse
         let body: [UInt8]
         do {
-            response = try await HTTPClient.shared.execute(request, timeout: .minutes(5))
+            response = try await ShellClient.client.execute(request, timeout: .minutes(5))
             body = Array(buffer: try await response.body.collect(upTo: Self.answerLimit))
         } catch is CancellationError {
             throw ShellError("cancelled", .cancelled)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The interactive prompt.
 
+import Base
 import UnixSignals
 
 /// `tern shell`: three languages at one prompt.
@@ -59,14 +60,7 @@ package struct Prompt: Sendable {
     }
 
     private func promptText() -> String {
-        "\(mode.text)[\(sinceText(commands.options.sinceSeconds))]> "
-    }
-
-    private func sinceText(_ seconds: Double) -> String {
-        let whole = Int(seconds)
-        if whole % 86_400 == 0 { return "\(whole / 86_400)d" }
-        if whole % 3600 == 0 { return "\(whole / 3600)h" }
-        return whole % 60 == 0 ? "\(whole / 60)m" : "\(whole)s"
+        "\(mode.text)[\(durationText(millis: Int64(commands.options.sinceSeconds * 1000)))]> "
     }
 
     /// Runs one line; Ctrl-C meanwhile cancels it here and on the server.
@@ -198,21 +192,11 @@ func trimmedLine(_ text: String) -> String {
     return String(rest)
 }
 
-/// A duration of whole units such as `90s`, `15m`, `1h30m`, in seconds; nil when malformed.
+/// Seconds of a duration such as `90s`, `15m` or `1h30m`; nil when it is none.
 package func shellDuration(_ text: String) -> Double? {
-    if text == "0" { return 0 }
-    let units: [Character: Double] = ["s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800]
-    var total = 0.0
-    var number = ""
-    for character in text {
-        if character.isNumber || character == "." {
-            number.append(character)
-        } else if let unit = units[character], let value = Double(number) {
-            total += value * unit
-            number = ""
-        } else {
-            return nil
-        }
+    do throws(DurationTextError) {
+        return Double(try parseDurationMillis(text)) / 1000
+    } catch {
+        return nil
     }
-    return number.isEmpty && !text.isEmpty ? total : nil
 }

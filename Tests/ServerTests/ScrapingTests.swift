@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+// Targets, configuration and reload as clients see them.
+
+import Base
+import FoundationEssentials
+import HTTPTypes
+import Ingest
+import Logging
+import Scrape
+import Synchronization
+import Telemetry
+import TestKit
+import Testing
+
+@testable import Server
+
+/// Answers every request with the same page.
+private struct PageFetcher: ScrapeFetching {
+    func fetch(_ request: ScrapeRequest) async throws -> ScrapeAnswer {
+        let page = "# TYPE a gauge\n# HELP a text\na 1\n"
+        return ScrapeAnswer(status: 200, contentType: "text/plain", body: Array(page.utf8))
+    }
+}
+
+/// Counts what it is given.
+private final class CountingSink: ScrapeSink {
+    private let state = Mutex(0)
+    var count: Int { state.withLock { $0 } }
+    func write(
+        metrics: MetricBatch, tenant: Tenant
+    ) async throws(IngestError) -> MetricWriteReport {
+        state.withLock { $0 += 1 }
+        return MetricWriteReport()
+    }
+}
+
+extension String {
+    fileprivate func write(to file: String) throws {
+        guard FileManager.default.createFile(atPath: file, contents: Data(utf8)) else {
+            throw ConfigurationError("cannot write \(file)")
+        }
+    }
+}
+
+/// A configuration file and what it sets going.
+private struct Fixture {
+    let directory: String
+    let file: String
+    let scraping: Scraping
+    let sink = CountingSink()
+    let clock = ManualClock()
+
+    init(_ text: String?, _ change: (inout ServerOptions) -> Void = { _ in }) throws {
+        directory =
+            FileManager.default.temporaryDirectory.path + "/tern-scraping-"
+            + hexText(SystemRandom().next(), 16)
+        file = directory + "/tern.yml"
+        try FileManager.default.createDirectory(
+            atPath: directory, withIntermediateDirectories: true)
+        var options = ServerOptions()
+        if let text {
+            try text.write(to: file)
+            options.configurationFile = file
+        }
+        change(&options)
+        let configuration = try options.configurationFile.map { try loadConfiguration($0) }
+        var logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        logger.logLevel = .critical
+        scraping = Scraping(options, configuration, logger, clock)
+    }
+
+    func write(_ text: String) throws { try text.write(to: file) }
+
+    func start() {
+        scraping.open(sink, fetcher: PageFetcher())
+        scraping.listening(on: ListenAddress(host: "0.0.0.0", port: 4711))
+        // Another listener changes nothing.
+        scraping.listening(on: ListenAddress(host: "127.0.0.1", port: 4712))
+    }
+
+    func remove() async throws {
+        await scraping.scraper?.shutDown()
+        try FileManager.default.removeItem(atPath: directory)
+    }
+
+    /// Status and body of a request by its route.
+    func call(
+        _ path: String, _ method: HTTPRequest.Method = .get,
+        _ parameters: [(name: String, value: String)] = []
+    ) async throws -> (status: Int, text: String) {
+        let routes = ScrapingEndpoints(scraping: scraping).routes()
+        let route = try #require(
+            routes.first { $0.path == path && $0.methods.contains(method) }, "\(method) \(path)")
+        let request = APIRequest(method: method, path: path, parameters: parameters)
+        let response: APIResponse
+        do { response = try await route.handler(request) } catch let error as APIError {
+            response = route.shape.response(error, to: request)
+        }
+        return (response.status.code, String(decoding: response.body, as: UTF8.self))
+    }
+}
+
+private let twoJobs = """
+    scrape_configs:
+      - job_name: b
+        scrape_interval: 90s
+        basic_auth: {username: u, password: s3cret}
+        static_configs: [{targets: ["h:1", "h:2"], labels: {zone: z}}]
+        relabel_configs: [{source_labels: [__address__], regex: "h:2", action: drop}]
+      # A comment.
+      - job_name: a
+        scrape_interval: 10s
+        static_configs: [{targets: ["localhost:9"]}]
+    """
+
+@Test func withoutAFileTheServerScrapesItself() async throws {
+    let fixture = try Fixture(nil) { $0.tenancy = .header }
+    #expect(fixture.scraping.scraper == nil)
+    fixture.start()
+    let target = try #require(fixture.scraping.scraper?.activeTargets.first)
+    #expect(target.pool == "tern")
+    #expect(target.target.url == "http://127.0.0.1:4711/metrics")
+    #expect(target.target.intervalSeconds == 15)
+    #expect(
+        fixture.scraping.configuration.scrapes[0].headers
+            == [NamedText("X-Scope-OrgID", "anonymous")])
+    try await fixture.scraping.reload()
+    #expect(fixture.scraping.scraper?.activeTargets.count == 1)
+    try await fixture.remove()
+}
+
+@Test func targetsHavePrometheusShape() async throws {
+    let fixture = try Fixture(twoJobs)
+    let empty = try await fixture.call("/api/v1/targets")
+    #expect(
+        empty.text == "{\"status\":\"success\",\"data\":{\"activeTargets\":[],"
+            + "\"droppedTargets\":[],\"droppedTargetCounts\":{}}}")
+    fixture.start()
+    let before = try await fixture.call("/api/v1/targets", .get, [("scrapePool", "b")])
+    #expect(
+        before.text == """
+            {"status":"success","data":{"activeTargets":[{"discoveredLabels":{"__address__":"h:1",\
+            "__metrics_path__":"/metrics","__scheme__":"http","__scrape_interval__":"1m30s",\
+            "__scrape_timeout__":"10s","job":"b","zone":"z"},"labels":{"instance":"h:1","job":"b",\
+            "zone":"z"},"scrapePool":"b","scrapeUrl":"http://h:1/metrics",\
+            "globalUrl":"http://h:1/metrics","lastError":"","lastScrape":"0001-01-01T00:00:00Z",\
+            "lastScrapeDuration":0,"health":"unknown","scrapeInterval":"1m30s",\
+            "scrapeTimeout":"10s"}],"droppedTargets":[{"discoveredLabels":{"__address__":"h:2",\
+            "__metrics_path__":"/metrics","__scheme__":"http","__scrape_interval__":"1m30s",\
+            "__scrape_timeout__":"10s","job":"b","zone":"z"},"scrapePool":"b"}],\
+            "droppedTargetCounts":{"a":0,"b":1}}}
+            """)
+    let dropped = try await fixture.call("/api/v1/targets", .get, [("state", "DROPPED")])
+    #expect(dropped.text.contains("\"activeTargets\":[],\"droppedTargets\":[{"))
+    let active = try await fixture.call("/api/v1/targets", .get, [("state", "active")])
+    #expect(active.text.hasSuffix("\"droppedTargets\":[],\"droppedTargetCounts\":null}}"))
+    // The name of this machine stands for its loop-back address.
+    #expect(active.text.contains("\"scrapeUrl\":\"http://localhost:9/metrics\""))
+    #expect(!active.text.contains("\"globalUrl\":\"http://localhost:9/metrics\""))
+    let pools = try await fixture.call("/api/v1/scrape_pools")
+    #expect(pools.text.hasSuffix("\"data\":{\"scrapePools\":[\"a\",\"b\"]}}"))
+    try await fixture.remove()
+}
+
+@Test func metadataOfTargetsIsWhatTheySaid() async throws {
+    let fixture = try Fixture(twoJobs)
+    fixture.start()
+    // Sleepers: one per target.
+    for _ in 0..<10_000 where fixture.clock.sleeperCount < 2 { await Task.yield() }
+    fixture.clock.advance(seconds: 90)
+    for _ in 0..<10_000 where fixture.sink.count < 2 { await Task.yield() }
+    for _ in 0..<10_000 where fixture.clock.sleeperCount < 2 { await Task.yield() }
+    let all = try await fixture.call(
+        "/api/v1/targets/metadata", .get, [("match_target", "{job=\"b\"}")])
+    #expect(
+        all.text == """
+            {"status":"success","data":[{"target":{"instance":"h:1","job":"b","zone":"z"},\
+            "metric":"a","type":"gauge","help":"text","unit":""}]}
+            """)
+    let one = try await fixture.call(
+        "/api/v1/targets/metadata", .get, [("metric", "a"), ("limit", "1")])
+    #expect(one.text.contains("\"type\":\"gauge\"") && !one.text.contains("\"metric\""))
+    let none = try await fixture.call("/api/v1/targets/metadata", .get, [("metric", "b")])
+    #expect(none.text.hasSuffix("\"data\":[]}"))
+    let bad = try await fixture.call("/api/v1/targets/metadata", .get, [("limit", "x")])
+    #expect(bad.status == 400)
+    let targets = try await fixture.call("/api/v1/targets")
+    #expect(targets.text.contains("\"health\":\"up\""))
+    try await fixture.remove()
+}
+
+@Test func theConfigurationIsShownWithoutSecrets() async throws {
+    let fixture = try Fixture(twoJobs)
+    let shown = try await fixture.call("/api/v1/status/config")
+    #expect(!shown.text.contains("s3cret"))
+    #expect(shown.text.contains("<secret>"))
+    let job = try await fixture.call("/api/v1/scrape_pools/config", .get, [("scrapePool", "a")])
+    #expect(job.text.contains("job_name: a") && !job.text.contains("job_name: b"))
+    let unknown = try await fixture.call(
+        "/api/v1/scrape_pools/config", .get, [("scrapePool", "c")])
+    #expect(unknown.status == 400)
+    // Without secrets the file is shown as it stands.
+    let plain = "# mine\nscrape_configs: []\n"
+    try fixture.write(plain)
+    try await fixture.scraping.reload()
+    #expect(fixture.scraping.configuration.shownText == plain)
+    try await fixture.remove()
+}
+
+@Test func flagsAreShownByName() async throws {
+    let fixture = try Fixture(twoJobs) { options in
+        options.enableLifecycle = true
+        options.queryTimeoutSeconds = 90
+    }
+    let flags = try await fixture.call("/api/v1/status/flags")
+    for text in [
+        "\"web.enable-lifecycle\":\"true\"", "\"query.timeout\":\"1m30s\"",
+        "\"web.listen-address\":\"127.0.0.1:4100\"", "\"query.max-samples\":\"50000000\"",
+    ] {
+        #expect(flags.text.contains(text))
+    }
+    try await fixture.remove()
+}
+
+@Test func aReloadIsAllOrNothing() async throws {
+    let fixture = try Fixture(twoJobs) { $0.enableLifecycle = true }
+    fixture.start()
+    try fixture.write(
+        twoJobs.replacing("job_name: a", with: "job_name: c"))
+    #expect(try await fixture.call("/-/reload", .post) == (200, ""))
+    #expect(fixture.scraping.scraper?.poolNames == ["b", "c"])
+    let before = fixture.scraping.lastReload
+    #expect(before.isSuccessful)
+
+    fixture.clock.advance(seconds: 1)
+    try fixture.write(twoJobs + "\nnonsense: 1\n")
+    let refused = try await fixture.call("/-/reload", .put)
+    #expect(refused.status == 500)
+    #expect(refused.text.hasPrefix("failed to reload config: couldn't load configuration ("))
+    #expect(refused.text.contains("field nonsense not found in the configuration"))
+    #expect(fixture.scraping.scraper?.poolNames == ["b", "c"])
+    #expect(!fixture.scraping.lastReload.isSuccessful)
+    #expect(fixture.scraping.lastReload.atNanos == before.atNanos)
+
+    try fixture.write(twoJobs)
+    #expect(try await fixture.call("/-/reload", .post).status == 200)
+    #expect(fixture.scraping.lastReload.isSuccessful)
+    #expect(fixture.scraping.lastReload.atNanos > before.atNanos)
+    try await fixture.remove()
+}
+
+@Test func theLifeCycleIsClosedUnlessItIsAllowed() async throws {
+    let fixture = try Fixture(twoJobs)
+    for path in ["/-/reload", "/-/quit"] {
+        for method in [HTTPRequest.Method.post, .put] {
+            let answer = try await fixture.call(path, method)
+            #expect(answer == (403, "Lifecycle API is not enabled."))
+        }
+        let answer = try await fixture.call(path, .get)
+        #expect(answer == (405, "Only POST or PUT requests allowed"))
+    }
+    try await fixture.remove()
+}
+
+@Test func scrapeSettingsAreReadAndTheirFaultsNamed() throws {
+    let text = """
+        global: {scrape_interval: 20s, extra_scrape_metrics: true}
+        scrape_configs:
+          - job_name: a
+            scrape_protocols: [PrometheusText0.0.4, OpenMetricsText1.0.0]
+            fallback_scrape_protocol: PrometheusText1.0.0
+            enable_compression: false
+            keep_dropped_targets: 3
+            scrape_native_histograms: false
+            http_headers: {X-A: {values: [v], secrets: [w]}}
+            params: {module: [x, y]}
+        """
+    let job = try #require(try Configuration.parse(text).scrapes.first)
+    #expect(job.protocols == [.text004, .openMetrics100])
+    #expect(job.fallbackProtocol == .text100)
+    #expect(!job.enableCompression && job.extraScrapeMetrics)
+    #expect(job.keepDroppedTargets == 3)
+    #expect(job.headers == [NamedText("X-A", "v"), NamedText("X-A", "w")])
+    #expect(job.parameters == [.init("module", ["x", "y"])])
+
+    let faults: [(line: String, error: String)] = [
+        ("scrape_protocols: [PrometheusProto]", "PrometheusProto is not supported"),
+        ("scrape_protocols: []", "scrape_protocols cannot be empty"),
+        ("scrape_protocols: [X]", "unknown scrape protocol X, supported:"),
+        ("scrape_native_histograms: true", "scrape_native_histograms is not supported"),
+        ("http_headers: {Authorization: {values: [x]}}", "setting header \"Authorization\""),
+        ("params: {a: x}", "params must map names to lists of texts"),
+    ]
+    for fault in faults {
+        let text = "scrape_configs:\n  - job_name: a\n    \(fault.line)\n"
+        do {
+            _ = try Configuration.parse(text)
+            Issue.record("accepted: \(fault.line)")
+        } catch {
+            #expect("\(error)".contains(fault.error), "\(error)")
+        }
+    }
+}
