@@ -108,11 +108,16 @@ wait_for() {
 answers() { curl -sf -o /dev/null "$1"; }
 
 # start_tern [FLAG...]: the server on $tern_http, $tern_otlp and $tern_grpc over $scratch/data; waits till it is ready.
+# Unless a configuration is given it scrapes nothing, itself neither: what is counted afterwards came from the clients.
 start_tern() {
     if [ -z "${tern_http:-}" ]; then
         read -r tern_http tern_otlp tern_grpc < <(free_ports 3)
         tern_url=http://127.0.0.1:$tern_http
     fi
+    [[ " $* " = *" --config.file "* ]] || {
+        echo 'scrape_configs: []' > "$scratch/no-scrapes.yml"
+        set -- --config.file "$scratch/no-scrapes.yml" "$@"
+    }
     start tern "$binary" serve --storage.path "$scratch/data" --web.listen-address "127.0.0.1:$tern_http" \
         --otlp.http-listen-address "127.0.0.1:$tern_otlp" --otlp.grpc-listen-address "127.0.0.1:$tern_grpc" "$@"
     wait_for 60 answers "$tern_url/-/ready" || die "the server did not get ready: $(tail -3 "$scratch/tern.log")"

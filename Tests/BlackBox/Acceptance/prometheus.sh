@@ -73,11 +73,11 @@ kill -HUP "${process_of[prometheus]}"
 sleep 5
 stop tern TERM
 start_tern --storage.seal-age 1s
-sealed() { [ "$(self_metric tern_head_bytes)" = 0 ]; }
+sealed() { [ "$(self_metric tern_storage_head_bytes)" = 0 ]; }
 if wait_for 90 sealed; then
-    record PASS "all heads sealed" "$(curl -s "$tern_url/metrics" | grep '^tern_parts{' | tr '\n' ' ')"
+    record PASS "all heads sealed" "$(curl -s "$tern_url/metrics" | grep '^tern_storage_parts{' | tr '\n' ' ')"
 else
-    record FAIL "all heads sealed" "tern_head_bytes $(self_metric tern_head_bytes)"
+    record FAIL "all heads sealed" "tern_storage_head_bytes $(self_metric tern_storage_head_bytes)"
 fi
 compare "sealed" live.json
 compare "sealed, across the kill" across.json
