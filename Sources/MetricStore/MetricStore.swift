@@ -122,6 +122,8 @@ package final class MetricStore: SignalStore, SeriesReading {
         state.withLock { $0.heads.values.reduce(0) { $0 + $1.byteCount } }
     }
 
+    package var openFaults: [PartCorruption] { state.withLock { $0.faults } }
+
     package var statistics: Statistics {
         var statistics = state.withLock { state in
             var result = Statistics()

@@ -23,6 +23,7 @@ package enum TernServer {
     ///
     /// - Throws: what keeps it from starting, with file, reason and remedy.
     package static func run(_ options: ServerOptions, log: LogOptions) async throws {
+        Allocator.limitHeaps(max(2, ProcessInfo.processInfo.activeProcessorCount))
         let logger = log.logger()
         let configuration = try options.configurationFile.map { try loadConfiguration($0) }
         for note in configuration?.notes ?? [] { logger.warning("\(note)") }

@@ -40,6 +40,10 @@ package protocol SignalStore: AnyObject, Sendable {
         generation: UInt64, sequence: UInt64
     ) throws
 
+    /// Parts handed over by `sealed` and `replace` that did not open: faults of the disk, since the
+    /// kernel wrote them a moment before.
+    var openFaults: [PartCorruption] { get }
+
     /// Bytes of memory that heads hold now: decides when the kernel seals.
     var headBytes: Int { get }
 

@@ -28,6 +28,8 @@ package final class TraceStore: SignalStore {
         var parts: [TracePart] = []
         /// Parts that could not be opened at the start.
         var missing = MissingParts()
+        /// Why parts handed over later did not open.
+        var faults: [PartCorruption] = []
     }
     private let state = Mutex(Snapshot())
     private let mergedDuplicates = Atomic<Int>(0)
@@ -95,23 +97,40 @@ package final class TraceStore: SignalStore {
     package func sealed(generation: UInt64, parts: [PartHandle]) {
         // A part that was written a moment ago and does not open is a fault of the disk; the head
         // then stays readable as long as the process lives.
-        let opened = parts.compactMap { try? TracePart($0) }
+        let (opened, faults) = TraceStore.opened(parts)
         state.withLock { state in
             state.parts += opened
-            if opened.count == parts.count { state.heads[generation] = nil }
+            state.faults += faults
+            if faults.isEmpty { state.heads[generation] = nil }
         }
     }
 
     package func replace(removed: [UInt64], added: [PartHandle]) {
         // When an output does not open, its inputs stay: their files live as long as we hold them.
-        let opened = added.compactMap { try? TracePart($0) }
-        guard opened.count == added.count else { return }
+        let (opened, faults) = TraceStore.opened(added)
         let gone = Set(removed)
         state.withLock { state in
+            state.faults += faults
+            guard faults.isEmpty else { return }
             state.missing.remove(gone)
             state.parts.removeAll { gone.contains($0.id) }
             state.parts += opened
         }
+    }
+
+    package var openFaults: [PartCorruption] { state.withLock { $0.faults } }
+
+    private static func opened(
+        _ parts: [PartHandle]
+    ) -> (parts: [TracePart], faults: [PartCorruption]) {
+        var opened: [TracePart] = []
+        var faults: [PartCorruption] = []
+        for part in parts {
+            do throws(PartCorruption) { opened.append(try TracePart(part)) } catch {
+                faults.append(error)
+            }
+        }
+        return (opened, faults)
     }
 }
 

@@ -9,6 +9,7 @@ final class FakeServer: Sendable {
     let port: Int
     private let descriptor: Int32
     private let requests = Mutex(0)
+    private let heard = Mutex("")
 
     /// - Parameter answer: nil keeps clients waiting.
     init(answer: String?) throws {
@@ -45,7 +46,10 @@ final class FakeServer: Sendable {
                 self.requests.withLock { $0 += 1 }
                 guard let answer else { continue }
                 var buffer = [UInt8](repeating: 0, count: 4096)
-                _ = recv(client, &buffer, buffer.count, 0)
+                let count = max(0, recv(client, &buffer, buffer.count, 0))
+                self.heard.withLock {
+                    $0 = String(decoding: buffer.prefix(count), as: UTF8.self)
+                }
                 _ = Array(answer.utf8).withUnsafeBytes {
                     Glibc.send(client, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
                 }
@@ -53,6 +57,9 @@ final class FakeServer: Sendable {
             for client in open { close(client) }
         }
     }
+
+    /// The head of the last request that was answered.
+    var lastRequest: String { heard.withLock { $0 } }
 
     var requestCount: Int { requests.withLock { $0 } }
 

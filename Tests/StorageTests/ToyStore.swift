@@ -124,6 +124,7 @@ final class ToyStore: SignalStore {
         }
     }
 
+    var openFaults: [PartCorruption] { [] }
     var headBytes: Int { state.withLock { $0.headBytes } }
 
     func seal(generation: UInt64) throws -> [PartDraft] {

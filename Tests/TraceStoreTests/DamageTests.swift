@@ -42,6 +42,27 @@ import Testing
         #expect(reported > 380, "\(reported) of 400")
     }
 
+    /// A merge whose output does not open leaves its inputs in place and is told.
+    @Test func aPartThatDoesNotOpenIsAFault() throws {
+        var shelf = PartShelf()
+        let good = try shelf.add([draft(seed: 5, rows: 20)])
+        var foreign = PartWriter(signal: .logs)
+        foreign.add(kind: TraceFormat.sources, [1, 2, 3])
+        let alien = PartHandle(
+            descriptor: good[0].descriptor,
+            reader: try PartReader(SharedBytes(foreign.finish()), name: "alien"))
+        let store = TraceStore()
+        try store.open(good[0])
+        store.replace(removed: [good[0].descriptor.id], added: [alien])
+        #expect(store.openFaults.map(\.name) == ["alien"])
+        var rows = 0
+        try store.search(SpanRequest(tenant: .anonymous, range: .all), ReadContext()) {
+            rows += $0.rowCount
+            return true
+        }
+        #expect(rows == 20)
+    }
+
     /// Decoders face bytes whose checksum is right and whose content is not.
     @Test func decodersRefuseWhatTheyCannotHold() throws {
         var generator = SpanGenerator(seed: 3)

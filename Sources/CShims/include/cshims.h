@@ -112,10 +112,10 @@ size_t tern_regex_group_name(const tern_regex *regex, int index, char *out, size
 
 // MARK: system calls that Swift cannot reach
 
-/// Allocator set-up of the process: keeps large buffers out of mmap churn.
-void tern_tune_allocator(void);
-/// Bytes the allocator holds in use, for budgets and benchmarks.
-size_t tern_allocated_bytes(void);
+/// Most heaps that the allocator opens for threads.
+void tern_limit_arenas(int count);
+/// Gives free pages of all heaps back to the system.
+void tern_release_free_pages(void);
 /// Names the calling thread for `ps -L` and debuggers; at most 15 bytes.
 void tern_name_thread(const char *name);
 

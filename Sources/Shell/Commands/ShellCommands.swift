@@ -176,7 +176,9 @@ package struct ShellCommands: Sendable {
     /// `tern labels`: names, or the values of one.
     package func labels(_ name: String?) async throws -> Output {
         let path = name.map { "/api/v1/label/" + encoded($0) + "/values" } ?? "/api/v1/labels"
-        let answer = try await options.client.get(path)
+        let end = seconds(clock.wallNanos)
+        let answer = try await options.client.get(
+            path, [("start", decimal(end - options.sinceSeconds)), ("end", decimal(end))])
         return output(answer) { _ in
             ResultTable(
                 columns: [.init(name ?? "label")], rows: answer["data"].items.map { [$0.text] })
@@ -209,10 +211,16 @@ package struct ShellCommands: Sendable {
             text = table(mode).rendered(mode, options.terminal)
         }
         if mode == .table, table(mode).rows.isEmpty { text = "(no result)\n" }
+        let warnings = warnings(answer)
+        // Families without a field for it say so in a warning.
         return Output(
-            text: text, warnings: warnings(answer),
-            partial: answer["partial"] == .bool(true))
+            text: text, warnings: warnings,
+            partial: answer["partial"] == .bool(true) || answer["data"]["partial"] == .bool(true)
+                || warnings.contains { $0.hasPrefix(Self.incomplete) })
     }
+
+    /// How the server's warning about unreadable data begins.
+    package static let incomplete = "the answer is incomplete"
 
     private func warnings(_ answer: JSONValue) -> [String] {
         (answer["warnings"].items + answer["infos"].items).map { harmless($0.text) }

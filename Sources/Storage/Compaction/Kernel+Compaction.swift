@@ -37,6 +37,7 @@ extension Kernel {
         for (_, result) in results.withLock({ $0 }).sorted(by: { $0.key < $1.key }) {
             if try result.get() { done += 1 }
         }
+        if done > 0 { Allocator.releaseFreePages() }
         return done
     }
 

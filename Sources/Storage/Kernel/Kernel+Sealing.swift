@@ -22,6 +22,7 @@ extension Kernel {
             try seal(rotation)
             log.forget(rotation.generation)
             state.withLock { $0.counters.seals += 1 }
+            Allocator.releaseFreePages()
             try log.removeSegments(below: rotation.boundary)
         } catch {
             note("sealing", error) { $0.failedSeals += 1 }

@@ -141,9 +141,12 @@ package final class Kernel: Sendable {
         if refusal == nil, held > configuration.headLimit {
             refusal = "\(held) bytes wait in memory to be sealed"
         }
+        let unopened = stores.flatMap(\.openFaults).map {
+            StorageFault(file: "parts/" + $0.name, offset: $0.offset, problem: $0.problem)
+        }
         return state.withLock { state in
             KernelStatus(
-                replay: state.replay, faults: state.faults, logBytes: log.bytes,
+                replay: state.replay, faults: state.faults + unopened, logBytes: log.bytes,
                 segmentCount: log.segments, replaySeconds: replaySeconds, parts: parts,
                 headBytes: held, refusal: refusal,
                 log: log.counters, generation: log.generation, nextSequence: log.next,
