@@ -83,7 +83,7 @@ struct CaseTable {
         var table = CaseTable()
         for row in try corpusRows("promql-parse/pretty.jsonl") {
             guard let input = row["input"]?.string, let output = row["output"]?.string,
-                let width = row["maxCharactersPerLine"]?.number
+                let width = row["maxCharactersPerLine"]?.double
             else { continue }
             switch parse(input) {
             case .success(let expression):
@@ -101,7 +101,7 @@ struct CaseTable {
             guard let input = row["input"]?.string, case .array(let wanted)? = row["selectors"]
             else { continue }
             let found = try parseExpression(input).selectors.map { matchers in
-                JSONValue.string("{\(matchers.map(\.description).joined(separator: ", "))}")
+                CorpusJSON.string("{\(matchers.map(\.description).joined(separator: ", "))}")
             }
             table.check(input, found == wanted ? nil : "\(found)")
         }
@@ -131,7 +131,7 @@ struct CaseTable {
     }
 
     private func difference(
-        _ series: (labels: Labels, items: [SeriesItem]), _ row: JSONValue
+        _ series: (labels: Labels, items: [SeriesItem]), _ row: CorpusJSON
     ) -> String? {
         if case .object(let labels)? = row["labels"] {
             var wanted = LabelsBuilder()
@@ -139,7 +139,7 @@ struct CaseTable {
             if series.labels != wanted.labels() { return "labels \(series.labels)" }
         }
         if case .array(let values)? = row["values"] {
-            let got = series.items.map { item -> JSONValue in
+            let got = series.items.map { item -> CorpusJSON in
                 switch item {
                 case .missing: .null
                 case .float(let value): .number(value)
@@ -152,11 +152,11 @@ struct CaseTable {
             if histograms.count != series.items.count { return "\(series.items)" }
             for (item, wanted) in zip(series.items, histograms) {
                 guard case .histogram(let histogram, _) = item,
-                    histogram.sum == wanted["Sum"]?.number ?? 0,
-                    histogram.count == wanted["Count"]?.number ?? 0,
-                    histogram.zeroCount == wanted["ZeroCount"]?.number ?? 0,
-                    Double(histogram.schema) == wanted["Schema"]?.number ?? 0,
-                    JSONValue.array(histogram.positiveBuckets.map(JSONValue.number))
+                    histogram.sum == wanted["Sum"]?.double ?? 0,
+                    histogram.count == wanted["Count"]?.double ?? 0,
+                    histogram.zeroCount == wanted["ZeroCount"]?.double ?? 0,
+                    Double(histogram.schema) == wanted["Schema"]?.double ?? 0,
+                    CorpusJSON.array(histogram.positiveBuckets.map(CorpusJSON.number))
                         == wanted["PositiveBuckets"] ?? .array([])
                 else { return "\(item), expected \(wanted)" }
             }
@@ -236,7 +236,7 @@ struct CaseTable {
 }
 
 /// What of an expected tree is not in a tree, by path. Only the keys of the expected tree count.
-private func treeDifference(_ got: JSONValue, _ wanted: JSONValue, at path: String) -> String? {
+private func treeDifference(_ got: CorpusJSON, _ wanted: CorpusJSON, at path: String) -> String? {
     switch (got, wanted) {
     case (.object(let a), .object(let b)):
         for (key, value) in b.sorted(by: { $0.key < $1.key })
@@ -262,8 +262,8 @@ private func treeDifference(_ got: JSONValue, _ wanted: JSONValue, at path: Stri
 
 extension Expression {
     /// The tree in the form of the tables.
-    fileprivate var jsonTree: JSONValue {
-        var members: [String: JSONValue] = [:]
+    fileprivate var jsonTree: CorpusJSON {
+        var members: [String: CorpusJSON] = [:]
         members["pos"] = .array([.number(Double(range.start)), .number(Double(range.end))])
         switch self {
         case .number(let node):
@@ -311,7 +311,7 @@ extension Expression {
             members["Op"] = .string(node.operation.rawValue)
             members["Expr"] = node.expression.jsonTree
             members["Param"] = node.parameter?.jsonTree
-            members["Grouping"] = .array(node.grouping.map(JSONValue.string))
+            members["Grouping"] = .array(node.grouping.map(CorpusJSON.string))
             members["Without"] = .bool(node.without)
         case .binary(let node):
             members["node"] = .string("BinaryExpr")
@@ -346,8 +346,8 @@ extension Expression {
 
     private func times(
         _ offset: Int64, _ expression: DurationExpression?, _ anchor: TimeAnchor?
-    ) -> [String: JSONValue] {
-        var members: [String: JSONValue] = [:]
+    ) -> [String: CorpusJSON] {
+        var members: [String: CorpusJSON] = [:]
         members["OriginalOffset"] =
             offset == 0 ? .number(0) : .object(["ms": .number(Double(offset))])
         members["OriginalOffsetExpr"] = expression.map { Expression.duration($0).jsonTree }
@@ -362,7 +362,7 @@ extension Expression {
 }
 
 extension VectorMatching {
-    fileprivate var jsonTree: JSONValue {
+    fileprivate var jsonTree: CorpusJSON {
         let card =
             switch cardinality {
             case .oneToOne: "CardOneToOne"
@@ -372,8 +372,8 @@ extension VectorMatching {
             }
         return .object([
             "node": .string("VectorMatching"), "Card": .string(card),
-            "MatchingLabels": .array(labels.map(JSONValue.string)), "On": .bool(isOn),
-            "Include": .array(include.map(JSONValue.string)),
+            "MatchingLabels": .array(labels.map(CorpusJSON.string)), "On": .bool(isOn),
+            "Include": .array(include.map(CorpusJSON.string)),
         ])
     }
 }

@@ -4,6 +4,7 @@
 import Base
 import Telemetry
 import TraceQL
+import Wire
 
 /// Tempo's search with the fields its strict clients know, and no others.
 struct SearchEndpoint: Sendable {
@@ -29,7 +30,7 @@ struct SearchEndpoint: Sendable {
             json.beginObject()
             json.key("traces")
             json.beginArray()
-            for trace in found { write(trace, into: &json) }
+            for trace in found { try write(trace, into: &json) }
             json.endArray()
             json.key("metrics")
             json.beginObject()
@@ -64,7 +65,7 @@ struct SearchEndpoint: Sendable {
     }
 }
 
-private func write(_ trace: TraceSearchResult, into json: inout JSONWriter) {
+private func write(_ trace: TraceSearchResult, into json: inout JSONWriter) throws {
     json.beginObject()
     json.member("traceID", trace.traceID.description)
     json.member("rootServiceName", trace.rootServiceName)
@@ -84,9 +85,13 @@ private func write(_ trace: TraceSearchResult, into json: inout JSONWriter) {
             json.member("startTimeUnixNano", String(span.startNanos))
             json.member("durationNanos", String(span.durationNanos))
             json.key("attributes")
-            json.beginArray()
-            for (name, value) in span.attributes { writeAttribute(name, value, into: &json) }
-            json.endArray()
+            var attributes = ByteWriter()
+            for (name, value) in span.attributes {
+                AttributeCoding.encode(name, value, into: &attributes)
+            }
+            try attributes.bytes.withUnsafeBytes {
+                try OTLPAttributes.write(list: $0, into: &json)
+            }
             json.endObject()
         }
         json.endArray()
@@ -94,51 +99,5 @@ private func write(_ trace: TraceSearchResult, into json: inout JSONWriter) {
         json.endObject()
     }
     json.endArray()
-    json.endObject()
-}
-
-private func writeAttribute(
-    _ name: String, _ value: AttributeValue, into json: inout JSONWriter
-) {
-    json.beginObject()
-    json.member("key", name)
-    json.key("value")
-    writeAnyValue(value, into: &json)
-    json.endObject()
-}
-
-/// A value as OTLP's JSON has it. Depth is bounded by the decoders that let the value in.
-private func writeAnyValue(_ value: AttributeValue, into json: inout JSONWriter) {
-    json.beginObject()
-    switch value {
-    case .empty: break
-    case .bool(let flag): json.member("boolValue", flag)
-    case .int(let number): json.member("intValue", String(number))
-    case .double(let number):
-        json.key("doubleValue")
-        number.isFinite ? json.raw(floatText(number)) : json.string(floatText(number))
-    case .string(let text): json.member("stringValue", text)
-    case .bytes(let bytes):
-        json.key("bytesValue")
-        var text: [UInt8] = []
-        bytes.withUnsafeBytes { appendBase64($0, to: &text) }
-        text.withUnsafeBytes { json.string($0) }
-    case .array(let items):
-        json.key("arrayValue")
-        json.beginObject()
-        json.key("values")
-        json.beginArray()
-        for item in items { writeAnyValue(item, into: &json) }
-        json.endArray()
-        json.endObject()
-    case .map(let pairs):
-        json.key("kvlistValue")
-        json.beginObject()
-        json.key("values")
-        json.beginArray()
-        for pair in pairs { writeAttribute(pair.key, pair.value, into: &json) }
-        json.endArray()
-        json.endObject()
-    }
     json.endObject()
 }

@@ -152,7 +152,7 @@ extension OTLPAttributes {
 
 extension OTLPAttributes {
     /// Writes an attribute list as a JSON array of `KeyValue` objects.
-    static func write(
+    package static func write(
         list: UnsafeRawBufferPointer, into json: inout JSONWriter
     ) throws(MalformedBytes) {
         var reader = ByteReader(list)

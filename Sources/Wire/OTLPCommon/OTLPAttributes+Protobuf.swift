@@ -8,7 +8,7 @@ import Telemetry
 ///
 /// Source: opentelemetry-proto `common/v1/common.proto`. Attributes keep their order; keys that
 /// repeat are kept. The `*_strindex` fields belong to profiles and are ignored.
-enum OTLPAttributes {}
+package enum OTLPAttributes {}
 
 extension OTLPAttributes {
     /// Appends one `KeyValue` to an attribute list.

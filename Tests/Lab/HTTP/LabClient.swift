@@ -37,7 +37,7 @@ struct LabClient: Sendable {
     ) async throws -> LabAnswer {
         var text = url + path
         for (i, parameter) in parameters.enumerated() {
-            text += (i == 0 ? "?" : "&") + parameter.0 + "=" + percentEncoded(parameter.1)
+            text += (i == 0 ? "?" : "&") + parameter.0 + "=" + encoded(parameter.1)
         }
         var request = HTTPClientRequest(url: text)
         if let accept { request.headers.add(name: "Accept", value: accept) }
@@ -80,21 +80,4 @@ extension HTTPClient {
         configuration.connectionPool.retryConnectionEstablishment = false
         return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
     }()
-}
-
-/// Text as a value in a query string.
-func percentEncoded(_ text: String) -> String {
-    var out: [UInt8] = []
-    let digits = Array("0123456789ABCDEF".utf8)
-    for byte in text.utf8 {
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
-            UInt8(ascii: "_"), UInt8(ascii: "~"):
-            out.append(byte)
-        default:
-            out += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
-        }
-    }
-    return String(decoding: out, as: UTF8.self)
 }

@@ -4,7 +4,7 @@
 import FoundationEssentials
 
 /// A JSON value as the corpora hold it.
-enum CorpusJSON: Decodable, Equatable {
+package indirect enum CorpusJSON: Decodable, Equatable {
     case null
     case bool(Bool)
     case number(Double)
@@ -12,7 +12,7 @@ enum CorpusJSON: Decodable, Equatable {
     case array([CorpusJSON])
     case object([String: CorpusJSON])
 
-    init(from decoder: any Decoder) throws {
+    package init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         if container.decodeNil() {
             self = .null
@@ -29,24 +29,26 @@ enum CorpusJSON: Decodable, Equatable {
         }
     }
 
-    init(parsing bytes: [UInt8]) throws {
+    package init(parsing bytes: [UInt8]) throws {
         self = try JSONDecoder().decode(CorpusJSON.self, from: Data(bytes))
     }
 
     /// The rows of a file with one value a line.
-    static func lines(_ bytes: [UInt8]) throws -> [CorpusJSON] {
+    package static func lines(_ bytes: [UInt8]) throws -> [CorpusJSON] {
         try bytes.split(separator: UInt8(ascii: "\n")).map { try CorpusJSON(parsing: Array($0)) }
     }
 
-    subscript(key: String) -> CorpusJSON? {
+    package subscript(key: String) -> CorpusJSON? {
         if case .object(let members) = self { members[key] } else { nil }
     }
-    var string: String? { if case .string(let value) = self { value } else { nil } }
-    var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
-    var array: [CorpusJSON] { if case .array(let value) = self { value } else { [] } }
-    var members: [String: CorpusJSON] { if case .object(let value) = self { value } else { [:] } }
+    package var string: String? { if case .string(let value) = self { value } else { nil } }
+    package var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
+    package var array: [CorpusJSON] { if case .array(let value) = self { value } else { [] } }
+    package var members: [String: CorpusJSON] {
+        if case .object(let value) = self { value } else { [:] }
+    }
     /// A number, or one of the strings that stand for what JSON cannot write.
-    var double: Double? {
+    package var double: Double? {
         switch self {
         case .number(let value): value
         case .string("NaN"): .nan
@@ -55,9 +57,17 @@ enum CorpusJSON: Decodable, Equatable {
         default: nil
         }
     }
-    var int: Int64? { if case .number(let value) = self { Int64(exactly: value) } else { nil } }
+    package var int: Int64? {
+        if case .number(let value) = self { Int64(exactly: value) } else { nil }
+    }
     /// String members, sorted: a label set.
-    var labels: [String] {
+    package var labels: [String] {
         members.map { "\($0.key)=\($0.value.string ?? "?")" }.sorted()
     }
+}
+
+/// The rows of a table with one JSON object per line; none when the corpora are not there.
+package func corpusRows(_ path: String) throws -> [CorpusJSON] {
+    guard let bytes = Corpora.file(path) else { return [] }
+    return try CorpusJSON.lines(bytes)
 }
