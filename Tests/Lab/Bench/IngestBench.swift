@@ -86,7 +86,7 @@ struct IngestBench: Sendable {
             report: report, cpuUntilAcknowledged: acknowledged.cpuSeconds - before.cpuSeconds,
             cpuUntilSealed: sealed.cpuSeconds - before.cpuSeconds,
             partBytes: try await TernMetrics(client: server.client)
-                .value("tern_part_bytes{signal=\"\(signal)\"}"),
+                .value("tern_storage_part_bytes{signal=\"\(signal)\"}"),
             peakBytes: sealed.peakBytes)
     }
 
@@ -129,8 +129,8 @@ struct IngestBench: Sendable {
 
     private func totals(_ server: TernProcess) async throws -> String {
         let metrics = TernMetrics(client: server.client)
-        let index = try await metrics.value("tern_part_bytes{signal=\"correlation\"}")
-        let log = try await metrics.value("tern_log_bytes")
+        let index = try await metrics.value("tern_storage_part_bytes{signal=\"correlation\"}")
+        let log = try await metrics.value("tern_storage_log_bytes")
         let all = try directoryBytes(plan.path + "/tern")
         return "data directory \(megabytes(all)), of which \(megabytes(index)) correlation index "
             + "and \(megabytes(log)) write-ahead log"

@@ -7,8 +7,15 @@ import Base
 struct TernMetrics: Sendable {
     let client: LabClient
 
-    /// A value by its name and labels as the page has them, rounded down; 0 when it is not there.
-    func value(_ name: String) async throws -> Int { Int(try await page()[name] ?? 0) }
+    /// A value by its name and labels as the page has them, rounded down.
+    ///
+    /// - Throws: when it is not there: a figure must not become 0 by a change of name.
+    func value(_ name: String) async throws -> Int { Int(try find(name, in: try await page())) }
+
+    private func find(_ name: String, in page: [String: Double]) throws -> Double {
+        guard let value = page[name] else { throw LabError("/metrics has no \(name)") }
+        return value
+    }
 
     private func page() async throws -> [String: Double] {
         let answer = try await client.get("/metrics")
@@ -27,8 +34,9 @@ struct TernMetrics: Sendable {
         for _ in 0..<240 {
             try await SystemClock().sleep(seconds: 1)
             let page = try await page()
-            let now = page["process_cpu_seconds_total"] ?? 0
-            calm = page["tern_head_bytes"] == 0 && now - last < 0.05 ? calm + 1 : 0
+            let now = try find("process_cpu_seconds_total", in: page)
+            let held = try find("tern_storage_head_bytes", in: page)
+            calm = held == 0 && now - last < 0.05 ? calm + 1 : 0
             last = now
             if calm == 3 { return }
         }

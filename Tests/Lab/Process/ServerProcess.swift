@@ -98,14 +98,18 @@ struct TernProcess: Sendable {
     /// From its start to the first 200 of `/-/ready`.
     let readySeconds: Double
 
-    /// Starts a server and waits until it is ready.
+    /// Starts a server and waits until it is ready. It scrapes nothing: what it stores is what it
+    /// is sent.
     static func start(
         binary: String, data: String, log: String, flags: [String]
     ) async throws -> TernProcess {
+        let configuration = log + ".yml"
+        try Data("scrape_configs: []\n".utf8).write(to: URL(filePath: configuration))
         let process = try ServerProcess(
             binary,
             [
-                "serve", "--storage.path", data, "--web.listen-address", "127.0.0.1:0",
+                "serve", "--config.file", configuration, "--storage.path", data,
+                "--web.listen-address", "127.0.0.1:0",
                 "--otlp.http-listen-address", "off", "--otlp.grpc-listen-address", "off",
             ] + flags, logPath: log)
         let clock = SystemClock()
