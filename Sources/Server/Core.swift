@@ -43,6 +43,7 @@ struct CoreSettings: Sendable {
         kernel.sealAgeSeconds = options.sealAgeSeconds
         kernel.sealBytes = min(kernel.sealBytes, max(16 << 20, memory / 8))
         kernel.headLimitBytes = memory / 2
+        kernel.residentPartBytes = max(64 << 20, memory / 8)
         limits.headBytes = memory / 2
         limits.bytesInFlight = max(64 << 20, memory / 8)
         limits.retentionSeconds = retention

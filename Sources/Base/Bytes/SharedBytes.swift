@@ -7,12 +7,24 @@
 @usableFromInline package final class SharedBytes: @unchecked Sendable {
     @usableFromInline package let buffer: UnsafeRawBufferPointer
     private let release: () -> Void
+    private let dropPages: @Sendable () -> Void
 
     /// Takes over a region; `release` is called when the last holder is gone.
-    package init(_ buffer: UnsafeRawBufferPointer, release: @escaping () -> Void) {
+    ///
+    /// - Parameter dropPages: lets the kernel take back pages that it can read again from a file;
+    ///   may be called at any time while the region lives, from any thread.
+    package init(
+        _ buffer: UnsafeRawBufferPointer, release: @escaping () -> Void,
+        dropPages: @escaping @Sendable () -> Void = {}
+    ) {
         self.buffer = buffer
         self.release = release
+        self.dropPages = dropPages
     }
+
+    /// Takes the region out of what the process counts as resident, where it is a mapped file; the
+    /// next read of a page brings it back, from the page cache when it is still there.
+    package func releaseResidentPages() { dropPages() }
 
     /// Copies an array.
     package convenience init(_ bytes: [UInt8]) {

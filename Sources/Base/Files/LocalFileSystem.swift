@@ -75,9 +75,14 @@ package struct LocalFileSystem: FileSystem {
         guard count > 0 else { return SharedBytes([]) }
         guard let base = mmap(nil, count, PROT_READ, MAP_SHARED, descriptor, 0), base != MAP_FAILED
         else { throw FileError(.map, path, code: errno) }
-        return SharedBytes(UnsafeRawBufferPointer(start: base, count: count)) {
-            munmap(base, count)
-        }
+        let address = UInt(bitPattern: base)
+        return SharedBytes(
+            UnsafeRawBufferPointer(start: base, count: count), release: { munmap(base, count) },
+            // Nothing is ever written through the mapping, so no page can be lost by this.
+            dropPages: {
+                madvise(UnsafeMutableRawPointer(bitPattern: address), count, MADV_DONTNEED)
+            }
+        )
     }
 
     package func size(_ path: String) throws(FileError) -> Int? {

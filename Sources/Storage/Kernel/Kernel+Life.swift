@@ -20,6 +20,7 @@ extension Kernel {
         var backoff = Backoff(firstSeconds: 5, mostSeconds: 60)
         while await pause(configuration.tickSeconds) {
             log.probe()
+            boundResidentPages()
             guard shouldSeal(), backoff.allows(clock.monotonicNanos) else { continue }
             do {
                 try await sealNow()
@@ -29,6 +30,16 @@ extension Kernel {
                 backoff.failed(clock.monotonicNanos)
             }
         }
+    }
+
+    /// Lets go of the pages of all parts when more of them are resident than may be. Those that are
+    /// still wanted come back from the page cache for some tenths of a microsecond each.
+    private func boundResidentPages() {
+        guard let limit = configuration.residentPartBytes, residentFileBytes() > limit else {
+            return
+        }
+        let handles = state.withLock { Array($0.handles.values) }
+        for handle in handles { handle.reader.bytes.releaseResidentPages() }
     }
 
     private func shouldSeal() -> Bool {

@@ -25,6 +25,9 @@ package struct KernelConfiguration: Sendable, Equatable {
     package var retentionSecondsByClass: [UInt8: Double] = [:]
     /// Parts are dropped, oldest day first, while they take more than this many bytes.
     package var retentionBytes: Int?
+    /// Pages of mapped files that may stay resident, in bytes; nil = as the system likes. They can
+    /// be taken back at any time, but a process is judged by what it shows.
+    package var residentPartBytes: Int?
     /// Commits are refused while the disk has less space than this left, in bytes.
     package var minFreeBytes = 64 << 20
     /// Merges that run at the same time.
