@@ -9,7 +9,8 @@ func makeRoutes(
     _ core: Core, _ startup: Startup, _ metrics: SelfMetrics, _ scraping: Scraping
 ) -> [Route] {
     let (pipeline, service, intake) = (core.pipeline, core.queries, core.intake)
-    let admin = AdminEndpoints(pipeline: pipeline, metrics: metrics, scraping: scraping)
+    let admin = AdminEndpoints(
+        pipeline: pipeline, metrics: metrics, scraping: scraping, queries: service)
     let both: [HTTPRequest.Method] = [.get, .post]
     let status = StatusEndpoints(core: core, startup: startup, scraping: scraping)
     var routes = [
@@ -30,6 +31,9 @@ func makeRoutes(
     }
 
     routes += ScrapingEndpoints(scraping: scraping).routes()
+    routes += StorageEndpoints(core).routes()
+    routes.append(
+        Route([.get], "/api/v1/status/active_queries", .prometheus, status.activeQueries))
 
     let series = SeriesEndpoints(service: service)
     let write = RemoteWriteEndpoint(pipeline: pipeline)

@@ -11,6 +11,7 @@ import Synchronization
 struct ServerMetrics: Sendable {
     let pipeline: IngestPipeline
     let scraping: Scraping
+    let queries: QueryService
 
     func collect(into metrics: SelfMetrics) {
         metrics.declare("tern_build_info", .gauge, "A metric with a constant 1: the version.")
@@ -18,6 +19,7 @@ struct ServerMetrics: Sendable {
         ProcessMetrics.collect(into: metrics)
         collectIngest(into: metrics)
         collectStorage(pipeline.kernel.status, into: metrics)
+        collectQueries(into: metrics)
         collectConfiguration(into: metrics)
         if let scraper = scraping.scraper { collectScrapes(scraper, into: metrics) }
     }
@@ -100,6 +102,10 @@ struct ServerMetrics: Sendable {
                     "tern_storage_parts_expired_total", "Parts dropped by retention.",
                     status.work.partsExpired
                 ),
+                (
+                    "tern_storage_deletions_total", "Deletions that covered something.",
+                    status.work.deletions
+                ),
             ])
         metrics.show(
             "tern_storage_log_sync_seconds_total", .counter,
@@ -131,6 +137,29 @@ struct ServerMetrics: Sendable {
             metrics.set("tern_storage_part_bytes", labels, Double(totals.bytes))
             metrics.set("tern_storage_part_rows", labels, Double(totals.rows))
         }
+    }
+
+    private func collectQueries(into metrics: SelfMetrics) {
+        gauges(
+            metrics,
+            [
+                (
+                    "tern_query_active", "Queries that run now.", queries.active?.current.count ?? 0
+                ),
+                ("tern_query_waiting", "Queries that wait for a place.", queries.gate.waiting),
+            ])
+        counters(
+            metrics,
+            [
+                (
+                    "tern_query_active_log_failures_total",
+                    "Failures to record queries under way.", queries.active?.failures ?? 0
+                ),
+                (
+                    "tern_query_log_failures_total", "Failures to write the query log.",
+                    queries.queryLog?.failures ?? 0
+                ),
+            ])
     }
 
     /// Under Prometheus' names too: existing alerts on a broken configuration go on working.
