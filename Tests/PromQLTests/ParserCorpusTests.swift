@@ -3,6 +3,7 @@
 
 import Telemetry
 import TestKit
+import PromQLScripts
 import Testing
 
 @testable import PromQL
