@@ -68,8 +68,9 @@ struct ServeCommand: AsyncParsableCommand {
     var queryMemory: String?
     @Option(
         name: .customLong("enable-feature"),
-        help: "Features to switch on, comma-separated, repeatable: "
-            + "\(QueryFeatures.names.joined(separator: ", ")).")
+        help: ArgumentHelp(
+            "Features to switch on, comma-separated, repeatable: "
+                + QueryFeatures.names.joined(separator: ", ") + "."))
     var enableFeature: [String] = []
     @Option(
         name: .customLong("memory.limit"),
