@@ -13,7 +13,7 @@ struct PromDataSet: Sendable {
     let name: String
     let metrics: MetricLoad
     let ids: IdentifierLoad
-    /// When queries are evaluated, seconds: the time of the last sample.
+    /// When queries are evaluated, seconds: half a step after the last sample.
     let endSeconds: Int64
 
     /// - Parameters:
@@ -28,7 +28,8 @@ struct PromDataSet: Sendable {
         let steps = Int(seconds / 15)
         let shape = MetricShape(timeline: timeline, hosts: hosts, batchSamples: 5000)
         metrics = MetricLoad(shape: shape, samples: shape.seriesCount * steps, version: .rw1)
-        endSeconds = shape.millis(step: steps - 1) / 1000
+        // Between two scrapes: ranges of Prometheus before 3.0 are closed on both sides.
+        endSeconds = shape.millis(step: steps - 1) / 1000 + 7
         self.ids = IdentifierLoad(count: ids, millis: endSeconds * 1000 - 15_000)
         name = "\(shape.seriesCount) series × \(seconds / 60) min at 15 s"
     }
