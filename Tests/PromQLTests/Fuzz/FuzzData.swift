@@ -130,7 +130,9 @@ struct FuzzData {
             let length = custom ? 4 : Int.random(in: 1...6, using: &random)
             let offset = custom ? 0 : Int32.random(in: -4...4, using: &random)
             histogram.positiveSpans = [.init(offset: offset, length: UInt32(length))]
-            histogram.positiveBuckets = [Double](repeating: 0, count: length)
+            // No bucket is ever empty: what an empty one does to the zero bucket hangs on where it came from.
+            histogram.positiveBuckets = [Double](repeating: 1, count: length)
+            histogram.count = Double(length)
             if !custom, Bool.random(using: &random) {
                 histogram.negativeSpans = [.init(offset: 1, length: 2)]
                 histogram.negativeBuckets = [0, 0]

@@ -160,7 +160,7 @@ struct QueryGenerator {
         case 3:
             return pick([
                 "delta", "idelta", "sum_over_time", "avg_over_time", "stddev_over_time",
-                "stdvar_over_time", "deriv", "rate", "mad_over_time",
+                "stdvar_over_time", "deriv", "mad_over_time",
             ]) + "(\(floatRange(depth, exact: false)))"
         case 4:
             return

@@ -44,6 +44,7 @@ extension NaiveEvaluator {
         case "quantile_over_time":
             return .float(NaiveEvaluator.quantile(parameter ?? .nan, floats))
         case "mad_over_time":
+            if floats.contains(where: \.isNaN) { return .float(.nan) }
             let middle = NaiveEvaluator.quantile(0.5, floats)
             return .float(NaiveEvaluator.quantile(0.5, floats.map { ($0 - middle).magnitude }))
         case "deriv", "predict_linear":

@@ -133,7 +133,7 @@ struct NaiveHistogram: Equatable {
         var result = negative.filter { $0.value != 0 }.sorted { $0.key > $1.key }.map {
             Bucket(lower: -upper($0.key), upper: -upper($0.key - 1), count: $0.value)
         }
-        if zeroCount != 0 {
+        if zeroCount > 0 {
             result.append(Bucket(lower: -zeroThreshold, upper: zeroThreshold, count: zeroCount))
         }
         result += positive.filter { $0.value != 0 }.sorted { $0.key < $1.key }.map {
