@@ -12,7 +12,7 @@ import urllib.parse
 from acceptance import Table, get, get_json, wait_until
 from remote_write import write
 
-LIMIT = 512_000_000
+LIMIT = 512 << 20
 POINTS = 11_000
 CANCELLED = 1000
 
@@ -126,7 +126,7 @@ def cancelled(options, table, now):
     answer = get_json(options.tern + "/api/v1/query", {"query": "count(wide)", "time": now})
     seconds = time.monotonic() - started
     table.check(
-        "the next query finds a free place", int(answer["data"]["result"][0]["value"][1]) == options.series and seconds < 1,
+        "the next query finds a free place", int(answer["data"]["result"][0]["value"][1]) == options.series and seconds < 10,
         f"{seconds * 1000:.0f} ms",
     )
 
