@@ -91,10 +91,11 @@ struct PromBench: Sendable {
             "\(peer.name): \(report.acknowledged + ids.acknowledged) samples loaded in "
                 + "\(decimals(report.seconds + ids.seconds, 0)) s; resident "
                 + megabytes(server.process.usage?.residentBytes ?? 0) + " before the queries")
+        let idle = server.process.usage?.residentBytes ?? 0
         var costs: [PromCost] = []
         for (i, query) in queries.enumerated() {
             complain("\(peer.name): \(i + 1) of \(queries.count): \(query.shown)")
-            costs.append(try await cost(of: query, data, server))
+            costs.append(try await cost(of: query, data, server, idleBytes: idle))
         }
         try await server.process.stop()
         try FileManager.default.removeItem(atPath: server.data)
@@ -115,9 +116,10 @@ struct PromBench: Sendable {
     }
 
     private func cost(
-        of query: PromQuery, _ data: PromDataSet, _ server: PeerServer
+        of query: PromQuery, _ data: PromDataSet, _ server: PeerServer, idleBytes: Int
     ) async throws -> PromCost {
         let request = query.request(end: data.endSeconds)
+        server.process.resetPeak()
         var cost = PromCost()
         // The first run pays for what the system has to read, and shows the answer.
         let answer = try await server.client.get(request.path, request.parameters)
@@ -127,8 +129,6 @@ struct PromBench: Sendable {
             return cost
         }
         cost.rows = try rows(answer)
-        let resident = server.process.usage?.residentBytes ?? 0
-        server.process.resetPeak()
         let before = server.process.usage?.cpuSeconds ?? 0
         let clock = SystemClock()
         var millis: [Double] = []
@@ -140,7 +140,7 @@ struct PromBench: Sendable {
         let after = server.process.usage
         cost.medianMillis = millis.sorted()[millis.count / 2]
         cost.cpuMillis = ((after?.cpuSeconds ?? before) - before) * 1000 / Double(repeats)
-        cost.peakBytes = max(0, (after?.peakBytes ?? resident) - resident)
+        cost.peakBytes = max(0, (after?.peakBytes ?? 0) - idleBytes)
         return cost
     }
 
@@ -214,7 +214,7 @@ extension BenchCommand {
             discussion: "One server after the other, over the same data: 10,000 series for four "
                 + "hours and 100,000 series for one. Latency is the median; CPU is user and "
                 + "system time of the server's process per query; memory is how far its resident "
-                + "set grew above what it was before the query.")
+                + "set rose above what it was before the first query.")
 
         @Option(help: "The server's binary (the one built beside this).")
         var binary = Binaries.tern
