@@ -46,6 +46,7 @@ package struct ServerOptions: Sendable {
     package var queryConcurrency = 20
     package var querySamples = 50_000_000
     package var lookbackSeconds = 300.0
+    package var features = QueryFeatures()
     /// Nil = a quarter of the memory limit.
     package var queryMemoryBytes: Int?
     /// Nil = 60 % of the cgroup or machine.
@@ -93,6 +94,7 @@ extension ServerOptions {
             ("query.lookback-delta", duration(lookbackSeconds)),
             ("query.memory-limit", queryMemoryBytes.map { "\($0)B" } ?? ""),
             ("query.log-file", queryLogFile ?? ""),
+            ("enable-feature", features.enabled.joined(separator: ",")),
             ("memory.limit", memoryLimitBytes.map { "\($0)B" } ?? ""),
             ("tenancy", tenancy.rawValue),
             ("log.level", logLevel),

@@ -3,6 +3,7 @@
 
 import Base
 import FoundationEssentials
+import Storage
 import TestKit
 import Testing
 import Wire

@@ -15,7 +15,9 @@ private func directory(_ disk: FaultyDisk) throws {
     try disk.syncDirectory("")
 }
 
-private func query(_ text: String, _ family: QueryDescription.Family = .promql)
+private func query(
+    _ text: String, _ family: QueryDescription.Family = .promql
+)
     -> QueryDescription
 {
     QueryDescription(family, text, tenant: .anonymous)
@@ -79,7 +81,8 @@ struct QueryRecordTests {
         let disk = FaultyDisk()
         try directory(disk)
         let file = try disk.create("/d/q")
-        try file.write([Array("{\"query\":\"torn\n\u{0}\u{0}[1]\n{\"a\":1} x\n  {} \n".utf8)], at: 0)
+        try file.write(
+            [Array("{\"query\":\"torn\n\u{0}\u{0}[1]\n{\"a\":1} x\n  {} \n".utf8)], at: 0)
         let log = ActiveQueryLog("/d/q", slots: 1, files: disk, clock: ManualClock())
         #expect(log.unfinished == ["{}"])
     }

@@ -3,6 +3,7 @@
 
 import Base
 import HTTPTypes
+import Ingest
 import MetricStore
 import Storage
 import Telemetry

@@ -2,6 +2,7 @@
 // Which query a request is.
 
 import Base
+import HTTPTypes
 import Telemetry
 
 /// A query as its client sent it, for the active-query log and the query log.

@@ -6,6 +6,7 @@ import Ingest
 import Scrape
 import Storage
 import Synchronization
+import Telemetry
 
 /// Copies counters that others keep into the page.
 struct ServerMetrics: Sendable {
@@ -20,6 +21,7 @@ struct ServerMetrics: Sendable {
         collectIngest(into: metrics)
         collectStorage(pipeline.kernel.status, into: metrics)
         collectQueries(into: metrics)
+        collectQueryMemory(into: metrics)
         collectConfiguration(into: metrics)
         if let scraper = scraping.scraper { collectScrapes(scraper, into: metrics) }
     }
@@ -30,6 +32,21 @@ struct ServerMetrics: Sendable {
         for entry in entries {
             metrics.show(entry.name, .counter, entry.help, Double(entry.value))
         }
+    }
+
+    private func collectQueryMemory(into metrics: SelfMetrics) {
+        gauges(
+            metrics,
+            [
+                (
+                    "tern_query_memory_bytes", "Bytes that running queries hold.",
+                    queries.budget.heldBytes
+                ),
+                (
+                    "tern_query_memory_limit_bytes", "Bytes that all queries together may hold.",
+                    queries.budget.limitBytes
+                ),
+            ])
     }
 
     private func gauges(
