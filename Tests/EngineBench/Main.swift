@@ -45,8 +45,10 @@ struct Case {
             range("quantile", "quantile by (mode) (0.9, rate(\(cpu)[5m]))"),
             range(
                 "join", "\(cpu) * on (instance) group_left (nodename) node_uname_info"),
-            range("ratio", "sum by (instance) (rate(\(cpu){mode=\"idle\"}[5m])) "
-                + "/ sum by (instance) (rate(\(cpu)[5m]))"),
+            range(
+                "ratio",
+                "sum by (instance) (rate(\(cpu){mode=\"idle\"}[5m])) "
+                    + "/ sum by (instance) (rate(\(cpu)[5m]))"),
             range("twice", "rate(\(cpu){cpu=\"0\"}[5m]) / rate(\(cpu){cpu=\"0\"}[5m])"),
             range("one-to-one", "\(cpu) - \(cpu) offset 5m"),
             range(
@@ -56,7 +58,8 @@ struct Case {
             range(
                 "histogram-each",
                 "histogram_quantile(0.9, rate(request_duration_seconds_bucket[5m]))"),
-            range("label-replace",
+            range(
+                "label-replace",
                 "label_replace(\(cpu), \"host\", \"$1\", \"instance\", \"(.*):.*\")"),
             range("and", "\(cpu) and on (instance) node_uname_info"),
             instant("regex-wide", #"wide{path=~".*item-.*99"}"#),
@@ -101,6 +104,9 @@ private func seconds(_ clock: clockid_t) -> Double {
     return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
 }
 
+/// `BENCH_SECONDS`: how long each case is repeated, for profiles.
+private let measuredSeconds = getenv("BENCH_SECONDS").map { atof($0) } ?? 1
+
 private func padded(_ text: String, _ width: Int) -> String {
     String(repeating: " ", count: max(0, width - text.utf8.count)) + text
 }
@@ -128,7 +134,7 @@ struct Main {
         var best = (wall: Double.infinity, cpu: Double.infinity)
         let begin = seconds(CLOCK_MONOTONIC)
         var runs = 0
-        while runs < 3 || seconds(CLOCK_MONOTONIC) - begin < 1 {
+        while runs < 3 || seconds(CLOCK_MONOTONIC) - begin < measuredSeconds {
             let wall = seconds(CLOCK_MONOTONIC)
             let cpu = seconds(CLOCK_PROCESS_CPUTIME_ID)
             _ = try one.run(ReadContext())
