@@ -32,7 +32,7 @@ extension RangeCall {
     private func folded(_ window: RangeWindow, isAverage: Bool) -> SampleValue? {
         let histograms = window.samples.histograms[window.histograms]
         guard let first = histograms.first else { return nil }
-        let notes = FoldNotes(annotations, position, metric)
+        let notes = FoldNotes(annotations, position, series)
         var fold = HistogramFold(first, isAverage: isAverage)
         for histogram in histograms.dropFirst() { fold.add(histogram, notes) }
         return fold.result(notes).map(SampleValue.histogram)
