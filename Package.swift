@@ -117,6 +117,10 @@ var targets: [Target] = [
     .target(
         name: "TestKit", dependencies: ["Telemetry", "Base"], path: "Tests/TestKit",
         swiftSettings: strict),
+    .target(
+        name: "PromQLScripts",
+        dependencies: (["PromQL", "Wire", "TestKit"] + below).map { .byName(name: $0) },
+        path: "Tests/PromQLScripts", swiftSettings: strict),
     .executableTarget(
         name: "lab",
         dependencies: (["Server", "Shell", "Wire", "Storage"] + stores + engines + below)
@@ -138,7 +142,7 @@ var targets: [Target] = [
     tests("LogStoreTests", ["LogStore", "Storage"] + below),
     tests("TraceStoreTests", ["TraceStore", "Storage"] + below),
     tests("CorrelationTests", ["Correlation", "Storage"] + below),
-    tests("PromQLTests", ["PromQL"] + below),
+    tests("PromQLTests", ["PromQL", "PromQLScripts"] + below),
     tests("LogQLTests", ["LogQL", "PromQL"] + below),
     tests("TraceQLTests", ["TraceQL", "PromQL"] + below),
     tests("DiagnosisTests", ["Diagnosis", "Correlation"] + below),
@@ -153,7 +157,7 @@ var targets: [Target] = [
             .map { .byName(name: $0) } + serverLibraries,
         swiftSettings: strict),
     tests("ShellTests", ["Shell"] + below),
-    tests("BlackBox", ["tern", "Wire", "Base"], exclude: ["Acceptance"]),
+    tests("BlackBox", ["tern", "PromQLScripts", "Wire", "Base"], exclude: ["Acceptance"]),
 ]
 
 // TERN_ONLY=Storage,StorageTests narrows the package to those targets and what they need, so that

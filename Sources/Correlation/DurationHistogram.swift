@@ -47,7 +47,8 @@ package struct DurationHistogram: Sendable, Equatable {
             last = index
             if Double(below) >= rank { break }
         }
-        guard last > 0 else { return 1 }
+        // Spans of no duration are far commoner than spans of one nanosecond.
+        guard last > 0 else { return 0 }
         let middle = 2 * exp(Double(last) * DurationHistogram.logGamma) / 2.02
         return Int64(exactly: middle.rounded()) ?? .max
     }

@@ -53,6 +53,7 @@ struct CoreSettings: Sendable {
         queries.memoryBytes = options.queryMemoryBytes ?? memory / 4
         queries.totalMemoryBytes = max(queries.memoryBytes, memory / 5 * 2)
         queries.lookbackSeconds = options.lookbackSeconds
+        queries.features = options.features
         tenancy = options.tenancy
     }
 }

@@ -9,7 +9,8 @@ func makeRoutes(
     _ core: Core, _ startup: Startup, _ metrics: SelfMetrics, _ scraping: Scraping
 ) -> [Route] {
     let (pipeline, service, intake) = (core.pipeline, core.queries, core.intake)
-    let admin = AdminEndpoints(pipeline: pipeline, metrics: metrics, scraping: scraping)
+    let admin = AdminEndpoints(
+        pipeline: pipeline, metrics: metrics, scraping: scraping, queries: service)
     let both: [HTTPRequest.Method] = [.get, .post]
     let status = StatusEndpoints(core: core, startup: startup, scraping: scraping)
     var routes = [

@@ -43,6 +43,7 @@ package struct ServerOptions: Sendable {
     package var queryConcurrency = 20
     package var querySamples = 50_000_000
     package var lookbackSeconds = 300.0
+    package var features = QueryFeatures()
     /// Nil = a quarter of the memory limit.
     package var queryMemoryBytes: Int?
     /// Nil = 60 % of the cgroup or machine.
@@ -88,6 +89,7 @@ extension ServerOptions {
             ("query.max-samples", "\(querySamples)"),
             ("query.lookback-delta", duration(lookbackSeconds)),
             ("query.memory-limit", queryMemoryBytes.map { "\($0)B" } ?? ""),
+            ("enable-feature", features.enabled.joined(separator: ",")),
             ("memory.limit", memoryLimitBytes.map { "\($0)B" } ?? ""),
             ("tenancy", tenancy.rawValue),
             ("log.level", logLevel),

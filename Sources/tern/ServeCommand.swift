@@ -67,6 +67,12 @@ struct ServeCommand: AsyncParsableCommand {
         help: "Bytes one query may hold (a quarter of the memory limit).")
     var queryMemory: String?
     @Option(
+        name: .customLong("enable-feature"),
+        help: ArgumentHelp(
+            "Features to switch on, comma-separated, repeatable: "
+                + QueryFeatures.names.joined(separator: ", ") + "."))
+    var enableFeature: [String] = []
+    @Option(
         name: .customLong("memory.limit"),
         help: "Bytes the process aims to stay below (60 % of the cgroup or machine).")
     var memoryLimit: String?
@@ -121,6 +127,16 @@ struct ServeCommand: AsyncParsableCommand {
         options.querySamples = try count(querySamples, "query.max-samples") ?? options.querySamples
         options.lookbackSeconds =
             try seconds(lookback, "query.lookback-delta") ?? options.lookbackSeconds
+        let features =
+            enableFeature.isEmpty
+            ? flagValue(nil, "enable-feature").map { [$0] } ?? [] : enableFeature
+        for list in features {
+            if let unknown = options.features.enable(list) {
+                throw ValidationError(
+                    "--enable-feature does not know \(unknown); it takes "
+                        + QueryFeatures.names.joined(separator: ", "))
+            }
+        }
         options.queryMemoryBytes = try bytes(queryMemory, "query.memory-limit")
         options.memoryLimitBytes = try bytes(memoryLimit, "memory.limit")
         options.sealAgeSeconds =

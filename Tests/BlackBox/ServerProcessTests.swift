@@ -134,6 +134,7 @@ import Testing
                 (["serve", "--web.listen-address", "nowhere"], "HOST:PORT"),
                 (["serve", "--query.timeout", "soon"], "--query.timeout takes a duration"),
                 (["serve", "--memory.limit", "lots"], "--memory.limit takes a size"),
+                (["serve", "--enable-feature", "promql-magic"], "does not know promql-magic"),
                 (["serve", "--tenancy", "maybe"], "--tenancy takes off or header"),
                 (["query", "metrics", "up", "-o", "xml"], "-o takes one of"),
                 (["query", "metrics"], "expression"),

@@ -221,4 +221,39 @@ private func shop() throws -> InMemorySeries {
                 "PromQL warning: quantile value should be between 0 and 1, got 2 (1:28)"
             ])
     }
+
+    /// Reading without buckets must not lose a reset that only the buckets show.
+    @Test func resetsAreSeenAcrossStaleMarkersWithoutBuckets() throws {
+        func histogram(_ buckets: [Double]) -> NativeHistogram {
+            var histogram = NativeHistogram()
+            histogram.positiveSpans = [.init(offset: 0, length: UInt32(buckets.count))]
+            histogram.positiveBuckets = buckets
+            histogram.count = buckets.reduce(0, +)
+            histogram.sum = 1
+            return histogram
+        }
+        var stale = NativeHistogram()
+        stale.sum = StaleMarker.value
+        var columns = SampleColumns()
+        for (i, one) in [histogram([5, 5]), stale, histogram([1, 10]), histogram([2, 12])]
+            .enumerated()
+        {
+            columns.append(millis: Int64(i + 1) * 60_000, histogram: one)
+        }
+        var store = InMemorySeries()
+        store.append(Labels([("__name__", "h")]), columns)
+        let engine = PromQLEngine(reader: store)
+        func value(_ text: String) throws -> SampleValue? {
+            let result = try engine.query(text, at: Millis(270_000), context: ReadContext())
+            guard case .vector(let samples) = result.value else { return nil }
+            return samples.first?.value
+        }
+        guard case .histogram(let whole)? = try value("increase(h[5m])"),
+            case .float(let count)? = try value("histogram_count(increase(h[5m]))")
+        else {
+            Issue.record("no increase")
+            return
+        }
+        #expect(abs(whole.count - count) < 1e-9, "\(whole.count) with buckets, \(count) without")
+    }
 }

@@ -28,6 +28,26 @@ package struct HTTPReply: Sendable {
             headers[parts[0].lowercased()] = String(value)
         }
         body = Array(bytes[(end + 4)...])
+        if headers["transfer-encoding"]?.lowercased() == "chunked" {
+            guard let whole = HTTPReply.joined(body) else { return nil }
+            body = whole
+        }
+    }
+
+    /// The body that chunks make up; nil when they do not end.
+    private static func joined(_ chunked: [UInt8]) -> [UInt8]? {
+        var rest = chunked[...]
+        var whole: [UInt8] = []
+        while let end = rest.firstIndex(of: 0x0d) {
+            let digits = rest[..<end].prefix { $0 != UInt8(ascii: ";") }
+            guard let size = Int(String(decoding: digits, as: UTF8.self), radix: 16),
+                size >= 0, size <= rest.count - (end - rest.startIndex) - 2
+            else { return nil }
+            if size == 0 { return whole }
+            whole += rest[(end + 2)..<(end + 2 + size)]
+            rest = rest[(end + 2 + size)...].dropFirst(2)
+        }
+        return nil
     }
 }
 

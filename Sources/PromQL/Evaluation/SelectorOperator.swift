@@ -211,10 +211,8 @@ private struct BucketlessSeriesSet: SeriesSet {
         var previous: NativeHistogram?
         for i in first..<columns.count {
             guard let current = columns.histograms[i] else { continue }
-            if current.isStale {
-                previous = nil
-                continue
-            }
+            // A reset is also seen across a stale marker.
+            if current.isStale { continue }
             var reduced = NativeHistogram()
             reduced.schema = current.schema
             reduced.count = current.count

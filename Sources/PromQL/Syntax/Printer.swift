@@ -70,7 +70,7 @@ extension Expression: CustomStringConvertible {
 
 /// Label names separated by commas, quoted where they must be.
 private func labelList(_ names: [String]) -> String {
-    names.map { isLegacyLabelName($0) ? $0 : quotedText($0) }.joined(separator: ", ")
+    names.map { isLegacyLabelName($0) ? $0 : queryText($0) }.joined(separator: ", ")
 }
 
 private func offsetText(_ millis: Int64, _ expression: DurationExpression?) -> String {
@@ -98,7 +98,7 @@ extension NumberLiteral {
 
 extension StringLiteral {
     var text: String {
-        guard let invalidBytes else { return quotedText(value) }
+        guard let invalidBytes else { return queryText(value) }
         var quoted: [UInt8] = []
         invalidBytes.withUnsafeBytes { appendQuoted($0, into: &quoted) }
         return String(decoding: quoted, as: UTF8.self)
@@ -116,8 +116,8 @@ extension VectorSelector {
                 continue
             }
             let label =
-                isLegacyLabelName(matcher.name) ? matcher.name : quotedText(matcher.name)
-            conditions.append(label + matcher.operation.symbol + quotedText(matcher.value))
+                isLegacyLabelName(matcher.name) ? matcher.name : queryText(matcher.name)
+            conditions.append(label + matcher.operation.symbol + queryText(matcher.value))
         }
         conditions.sort { $0.utf8.lexicographicallyPrecedes($1.utf8) }
         return name + (conditions.isEmpty ? "" : "{\(conditions.joined(separator: ","))}")
@@ -200,4 +200,12 @@ extension DurationExpression {
             }
         return wrapped ? "(\(inner))" : inner
     }
+}
+
+/// Text as a literal that parses: the lexer refuses U+FFFD, which may come from an escape.
+private func queryText(_ text: String) -> String {
+    let quoted = quotedText(text)
+    guard quoted.unicodeScalars.contains("\u{fffd}") else { return quoted }
+    return quoted.unicodeScalars.split(separator: "\u{fffd}", omittingEmptySubsequences: false)
+        .map { String($0) }.joined(separator: #"\ufffd"#)
 }

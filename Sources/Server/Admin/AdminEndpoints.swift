@@ -12,9 +12,11 @@ struct AdminEndpoints: Sendable {
     let pipeline: IngestPipeline
     let metrics: SelfMetrics
     let scraping: Scraping
+    let queries: QueryService
 
     func metricsPage(_ request: APIRequest) async throws -> APIResponse {
-        ServerMetrics(pipeline: pipeline, scraping: scraping).collect(into: metrics)
+        ServerMetrics(pipeline: pipeline, scraping: scraping, queries: queries)
+            .collect(into: metrics)
         return .exposition(metrics)
     }
 

@@ -12,7 +12,7 @@ struct QueryEndpoints: Sendable {
     private static let annotationLimit = 10
 
     private var engine: PromQLEngine {
-        var options = PromQLOptions()
+        var options = service.limits.features.promQL
         options.lookbackMillis = Int64(service.limits.lookbackSeconds * 1000)
         return PromQLEngine(reader: service.metrics, options: options)
     }
@@ -69,7 +69,8 @@ struct QueryEndpoints: Sendable {
     func formatQuery(_ request: APIRequest) async throws -> APIResponse {
         let expression: Expression
         do {
-            expression = try parseExpression(request.parameter("query") ?? "")
+            expression = try parseExpression(
+                request.parameter("query") ?? "", options: service.limits.features.parser)
         } catch {
             throw APIError(.badData, "invalid parameter \"query\": \(error)")
         }

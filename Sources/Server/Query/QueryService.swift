@@ -16,6 +16,7 @@ package struct QueryLimits: Sendable {
     /// Bytes that all queries together may hold.
     package var totalMemoryBytes = Int.max
     package var lookbackSeconds = 300.0
+    package var features = QueryFeatures()
     /// Most points a range query may have per series. Source: Prometheus' API.
     package var points = 11_000
 

@@ -6,11 +6,13 @@ import Ingest
 import Scrape
 import Storage
 import Synchronization
+import Telemetry
 
 /// Copies counters that others keep into the page.
 struct ServerMetrics: Sendable {
     let pipeline: IngestPipeline
     let scraping: Scraping
+    let queries: QueryService
 
     func collect(into metrics: SelfMetrics) {
         metrics.declare("tern_build_info", .gauge, "A metric with a constant 1: the version.")
@@ -18,6 +20,7 @@ struct ServerMetrics: Sendable {
         ProcessMetrics.collect(into: metrics)
         collectIngest(into: metrics)
         collectStorage(pipeline.kernel.status, into: metrics)
+        collectQueryMemory(into: metrics)
         collectConfiguration(into: metrics)
         if let scraper = scraping.scraper { collectScrapes(scraper, into: metrics) }
     }
@@ -28,6 +31,21 @@ struct ServerMetrics: Sendable {
         for entry in entries {
             metrics.show(entry.name, .counter, entry.help, Double(entry.value))
         }
+    }
+
+    private func collectQueryMemory(into metrics: SelfMetrics) {
+        gauges(
+            metrics,
+            [
+                (
+                    "tern_query_memory_bytes", "Bytes that running queries hold.",
+                    queries.budget.heldBytes
+                ),
+                (
+                    "tern_query_memory_limit_bytes", "Bytes that all queries together may hold.",
+                    queries.budget.limitBytes
+                ),
+            ])
     }
 
     private func gauges(

@@ -165,4 +165,5 @@ def main():
     plan(options) if options.what == "plan" else compare(options)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -37,7 +37,7 @@ struct LabClient: Sendable {
     ) async throws -> LabAnswer {
         var text = url + path
         for (i, parameter) in parameters.enumerated() {
-            text += (i == 0 ? "?" : "&") + parameter.0 + "=" + encoded(parameter.1)
+            text += (i == 0 ? "?" : "&") + encoded(parameter.0) + "=" + encoded(parameter.1)
         }
         var request = HTTPClientRequest(url: text)
         if let accept { request.headers.add(name: "Accept", value: accept) }

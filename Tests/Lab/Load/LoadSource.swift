@@ -44,23 +44,40 @@ struct MetricLoad: LoadSource {
     func lane(ofBatch batch: Int, lanes: Int) -> Int { batch % shape.batchesPerStep % lanes }
 
     func request(_ index: Int) throws -> LoadRequest {
-        let batch = shape.batch(index, samples: samples)
-        let plain =
-            version == .rw1 ? try RemoteWrite1.encode(batch) : try RemoteWrite2.encode(batch)
-        return LoadRequest(
-            path: "/api/v1/write",
-            headers: [
-                ("Content-Encoding", "snappy"),
-                (
-                    "Content-Type",
-                    version == .rw1
-                        ? "application/x-protobuf"
-                        : "application/x-protobuf;proto=io.prometheus.write.v2.Request"
-                ),
-                ("X-Prometheus-Remote-Write-Version", version == .rw1 ? "0.1.0" : "2.0.0"),
-            ], body: Snappy.compress(plain), items: batch.sampleSeries.count,
-            dataBytes: plain.count)
+        try remoteWriteRequest(shape.batch(index, samples: samples), version)
     }
+}
+
+/// Samples at one time by remote write 1.0.
+func remoteWriteRequest(
+    _ samples: [(labels: [(String, String)], value: Double)], millis: Int64
+) throws -> LoadRequest {
+    var batch = MetricBatch()
+    for sample in samples {
+        batch.addSample(
+            series: batch.addSeries(Labels(sample.labels)), millis: millis, value: sample.value)
+    }
+    return try remoteWriteRequest(batch, .rw1)
+}
+
+private func remoteWriteRequest(
+    _ batch: MetricBatch, _ version: MetricLoad.Version
+) throws -> LoadRequest {
+    let plain =
+        version == .rw1 ? try RemoteWrite1.encode(batch) : try RemoteWrite2.encode(batch)
+    return LoadRequest(
+        path: "/api/v1/write",
+        headers: [
+            ("Content-Encoding", "snappy"),
+            (
+                "Content-Type",
+                version == .rw1
+                    ? "application/x-protobuf"
+                    : "application/x-protobuf;proto=io.prometheus.write.v2.Request"
+            ),
+            ("X-Prometheus-Remote-Write-Version", version == .rw1 ? "0.1.0" : "2.0.0"),
+        ], body: Snappy.compress(plain), items: batch.sampleSeries.count,
+        dataBytes: plain.count)
 }
 
 /// Lines by Loki's push API or OTLP.

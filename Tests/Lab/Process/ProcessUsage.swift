@@ -28,6 +28,16 @@ struct ProcessUsage: Sendable {
         residentBytes = Self.kilobytes("VmRSS:", status)
     }
 
+    /// Makes the peak begin anew at what is resident now. Source: Linux `proc(5)`, clear_refs.
+    ///
+    /// - Returns: whether the kernel did.
+    @discardableResult
+    static func resetPeak(pid: Int32) -> Bool {
+        guard let file = fopen("/proc/\(pid)/clear_refs", "w") else { return false }
+        defer { fclose(file) }
+        return fputs("5", file) >= 0
+    }
+
     private static func text(_ path: String) -> String? {
         // Files of /proc have no size, so they are read until they end.
         guard let file = fopen(path, "r") else { return nil }

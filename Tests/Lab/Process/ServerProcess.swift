@@ -89,6 +89,9 @@ final class ServerProcess: Sendable {
     }
 
     var usage: ProcessUsage? { ProcessUsage(pid: pid) }
+
+    /// See `ProcessUsage.resetPeak`.
+    func resetPeak() { ProcessUsage.resetPeak(pid: pid) }
 }
 
 /// A running Tern on a free port.

@@ -7,12 +7,16 @@ import Base
 struct MarkdownTable {
     private var lines: [String]
 
-    init(_ heads: String...) {
+    init(_ heads: String...) { self.init(heads) }
+
+    init(_ heads: [String]) {
         lines = ["| " + heads.joined(separator: " | ") + " |"]
         lines.append("|" + String(repeating: "---|", count: heads.count))
     }
 
-    mutating func row(_ cells: String...) {
+    mutating func row(_ cells: String...) { row(cells) }
+
+    mutating func row(_ cells: [String]) {
         lines.append("| " + cells.joined(separator: " | ") + " |")
     }
 

@@ -18,7 +18,7 @@ extension Script.Evaluation.Text {
 
 extension Script.Evaluation {
     /// The result to compare, nil when a failure was expected and happened.
-    func checkFailure(_ answer: Result<QueryResult, any Error>) throws -> QueryResult? {
+    func checkFailure(_ answer: Result<ScriptAnswer, any Error>) throws -> ScriptAnswer? {
         switch (answer, fails) {
         case (.success(let result), nil): return result
         case (.success, _?): throw Mismatch("must fail")
@@ -29,7 +29,7 @@ extension Script.Evaluation {
         }
     }
 
-    func checkAnnotations(_ result: QueryResult) throws {
+    func checkAnnotations(_ result: ScriptAnswer) throws {
         try check(result.warnings, warnings, none: noWarnings, "warning")
         try check(result.infos, infos, none: noInfos, "info")
     }
@@ -49,54 +49,49 @@ extension Script.Evaluation {
 
     // MARK: Values
 
-    func compare(_ value: QueryValue) throws {
+    func compare(_ value: ScriptAnswer.Value) throws {
         switch value {
-        case .scalar(_, let number):
+        case .scalar(let number):
             guard let scalar else { throw Mismatch("got the scalar \(number)") }
             guard almostEqual(number, scalar) else {
                 throw Mismatch("got \(number), expected \(scalar)")
             }
-        case .string(_, let text):
+        case .string(let text):
             guard text == string else { throw Mismatch("got \(quotedText(text))") }
         case .vector(let samples):
             if scalar != nil || string != nil { throw Mismatch("got a vector") }
-            try compare(samples.map { ($0.labels, $0.value) }, ordered: isOrdered)
+            try compare(samples, ordered: isOrdered)
         case .matrix(let matrix):
             guard let grid = matrixGrid else { throw Mismatch("got a matrix") }
             try compare(matrix, start: grid.start, step: grid.step)
         }
     }
 
-    private func compare(_ samples: [(Labels, SampleValue)], ordered: Bool) throws {
+    private func compare(_ samples: [ScriptAnswer.Sample], ordered: Bool) throws {
         if ordered {
-            let got = samples.map(\.0), wanted = series.map(\.labels)
+            let got = samples.map(\.labels), wanted = series.map(\.labels)
             if got != wanted { throw Mismatch("got the order \(got), expected \(wanted)") }
         }
         var missing: [Labels: [SeriesItem]] = [:]
         for item in series { missing[item.labels] = item.items }
         for (labels, value) in samples {
             guard let items = missing.removeValue(forKey: labels), let item = items.first else {
-                throw Mismatch("unexpected series \(labels) with \(describe(value))")
+                throw Mismatch("unexpected series \(labels) with \(value)")
             }
             try compare(value, item, labels)
         }
         if let first = missing.keys.min() { throw Mismatch("series \(first) is missing") }
     }
 
-    private func compare(_ value: SampleValue, _ item: SeriesItem, _ labels: Labels) throws {
+    private func compare(_ value: ScriptAnswer.Number, _ item: SeriesItem, _ labels: Labels) throws
+    {
         switch (value, item) {
         case (.float(let a), .float(let e)) where almostEqual(a, e): return
         case (.histogram(let a), .histogram(let e, let hasHint)) where equal(a, e, hasHint):
             return
+        case (.shown(let a), .histogram(let e, _)) where a.equals(ShownHistogram(e)): return
         default:
-            throw Mismatch("\(labels): got \(describe(value)), expected \(describe(item))")
-        }
-    }
-
-    private func describe(_ value: SampleValue) -> String {
-        switch value {
-        case .float(let float): "\(float)"
-        case .histogram(let histogram): "\(histogram.text) \(histogram)"
+            throw Mismatch("\(labels): got \(value), expected \(describe(item))")
         }
     }
 
@@ -108,22 +103,22 @@ extension Script.Evaluation {
         }
     }
 
-    func compare(_ matrix: [MatrixSeries], start: Int64, step: Int64) throws {
+    func compare(_ matrix: [ScriptAnswer.Series], start: Int64, step: Int64) throws {
         try checkSorted(matrix)
         var missing: [Labels: [SeriesItem]] = [:]
         for item in series { missing[item.labels] = item.items }
         for actual in matrix {
             guard let items = missing.removeValue(forKey: actual.labels) else {
-                throw Mismatch(
-                    "unexpected series \(actual.labels) \(actual.floats) \(actual.histograms)")
+                throw Mismatch("unexpected series \(actual.labels) \(actual.points)")
             }
             try compare(actual, items, start: start, step: step)
         }
         if let first = missing.keys.min() { throw Mismatch("series \(first) is missing") }
     }
 
+    /// Floats and histograms are counted apart: each kind has its own points, in time order.
     private func compare(
-        _ actual: MatrixSeries, _ items: [SeriesItem], start: Int64, step: Int64
+        _ actual: ScriptAnswer.Series, _ items: [SeriesItem], start: Int64, step: Int64
     ) throws {
         var floats: [(Int64, SeriesItem)] = [], histograms: [(Int64, SeriesItem)] = []
         for (index, item) in items.enumerated() {
@@ -134,34 +129,30 @@ extension Script.Evaluation {
             case .histogram: histograms.append((millis, item))
             }
         }
-        guard actual.floatMillis == floats.map(\.0), actual.histogramMillis == histograms.map(\.0)
-        else {
+        let wanted = floats + histograms
+        let got =
+            actual.points.filter { !$0.value.isHistogram }
+            + actual.points.filter { $0.value.isHistogram }
+        guard got.map(\.millis) == wanted.map(\.0) else {
             throw Mismatch(
-                "\(actual.labels): points at \(actual.floatMillis) \(actual.histogramMillis) "
-                    + "\(actual.floats), "
-                    + "expected \(floats.map(\.0)) \(histograms.map(\.0)) "
-                    + "\(floats.map { describe($0.1) })")
+                "\(actual.labels): points \(got), expected "
+                    + "\(wanted.map { "\($0.0): \(describe($0.1))" })")
         }
-        for (value, item) in zip(actual.floats, floats) {
-            try compare(.float(value), item.1, actual.labels)
-        }
-        for (value, item) in zip(actual.histograms, histograms) {
-            try compare(.histogram(value), item.1, actual.labels)
+        for (point, item) in zip(got, wanted) {
+            try compare(point.value, item.1, actual.labels)
         }
     }
 
     /// Compares the points of a range query at one time with what an instant query must answer.
-    func compareMiddle(_ matrix: [MatrixSeries], at time: Int64) throws {
-        var samples: [(Labels, SampleValue)] = []
+    func compareMiddle(_ matrix: [ScriptAnswer.Series], at time: Int64) throws {
+        var samples: [ScriptAnswer.Sample] = []
         for series in matrix {
-            if let index = series.floatMillis.firstIndex(of: time) {
-                samples.append((series.labels, .float(series.floats[index])))
-            } else if let index = series.histogramMillis.firstIndex(of: time) {
-                samples.append((series.labels, .histogram(series.histograms[index])))
+            for point in series.points where point.millis == time {
+                samples.append((series.labels, point.value))
             }
         }
         if let scalar {
-            guard samples.count == 1, case .float(let value) = samples[0].1,
+            guard samples.count == 1, case .float(let value) = samples[0].value,
                 almostEqual(value, scalar)
             else { throw Mismatch("got \(samples), expected \(scalar)") }
             return

@@ -1,18 +1,55 @@
 // SPDX-License-Identifier: Apache-2.0
-// Loads of test scripts.
+// Scripts against the engine in this process.
 
 import Base
 import PromQL
 import Telemetry
 import TestKit
 
-extension InMemorySeries {
-    mutating func load(_ load: Script.Load) {
+/// The engine over a store in memory, in this process.
+package struct MemoryTarget: ScriptTarget {
+    private var store = InMemorySeries()
+    private let options: PromQLOptions
+
+    package init() {
+        var options = PromQLOptions()
+        options.delayedNameRemoval = true
+        options.useStartTimestamps = true
+        self.options = options
+    }
+
+    private var engine: PromQLEngine { PromQLEngine(reader: store, options: options) }
+    private var context: ReadContext {
+        ReadContext(timeoutSeconds: 100, now: { SystemClock().monotonicNanos })
+    }
+
+    package mutating func clear() { store.removeAll() }
+
+    package mutating func load(_ load: Script.Load) {
+        for (labels, samples) in load.columns { store.append(labels, samples.withHintsOfChunks) }
+    }
+
+    package func query(_ text: String, at millis: Int64) throws -> ScriptAnswer {
+        ScriptAnswer(try engine.query(text, at: Millis(millis), context: context))
+    }
+
+    package func queryRange(
+        _ text: String, start: Int64, end: Int64, step: Int64
+    ) throws -> ScriptAnswer {
+        ScriptAnswer(
+            try engine.queryRange(
+                text, start: Millis(start), end: Millis(end), stepMillis: step, context: context))
+    }
+}
+
+extension Script.Load {
+    /// The series to store, those that classic histograms are converted to among them.
+    var columns: [Labels: SampleColumns] {
         var columns: [Labels: SampleColumns] = [:]
-        for line in load.series {
+        for line in series {
             var samples = SampleColumns()
             for (index, item) in line.items.enumerated() {
-                let millis = Int64(index) * load.stepMillis
+                let millis = Int64(index) * stepMillis
                 let offset = index < line.starts.count ? line.starts[index] : nil
                 let start = offset.map { millis + $0 } ?? 0
                 switch item {
@@ -25,12 +62,12 @@ extension InMemorySeries {
             }
             columns[line.labels] = samples
         }
-        if load.convertsClassicHistograms {
+        if convertsClassicHistograms {
             for (labels, samples) in ClassicConversion(columns).converted {
                 columns[labels] = samples
             }
         }
-        for (labels, samples) in columns { append(labels, samples.withHintsOfChunks) }
+        return columns
     }
 }
 

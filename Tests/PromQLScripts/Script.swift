@@ -13,14 +13,14 @@ struct ScriptError: Error, CustomStringConvertible {
 }
 
 /// A parsed script. The language is that of Prometheus' `promqltest`.
-struct Script {
+package struct Script {
     enum Command {
         case clear
         case load(Load)
         case evaluate(Evaluation)
     }
 
-    struct Load {
+    package struct Load {
         var stepMillis: Int64
         var convertsClassicHistograms: Bool
         var series: [(labels: Labels, items: [SeriesItem], starts: [Int64?])]
@@ -54,7 +54,7 @@ struct Script {
 
     var commands: [Command] = []
 
-    init(_ text: String) throws {
+    package init(_ text: String) throws {
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { line in
             let trimmed = line.trimmed
             return trimmed.hasPrefix("#") ? "" : trimmed
@@ -231,7 +231,7 @@ struct Script {
 }
 
 extension StringProtocol {
-    var trimmed: String {
+    package var trimmed: String {
         func isBlank(_ c: Character) -> Bool { c == " " || c == "\t" || c == "\r" }
         var text = self[...]
         while let first = text.first, isBlank(first) { text = text.dropFirst() }

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs test scripts against the engine.
+// Runs test scripts.
 
 import Base
 import PromQL
 import Telemetry
-import TestKit
 
 /// What one evaluation of a script came to.
-struct ScriptOutcome {
-    var line: Int
-    var expression: String
+package struct ScriptOutcome: Sendable {
+    package var line: Int
+    package var expression: String
     /// Nil when all expectations were met.
-    var failure: String?
+    package var failure: String?
 }
 
 /// Why an evaluation does not meet its expectations.
@@ -20,23 +19,40 @@ struct Mismatch: Error, CustomStringConvertible {
     init(_ description: String) { self.description = description }
 }
 
-struct ScriptRunner {
-    private var store = InMemorySeries()
-    private let options: PromQLOptions
+/// What scripts are run against: a store that loads go into, and queries over it.
+package protocol ScriptTarget {
+    /// Throws everything away.
+    mutating func clear() throws
+    mutating func load(_ load: Script.Load) throws
+    func query(_ text: String, at millis: Int64) throws -> ScriptAnswer
+    func queryRange(
+        _ text: String, start: Int64, end: Int64, step: Int64
+    ) throws -> ScriptAnswer
+}
 
-    init() {
-        var options = PromQLOptions()
-        options.delayedNameRemoval = true
-        options.useStartTimestamps = true
-        self.options = options
+package struct ScriptRunner<Target: ScriptTarget> {
+    private var target: Target
+    /// Whether an instant evaluation is also run pinned to its time at other times, and each of
+    /// these as a range query.
+    private let hasExtraRuns: Bool
+    /// Queries asked so far.
+    package private(set) var queryCount = 0
+
+    package init(_ target: Target, extraRuns: Bool = true) {
+        self.target = target
+        hasExtraRuns = extraRuns
     }
 
-    mutating func run(_ script: Script) -> [ScriptOutcome] {
+    /// Runs a script on an empty store.
+    ///
+    /// - Throws: what the target throws when it cannot load.
+    package mutating func run(_ script: Script) throws -> [ScriptOutcome] {
         var outcomes: [ScriptOutcome] = []
+        try target.clear()
         for command in script.commands {
             switch command {
-            case .clear: store.removeAll()
-            case .load(let load): store.load(load)
+            case .clear: try target.clear()
+            case .load(let load): try target.load(load)
             case .evaluate(let evaluation):
                 var outcome = ScriptOutcome(
                     line: evaluation.line, expression: evaluation.expression)
@@ -51,17 +67,23 @@ struct ScriptRunner {
         return outcomes
     }
 
-    private var engine: PromQLEngine { PromQLEngine(reader: store, options: options) }
+    private mutating func query(_ text: String, at millis: Int64) throws -> ScriptAnswer {
+        queryCount += 1
+        return try target.query(text, at: millis)
+    }
 
-    private func check(_ evaluation: Script.Evaluation) throws {
+    private mutating func queryRange(
+        _ text: String, _ start: Int64, _ end: Int64, _ step: Int64
+    ) throws -> ScriptAnswer {
+        queryCount += 1
+        return try target.queryRange(text, start: start, end: end, step: step)
+    }
+
+    private mutating func check(_ evaluation: Script.Evaluation) throws {
         let expression = try parseExpression(evaluation.expression)
         switch evaluation.time {
         case .range(let start, let end, let step):
-            let answer = attempt {
-                try engine.queryRange(
-                    evaluation.expression, start: Millis(start), end: Millis(end),
-                    stepMillis: step, context: ReadContext())
-            }
+            let answer = Result { try queryRange(evaluation.expression, start, end, step) }
             guard let result = try evaluation.checkFailure(answer) else { return }
             try evaluation.checkAnnotations(result)
             guard case .matrix(let matrix) = result.value else {
@@ -71,7 +93,7 @@ struct ScriptRunner {
         case .instant(let given):
             let time = evaluation.matrixGrid?.end ?? given
             var runs = [(text: evaluation.expression, time: time)]
-            if !expression.dependsOnEvaluationTime {
+            if hasExtraRuns, !expression.dependsOnEvaluationTime {
                 let pinned = expression.pinned(at: time).description
                 let times =
                     time == 0
@@ -89,25 +111,17 @@ struct ScriptRunner {
         }
     }
 
-    private func attempt(_ query: () throws -> QueryResult) -> Result<QueryResult, any Error> {
-        Result(catching: query)
-    }
-
-    private func checkInstant(
+    private mutating func checkInstant(
         _ evaluation: Script.Evaluation, _ text: String, _ time: Int64, _ expression: Expression
     ) throws {
-        let answer = attempt {
-            try engine.query(text, at: Millis(time), context: ReadContext())
-        }
+        let answer = Result { try query(text, at: time) }
         guard let result = try evaluation.checkFailure(answer) else { return }
         try evaluation.checkAnnotations(result)
         try evaluation.compare(result.value)
-        guard evaluation.string == nil, evaluation.matrixGrid == nil,
+        guard hasExtraRuns, evaluation.string == nil, evaluation.matrixGrid == nil,
             !expression.namesQueryTimes
         else { return }
-        let range = try engine.queryRange(
-            text, start: Millis(time - 60_000), end: Millis(time + 60_000), stepMillis: 60_000,
-            context: ReadContext())
+        let range = try queryRange(text, time - 60_000, time + 60_000, 60_000)
         guard case .matrix(let matrix) = range.value else {
             throw Mismatch("a range query must answer a matrix")
         }
@@ -121,7 +135,7 @@ struct ScriptRunner {
     }
 }
 
-func checkSorted(_ matrix: [MatrixSeries]) throws {
+func checkSorted(_ matrix: [ScriptAnswer.Series]) throws {
     for (a, b) in zip(matrix, matrix.dropFirst()) where !(a.labels < b.labels) {
         throw Mismatch("not sorted: \(a.labels) before \(b.labels)")
     }
