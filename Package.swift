@@ -128,6 +128,11 @@ var targets: [Target] = [
                 library("ArgumentParser", "swift-argument-parser")
             ],
         path: "Tests/Lab", swiftSettings: strict),
+    .executableTarget(
+        name: "enginebench",
+        dependencies: (["PromQL", "MetricStore", "Storage", "TestKit"] + below)
+            .map { .byName(name: $0) },
+        path: "Tests/EngineBench", swiftSettings: strict + optimised),
     tests("TidyTests", []),
     tests("BaseTests", ["Base"]),
     tests("TelemetryTests", below),

@@ -83,6 +83,7 @@ private struct InMemorySeriesSet: SeriesSet {
         _ index: Int, into columns: inout SampleColumns, _ context: ReadContext
     ) throws {
         let source = series[index].1
+        let before = columns.count
         for i in 0..<source.count {
             let millis = source.millis[i]
             if millis < range.first.rawValue || millis > range.last.rawValue { continue }
@@ -93,5 +94,6 @@ private struct InMemorySeriesSet: SeriesSet {
                 columns.append(millis: millis, value: source.values[i], startMillis: start)
             }
         }
+        try context.count(samples: columns.count - before)
     }
 }

@@ -123,7 +123,7 @@ private final class MetricEvaluation {
             return try binaryNode(operation, modifiers, left, right)
         case .labelReplace(let inner, let replacement):
             let replacer = try LabelReplacer(replacement)
-            return RelabelOperator(try node(inner)) { series in
+            return RelabelOperator(try node(inner), scope: scope) { series in
                 OutputSeries(replacer.apply(series.labels))
             }
         }

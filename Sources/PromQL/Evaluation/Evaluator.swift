@@ -112,7 +112,7 @@ final class Evaluator {
     /// Drops the names whose removal was delayed.
     func named(_ input: any VectorOperator, _ grid: StepGrid) -> any VectorOperator {
         guard options.delayedNameRemoval else { return input }
-        let renamed = RelabelOperator(input) { series in
+        let renamed = RelabelOperator(input, scope: scope) { series in
             series.dropName ? OutputSeries(series.labels.withoutName) : series
         }
         return MergeOperator(renamed, steps: grid.count, scope: scope)

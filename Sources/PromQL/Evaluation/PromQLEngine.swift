@@ -106,7 +106,7 @@ package struct PromQLEngine: Sendable {
             let root = evaluator.named(try evaluator.vector(expression, grid), grid)
             value =
                 isInstant
-                ? .vector(try collectVector(root, grid))
+                ? .vector(try collectVector(root, grid, context))
                 : .matrix(try collectMatrix(root, grid, context))
         }
         return QueryResult(
@@ -115,13 +115,15 @@ package struct PromQLEngine: Sendable {
     }
 
     private func collectVector(
-        _ root: any VectorOperator, _ grid: StepGrid
+        _ root: any VectorOperator, _ grid: StepGrid, _ context: ReadContext
     ) throws -> [VectorSample] {
         var column = StepColumn(steps: grid.count)
         var result: [VectorSample] = []
         for series in try root.series() {
+            try context.check()
             try root.next(into: &column)
             if let value = column[0] {
+                try context.reserve(MemoryLayout<VectorSample>.stride)
                 result.append(
                     VectorSample(labels: series.labels, millis: grid.start, value: value))
             }
@@ -134,14 +136,13 @@ package struct PromQLEngine: Sendable {
     ) throws -> [MatrixSeries] {
         var column = StepColumn(steps: grid.count)
         var result: [MatrixSeries] = []
+        let gridMillis = (0..<grid.count).map { grid.millis($0) }
         for item in try root.series() {
+            try context.check()
             try root.next(into: &column)
-            var series = MatrixSeries(labels: item.labels)
-            for step in 0..<grid.count {
-                if let value = column[step] { series.append(grid.millis(step), value) }
-            }
+            let series = MatrixSeries(labels: item.labels, column, gridMillis)
             if series.isEmpty { continue }
-            try context.reserve((series.floats.count + series.histograms.count) * 16)
+            try context.reserve(series.byteCount)
             result.append(series)
         }
         result.sort { $0.labels < $1.labels }

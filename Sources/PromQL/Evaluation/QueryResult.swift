@@ -20,7 +20,44 @@ package struct MatrixSeries: Sendable, Equatable {
 
     package init(labels: Labels) { self.labels = labels }
 
+    /// The values of a column at the steps of a grid.
+    ///
+    /// - Parameter gridMillis: the times of all steps; a series without gaps shares them.
+    init(labels: Labels, _ column: StepColumn, _ gridMillis: [Int64]) {
+        self.labels = labels
+        if column.isFullOfFloats {
+            floatMillis = gridMillis
+            floats = column.values
+            return
+        }
+        var floatCount = 0
+        for kind in column.kinds where kind == .float { floatCount += 1 }
+        floatMillis.reserveCapacity(floatCount)
+        floats.reserveCapacity(floatCount)
+        for step in column.kinds.indices {
+            switch column.kinds[step] {
+            case .none: continue
+            case .float:
+                floatMillis.append(gridMillis[step])
+                floats.append(column.values[step])
+            case .histogram:
+                guard let histogram = column.histogram(step) else { continue }
+                histogramMillis.append(gridMillis[step])
+                histograms.append(histogram)
+            }
+        }
+    }
+
     package var isEmpty: Bool { floats.isEmpty && histograms.isEmpty }
+
+    /// Bytes the series takes, about.
+    var byteCount: Int {
+        labels.bytes.count + OutputSeries.overheadBytes + floats.count * 16
+            + histograms.reduce(0) {
+                $0 + MemoryLayout<NativeHistogram>.stride
+                    + ($1.positiveBuckets.count + $1.negativeBuckets.count) * 8 + 16
+            }
+    }
 
     mutating func append(_ millis: Int64, _ value: SampleValue) {
         switch value {

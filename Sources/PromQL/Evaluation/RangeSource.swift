@@ -24,9 +24,15 @@ final class RangeSamples {
         histogramStarts.removeAll(keepingCapacity: true)
     }
 
-    /// Takes over what storage returned.
-    func fill(from columns: SampleColumns) {
+    /// Takes over what storage returned; the columns may have other content afterwards.
+    func fill(from columns: inout SampleColumns) {
         removeAll()
+        if columns.histograms.isEmpty, columns.startMillis.isEmpty {
+            columns.removeStaleFloats()
+            swap(&floatMillis, &columns.millis)
+            swap(&floats, &columns.values)
+            return
+        }
         let hasStarts = !columns.startMillis.isEmpty
         for i in 0..<columns.count {
             let start = hasStarts ? columns.startMillis[i] : 0
@@ -66,33 +72,100 @@ final class RangeSamples {
     }
 }
 
+extension SampleColumns {
+    /// Removes stale markers from columns of floats without start times.
+    fileprivate mutating func removeStaleFloats() {
+        let hasStale = values.withUnsafeBufferPointer { values in
+            var found = false
+            for value in values { found = found || value.bitPattern == StaleMarker.bits }
+            return found
+        }
+        guard hasStale else { return }
+        var kept = 0
+        for i in values.indices where !StaleMarker.isStale(values[i]) {
+            values[kept] = values[i]
+            millis[kept] = millis[i]
+            kept += 1
+        }
+        values.removeLast(values.count - kept)
+        millis.removeLast(millis.count - kept)
+    }
+}
+
 /// A range vector: series by series, all samples any step can see.
 protocol RangeSource: AnyObject {
     func series() throws -> [OutputSeries]
-    func next(into samples: RangeSamples) throws
+    /// Who reads series in any order and on any thread; nil when they can only be had one after
+    /// the other. Asked after `series()`.
+    func makeReader() -> (any RangeReader)?
+    /// Who reads series 0, 1, 2, … once each.
+    func sequentialReader() -> any RangeReader
+}
+
+/// Reads series of a range vector. One thread uses it at a time.
+protocol RangeReader: AnyObject {
+    func read(
+        _ index: Int, into samples: RangeSamples, _ annotations: Annotations) throws
+    /// - Throws: `QueryInterruption`.
+    func check() throws
 }
 
 /// A range selector over storage.
 final class SelectorRangeSource: RangeSource {
     private let set: any SeriesSet
     private let scope: EvaluationScope
-    private var index = 0
-    private var columns = SampleColumns()
 
     init(_ set: any SeriesSet, scope: EvaluationScope) {
         self.set = set
         self.scope = scope
     }
 
-    func series() -> [OutputSeries] { (0..<set.count).map { OutputSeries(set.labels($0)) } }
+    func series() throws -> [OutputSeries] { try set.outputs(scope) }
 
-    func next(into samples: RangeSamples) throws {
-        try scope.context.check()
-        columns.removeAll()
-        try set.read(index, into: &columns, scope.context)
-        index += 1
-        samples.fill(from: columns)
-        try scope.context.count(samples: columns.count)
+    func makeReader() -> (any RangeReader)? { Reader(set, scope.context) }
+    func sequentialReader() -> any RangeReader { Reader(set, scope.context) }
+
+    private final class Reader: RangeReader {
+        private let set: any SeriesSet
+        private let context: ReadContext
+        private var columns = SampleColumns()
+
+        init(_ set: any SeriesSet, _ context: ReadContext) {
+            self.set = set
+            self.context = context
+        }
+
+        func read(_ index: Int, into samples: RangeSamples, _ annotations: Annotations) throws {
+            try context.check()
+            columns.removeAll()
+            try set.read(index, into: &columns, context)
+            samples.fill(from: &columns)
+        }
+
+        func check() throws { try context.check() }
+    }
+}
+
+extension SeriesSet {
+    /// The series as operators pass them on. Their labels count until the evaluation ends.
+    func outputs(
+        _ scope: EvaluationScope, _ change: (Labels) -> OutputSeries = { OutputSeries($0) }
+    ) throws -> [OutputSeries] {
+        var result: [OutputSeries] = []
+        result.reserveCapacity(count)
+        var bytes = 0
+        for index in 0..<count {
+            let series = change(labels(index))
+            bytes += series.labels.bytes.count + OutputSeries.overheadBytes
+            result.append(series)
+            if index & 1023 == 1023 {
+                try scope.context.check()
+                try scope.reserveLabels(bytes)
+                bytes = 0
+            }
+        }
+        try scope.reserveLabels(bytes)
+        return result
     }
 }
 
@@ -100,19 +173,48 @@ final class SelectorRangeSource: RangeSource {
 final class SubqueryRangeSource: RangeSource {
     private let input: any VectorOperator
     private let grid: StepGrid
-    private var column: StepColumn
+    private let scope: EvaluationScope
 
-    init(_ input: any VectorOperator, grid: StepGrid) {
+    init(_ input: any VectorOperator, grid: StepGrid, scope: EvaluationScope) {
         self.input = input
         self.grid = grid
-        column = StepColumn(steps: grid.count)
+        self.scope = scope
     }
 
     func series() throws -> [OutputSeries] { try input.series() }
 
-    func next(into samples: RangeSamples) throws {
-        try input.next(into: &column)
-        samples.fill(from: column, grid)
+    func makeReader() -> (any RangeReader)? {
+        input.makeWorker().map { Reader(.worker($0), grid, scope.context) }
+    }
+    func sequentialReader() -> any RangeReader { Reader(.operator(input), grid, scope.context) }
+
+    private final class Reader: RangeReader {
+        enum Input {
+            case worker(any SeriesWorker)
+            case `operator`(any VectorOperator)
+        }
+        private let input: Input
+        private let grid: StepGrid
+        private let context: ReadContext
+        private var column: StepColumn
+
+        init(_ input: Input, _ grid: StepGrid, _ context: ReadContext) {
+            self.input = input
+            self.grid = grid
+            self.context = context
+            column = StepColumn(steps: grid.count)
+        }
+
+        func read(_ index: Int, into samples: RangeSamples, _ annotations: Annotations) throws {
+            try context.check()
+            switch input {
+            case .worker(let worker): try worker.compute(index, into: &column, annotations)
+            case .operator(let input): try input.next(into: &column)
+            }
+            samples.fill(from: column, grid)
+        }
+
+        func check() throws { try context.check() }
     }
 }
 
@@ -164,7 +266,8 @@ extension Evaluator {
         let inner = subqueryGrid(node, anchor.map { StepGrid(at: $0) } ?? grid)
         try PromQLEngine.checkSize(inner)
         return RangeVector(
-            source: SubqueryRangeSource(try vector(node.expression, inner), grid: inner),
+            source: SubqueryRangeSource(
+                try vector(node.expression, inner), grid: inner, scope: scope),
             rangeMillis: node.rangeMillis, offset: node.offsetMillis, anchor: anchor,
             position: position)
     }
@@ -185,8 +288,10 @@ extension Evaluator {
         let end = (vector.anchor ?? grid.start) &- vector.offset
         var result: [MatrixSeries] = []
         var known: Set<Labels> = []
-        for item in try vector.source.series() {
-            try vector.source.next(into: samples)
+        let items = try vector.source.series()
+        let reader = vector.source.sequentialReader()
+        for (index, item) in items.enumerated() {
+            try reader.read(index, into: samples, scope.annotations)
             var series = MatrixSeries(
                 labels: item.dropName ? item.labels.withoutName : item.labels)
             let window = RangeWindow.bounds(
@@ -196,6 +301,7 @@ extension Evaluator {
             series.histogramMillis = Array(samples.histogramMillis[window.histograms])
             series.histograms = Array(samples.histograms[window.histograms])
             if series.isEmpty { continue }
+            try scope.context.reserve(series.byteCount)
             if !known.insert(series.labels).inserted { throw QueryError.sameLabelset }
             result.append(series)
         }

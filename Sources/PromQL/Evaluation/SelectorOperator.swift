@@ -18,8 +18,8 @@ final class SelectorOperator: VectorOperator {
     private let lookup: SampleLookup
     private let part: SelectedPart
     private let scope: EvaluationScope
+    private let worker: Worker
     private var index = 0
-    private var samples = SampleColumns()
 
     init(
         _ set: any SeriesSet, lookup: SampleLookup, part: SelectedPart, scope: EvaluationScope
@@ -28,10 +28,11 @@ final class SelectorOperator: VectorOperator {
         self.lookup = lookup
         self.part = part
         self.scope = scope
+        worker = Worker(set, lookup, part, scope.context)
     }
 
-    func series() -> [OutputSeries] {
-        (0..<set.count).map { OutputSeries(name(set.labels($0)), dropName: part != .value) }
+    func series() throws -> [OutputSeries] {
+        try set.outputs(scope) { OutputSeries(name($0), dropName: part != .value) }
     }
 
     private func name(_ labels: Labels) -> Labels {
@@ -39,13 +40,38 @@ final class SelectorOperator: VectorOperator {
     }
 
     func next(into column: inout StepColumn) throws {
-        try scope.context.check()
-        samples.removeAll()
-        try set.read(index, into: &samples, scope.context)
+        try worker.compute(index, into: &column, scope.annotations)
         index += 1
-        column.clear()
-        try lookup.fill(&column, from: samples, part)
-        try scope.context.count(samples: samples.count)
+    }
+
+    func makeWorker() -> (any SeriesWorker)? { Worker(set, lookup, part, scope.context) }
+
+    private final class Worker: SeriesWorker {
+        private let set: any SeriesSet
+        private let lookup: SampleLookup
+        private let part: SelectedPart
+        private let context: ReadContext
+        private var samples = SampleColumns()
+
+        init(
+            _ set: any SeriesSet, _ lookup: SampleLookup, _ part: SelectedPart,
+            _ context: ReadContext
+        ) {
+            self.set = set
+            self.lookup = lookup
+            self.part = part
+            self.context = context
+        }
+
+        func compute(
+            _ index: Int, into column: inout StepColumn, _ annotations: Annotations
+        ) throws {
+            try context.check()
+            samples.removeAll()
+            try set.read(index, into: &samples, context)
+            column.clear()
+            lookup.fill(&column, from: samples, part)
+        }
     }
 }
 
@@ -70,8 +96,12 @@ struct SampleLookup {
 
     func fill(
         _ column: inout StepColumn, from samples: SampleColumns, _ part: SelectedPart
-    ) throws {
+    ) {
         let millis = samples.millis
+        if part == .value, samples.histograms.isEmpty {
+            fillFloats(&column, from: samples)
+            return
+        }
         let floatsOnly = samples.histograms.isEmpty
         // First sample after the time looked up at.
         var next = 0
@@ -93,6 +123,34 @@ struct SampleLookup {
             case .startTimestamp:
                 let start = samples.startMillis.isEmpty ? 0 : samples.startMillis[found]
                 column.set(step, Double(start) / 1000)
+            }
+        }
+    }
+
+    /// The common case, over plain memory.
+    private func fillFloats(_ column: inout StepColumn, from samples: SampleColumns) {
+        samples.millis.withUnsafeBufferPointer { times in
+            samples.values.withUnsafeBufferPointer { floats in
+                guard let millis = times.baseAddress, let values = floats.baseAddress else {
+                    return
+                }
+                let count = times.count
+                let stepMillis = anchor == nil ? grid.step : 0
+                column.withFloats { outValues, outKinds in
+                    var next = 0
+                    var time = self.time(0)
+                    for step in 0..<grid.count {
+                        while next < count, millis[next] <= time { next &+= 1 }
+                        if next > 0, millis[next &- 1] > time &- lookback {
+                            let value = values[next &- 1]
+                            if value.bitPattern != StaleMarker.bits {
+                                outValues[step] = value
+                                outKinds[step] = .float
+                            }
+                        }
+                        time &+= stepMillis
+                    }
+                }
             }
         }
     }

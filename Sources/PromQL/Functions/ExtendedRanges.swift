@@ -166,9 +166,8 @@ final class SmoothedSelectorOperator: VectorOperator {
         try scope.context.check()
         columns.removeAll()
         try set.read(index, into: &columns, scope.context)
-        try scope.context.count(samples: columns.count)
-        samples.fill(from: columns)
-        let metric = set.labels(index)[Labels.metricName] ?? ""
+        samples.fill(from: &columns)
+        let labels = set.labels(index)
         index += 1
         column.clear()
         var slider = WindowSlider()
@@ -177,12 +176,13 @@ final class SmoothedSelectorOperator: VectorOperator {
             slider.move(
                 samples, after: time &- lookup.lookback, through: time &+ lookup.lookback)
             if !slider.floats.isEmpty, !slider.histograms.isEmpty {
-                scope.annotations.warn(MessageText.mixedSamples(metric), at: position)
+                scope.annotations.warn(
+                    MessageText.mixedSamples(labels[Labels.metricName] ?? ""), at: position)
                 continue
             }
             if let value = slider.histograms.isEmpty
                 ? float(at: time, slider.floats)
-                : histogram(at: time, slider.histograms, metric)
+                : histogram(at: time, slider.histograms, labels)
             {
                 column.set(step, value)
             }
@@ -201,7 +201,7 @@ final class SmoothedSelectorOperator: VectorOperator {
     }
 
     private func histogram(
-        at time: Int64, _ range: Range<Int>, _ metric: String
+        at time: Int64, _ range: Range<Int>, _ labels: Labels
     ) -> SampleValue? {
         let millis = samples.histogramMillis, values = samples.histograms
         var next = range.lowerBound
@@ -216,7 +216,8 @@ final class SmoothedSelectorOperator: VectorOperator {
         }
         let following = values[next]
         if previous.usesCustomBounds != following.usesCustomBounds {
-            scope.annotations.warn(MessageText.mixedSchemas(metric), at: position)
+            scope.annotations.warn(
+                MessageText.mixedSchemas(labels[Labels.metricName] ?? ""), at: position)
             return nil
         }
         let vector = RangeVector(
@@ -225,7 +226,7 @@ final class SmoothedSelectorOperator: VectorOperator {
             function: .rate, vector: vector, annotations: scope.annotations,
             usesStartTimestamps: false, argumentsPosition: position,
             parameterPosition: position)
-        call.metric = metric
+        call.series = labels
         return call.interpolate(
             previous, millis[next - 1], following, millis[next], at: time,
             isCounter: previous.counterReset != .gauge || following.counterReset != .gauge
@@ -235,6 +236,9 @@ final class SmoothedSelectorOperator: VectorOperator {
     /// Interpolation needs no samples beyond those it is given.
     private final class NoSource: RangeSource {
         func series() -> [OutputSeries] { [] }
-        func next(into samples: RangeSamples) {}
+        func makeReader() -> (any RangeReader)? { nil }
+        func sequentialReader() -> any RangeReader {
+            preconditionFailure("nothing is read for an interpolation")
+        }
     }
 }

@@ -58,7 +58,8 @@ private func wholeSeconds(_ value: Double) -> Int64 {
 extension Evaluator {
     /// Applies a function to the floats of a vector and leaves its histograms out.
     func mapFloats(
-        _ argument: Expression, _ grid: StepGrid, _ change: @escaping (Int, Double) -> Double?
+        _ argument: Expression, _ grid: StepGrid,
+        _ change: @escaping @Sendable (Int, Double) -> Double?
     ) throws -> any VectorOperator {
         let input = try vector(argument, grid)
         let mapped = MapOperator(input, scope: scope, renames: true) { column in
@@ -74,7 +75,7 @@ extension Evaluator {
     }
 
     func mapDates(
-        _ node: Call, _ grid: StepGrid, _ function: @escaping (Int64) -> Double
+        _ node: Call, _ grid: StepGrid, _ function: @escaping @Sendable (Int64) -> Double
     ) throws -> any VectorOperator {
         if let argument = node.arguments.first {
             return try mapFloats(argument, grid) { _, value in function(wholeSeconds(value)) }
@@ -89,7 +90,7 @@ extension Evaluator {
 
     func mapHistograms(
         _ argument: Expression, _ grid: StepGrid,
-        _ function: @escaping (NativeHistogram) -> Double
+        _ function: @escaping @Sendable (NativeHistogram) -> Double
     ) throws -> any VectorOperator {
         let input = try vector(argument, grid)
         let mapped = MapOperator(input, scope: scope, renames: true) { column in
@@ -114,7 +115,7 @@ extension Evaluator {
             low = try scalar(node.arguments[1], grid)
             high = try scalar(node.arguments[2], grid)
         }
-        return try mapFloats(node.arguments[0], grid) { step, value in
+        return try mapFloats(node.arguments[0], grid) { [low, high] step, value in
             if high[step] < low[step] { return nil }
             // Go's Min and Max: NaN wins.
             if value.isNaN || low[step].isNaN || high[step].isNaN { return .nan }
@@ -125,7 +126,7 @@ extension Evaluator {
     func round(_ node: Call, _ grid: StepGrid) throws -> any VectorOperator {
         var nearest = [Double](repeating: 1, count: grid.count)
         if node.arguments.count > 1 { nearest = try scalar(node.arguments[1], grid) }
-        return try mapFloats(node.arguments[0], grid) { step, value in
+        return try mapFloats(node.arguments[0], grid) { [nearest] step, value in
             let inverse = 1 / nearest[step]
             return (value * inverse + 0.5).rounded(.down) / inverse
         }

@@ -98,15 +98,14 @@ extension Evaluator {
             if !isWanted { continue }
             samples.removeAll()
             try set.read(index, into: &samples, scope.context)
-            try scope.context.count(samples: samples.count)
             var column = StepColumn(steps: lookup.grid.count)
-            try lookup.fill(&column, from: samples, .value)
+            lookup.fill(&column, from: samples, .value)
             if column.kinds.contains(.histogram) {
                 throw QueryError(
                     "this should be an info metric, with float samples: \(labels.description)")
             }
             column.clear()
-            try lookup.fill(&column, from: samples, .timestamp)
+            lookup.fill(&column, from: samples, .timestamp)
             if !column.isEmpty {
                 result.append(InfoJoin.Element(series: OutputSeries(labels), column: column))
             }

@@ -19,7 +19,9 @@ extension Evaluator {
             throw QueryError("invalid regular expression in label_replace(): \(pattern)")
         }
         let names = expression.groupNames()
-        let relabelled = RelabelOperator(try vector(node.arguments[0], grid)) { series in
+        let relabelled = RelabelOperator(
+            try vector(node.arguments[0], grid), scope: scope
+        ) { series in
             var value = series.labels[source] ?? ""
             let replacement = value.withUTF8 { utf8 -> String? in
                 let text = UnsafeRawBufferPointer(utf8)
@@ -41,7 +43,9 @@ extension Evaluator {
         let sources = try node.arguments.dropFirst(3).map {
             try labelName($0, "invalid source label name in label_join(): ")
         }
-        let relabelled = RelabelOperator(try vector(node.arguments[0], grid)) { series in
+        let relabelled = RelabelOperator(
+            try vector(node.arguments[0], grid), scope: scope
+        ) { series in
             let joined = sources.map { series.labels[$0] ?? "" }.joined(separator: separator)
             return OutputSeries(
                 series.labels.setting(target, joined),

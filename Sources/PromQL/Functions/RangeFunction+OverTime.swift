@@ -24,42 +24,15 @@ extension RangeCall {
             return nil
         }
         if !window.histograms.isEmpty { return folded(window, isAverage: true) }
-        let values = window.samples.floats[window.floats]
-        var total = values[values.startIndex], rest = 0.0
-        var n = 1.0
-        var mean: Double?
-        for value in values.dropFirst() {
-            n += 1
-            if var current = mean {
-                let q = (n - 1) / n
-                current *= q
-                rest *= q
-                compensatedAdd(value / n, to: &current, &rest)
-                mean = current
-                continue
-            }
-            var next = total, nextRest = rest
-            compensatedAdd(value, to: &next, &nextRest)
-            if !next.isInfinite {
-                total = next
-                rest = nextRest
-                continue
-            }
-            // The sum overflows, the mean need not.
-            let q = (n - 1) / n
-            var current = total / (n - 1) * q
-            rest = rest / (n - 1) * q
-            compensatedAdd(value / n, to: &current, &rest)
-            mean = current
+        return window.samples.floats[window.floats].withUnsafeBufferPointer {
+            .float(FloatWindows.average($0))
         }
-        if let mean { return .float(mean + rest) }
-        return .float(total / n + rest / n)
     }
 
     private func folded(_ window: RangeWindow, isAverage: Bool) -> SampleValue? {
         let histograms = window.samples.histograms[window.histograms]
         guard let first = histograms.first else { return nil }
-        let notes = FoldNotes(annotations, position, metric)
+        let notes = FoldNotes(annotations, position, series)
         var fold = HistogramFold(first, isAverage: isAverage)
         for histogram in histograms.dropFirst() { fold.add(histogram, notes) }
         return fold.result(notes).map(SampleValue.histogram)

@@ -8,15 +8,17 @@ import Telemetry
 struct RangeCall {
     let function: RangeFunction
     let vector: RangeVector
-    let annotations: Annotations
+    var annotations: Annotations
     let usesStartTimestamps: Bool
     /// Position of all arguments together.
     let argumentsPosition: SourceRange
     /// Position of the first argument that is a number.
     let parameterPosition: SourceRange
-    /// Name of the series at hand, empty when it has none.
-    var metric = ""
+    /// Labels of the series at hand.
+    var series = Labels.empty
 
+    /// Name of the series at hand, empty when it has none; for messages.
+    var metric: String { series[Labels.metricName] ?? "" }
     var position: SourceRange { vector.position }
 }
 

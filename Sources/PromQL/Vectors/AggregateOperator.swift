@@ -14,10 +14,14 @@ package struct Grouping: Sendable {
         self.without = without
     }
 
-    package func key(_ series: Labels) -> Labels {
-        if without { return series.without(labels + [Labels.metricName]) }
-        return labels.isEmpty ? .empty : series.keeping(labels)
+    /// What stays of the labels of a series in those of its group.
+    var names: LabelNameSet {
+        without
+            ? LabelNameSet(leavingOut: labels + [Labels.metricName])
+            : LabelNameSet(keeping: labels)
     }
+
+    package func key(_ series: Labels) -> Labels { names.apply(series) }
 }
 
 /// `sum`, `avg`, `count`, `min`, `max`, `group`, `stddev`, `stdvar` and `quantile`: folds series as
@@ -30,7 +34,7 @@ package final class AggregateOperator: GatheringOperator {
     private let position: SourceRange
     private var groupOfInput: [Int] = []
     private var groups: [AggregateGroup] = []
-    private var names: [Labels] = []
+    private var inputs: [OutputSeries] = []
 
     package init(
         _ input: any VectorOperator, _ operation: AggregationOperator, by grouping: Grouping,
@@ -45,17 +49,16 @@ package final class AggregateOperator: GatheringOperator {
     }
 
     override func prepare(_ series: [OutputSeries]) throws {
-        var known: [Labels: Int] = [:]
+        inputs = series
+        let names = grouping.names
+        var known = LabelsTable()
         groupOfInput.reserveCapacity(series.count)
         for (index, item) in series.enumerated() {
-            names.append(item.labels)
-            let key = grouping.key(item.labels)
-            let group: Int
-            if let existing = known[key] {
-                group = existing
-            } else {
-                group = outputs.count
-                known[key] = group
+            if index & 1023 == 1023 { try scope.context.check() }
+            let group = known.number(of: item.labels, names)
+            if group == outputs.count {
+                let key = known.keys[group]
+                try scope.reserveLabels(key.bytes.count + OutputSeries.overheadBytes)
                 outputs.append(Output(series: OutputSeries(key), inputsNeeded: 0))
             }
             groupOfInput.append(group)
@@ -79,14 +82,14 @@ package final class AggregateOperator: GatheringOperator {
             groups[group].reservedBytes += bytes
         }
         groups[group].fold(
-            column, FoldNotes(scope.annotations, position, names[index][Labels.metricName] ?? ""))
+            column, FoldNotes(scope.annotations, position, inputs[index].labels))
     }
 
     override func produce(_ index: Int, into column: inout StepColumn) throws {
         column.clear()
         groups[index].finish(
             into: &column, quantiles: parameter,
-            FoldNotes(scope.annotations, position, ""))
+            FoldNotes(scope.annotations, position, .empty))
         scope.context.release(groups[index].reservedBytes)
         groups[index] = AggregateGroup(operation)
     }
@@ -96,14 +99,17 @@ package final class AggregateOperator: GatheringOperator {
 struct FoldNotes {
     let annotations: Annotations
     let position: SourceRange
-    /// Name of the metric at hand, empty when it has none.
-    let metric: String
+    /// Labels of the series at hand.
+    private let series: Labels
 
-    init(_ annotations: Annotations, _ position: SourceRange, _ metric: String) {
+    init(_ annotations: Annotations, _ position: SourceRange, _ series: Labels) {
         self.annotations = annotations
         self.position = position
-        self.metric = metric
+        self.series = series
     }
+
+    /// Name of the metric at hand, empty when it has none.
+    private var metric: String { series[Labels.metricName] ?? "" }
 
     func ignoredHistogram(_ operation: AggregationOperator) {
         annotations.inform(
@@ -173,6 +179,24 @@ struct AggregateGroup {
     }
 
     private mutating func foldSum(_ column: StepColumn, _ notes: FoldNotes) {
+        if column.histograms.isEmpty {
+            let steps = counts.count
+            column.values.withUnsafeBufferPointer { floats in
+                column.kinds.withUnsafeBufferPointer { kinds in
+                    values.withUnsafeMutableBufferPointer { sums in
+                        compensation.withUnsafeMutableBufferPointer { rests in
+                            counts.withUnsafeMutableBufferPointer { counts in
+                                for step in 0..<steps where kinds[step] == .float {
+                                    compensatedAdd(floats[step], to: &sums[step], &rests[step])
+                                    counts[step] += 1
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            return
+        }
         for step in counts.indices {
             switch column.kinds[step] {
             case .none: continue

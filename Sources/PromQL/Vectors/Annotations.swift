@@ -51,24 +51,46 @@ package final class Annotations {
         var minBucket: Double
         var maxBucket: Double
         var maxDifference: Double
+
+        func merged(with other: MonotonicityDetail) -> MonotonicityDetail {
+            MonotonicityDetail(
+                firstMillis: min(firstMillis, other.firstMillis),
+                lastMillis: max(lastMillis, other.lastMillis),
+                minBucket: min(minBucket, other.minBucket),
+                maxBucket: max(maxBucket, other.maxBucket),
+                maxDifference: max(maxDifference, other.maxDifference))
+        }
     }
 
     func addForcedMonotonicity(
         _ text: String, _ detail: MonotonicityDetail, at range: SourceRange
     ) {
-        guard let known = index[text], var merged = entries[known].detail else {
+        guard let known = index[text], let merged = entries[known].detail else {
             if entries.count >= Annotations.maxEntries { return }
             index[text] = entries.count
             entries.append(Entry(level: .info, text: text, range: range, detail: detail))
             return
         }
-        merged.firstMillis = min(merged.firstMillis, detail.firstMillis)
-        merged.lastMillis = max(merged.lastMillis, detail.lastMillis)
-        merged.minBucket = min(merged.minBucket, detail.minBucket)
-        merged.maxBucket = max(merged.maxBucket, detail.maxBucket)
-        merged.maxDifference = max(merged.maxDifference, detail.maxDifference)
-        entries[known].detail = merged
+        entries[known].detail = merged.merged(with: detail)
         entries[known].count += 1
+    }
+
+    package var isEmpty: Bool { entries.isEmpty }
+
+    /// Takes over what another collection has, as if it had been said here after all before.
+    func add(_ other: Annotations) {
+        for entry in other.entries {
+            guard let known = index[entry.text] else {
+                if entries.count >= Annotations.maxEntries { continue }
+                index[entry.text] = entries.count
+                entries.append(entry)
+                continue
+            }
+            entries[known].count += entry.count
+            entries[known].showsCount = entries[known].showsCount || entry.showsCount
+            guard let detail = entry.detail else { continue }
+            entries[known].detail = entries[known].detail.map { $0.merged(with: detail) } ?? detail
+        }
     }
 
     /// The messages of one level as the HTTP API prints them, with the position in the query.

@@ -80,20 +80,20 @@ package final class BinaryVectorOperator: VectorOperator {
     package func series() throws -> [OutputSeries] {
         manySeries = try many.series()
         oneSeries = try one.series()
-        var known: [Labels: Int] = [:]
-        func group(_ labels: Labels) -> Int {
-            let key = matching.signature(labels)
-            if let existing = known[key] { return existing }
-            known[key] = groups.count
-            groups.append(OneSide())
-            return groups.count - 1
+        let names = matching.names
+        var known = LabelsTable()
+        func group(_ series: OutputSeries) throws -> Int {
+            if known.count & 1023 == 1023 { try scope.context.check() }
+            let number = known.number(of: series.labels, names)
+            if number == groups.count { groups.append(OneSide()) }
+            return number
         }
-        manyGroups = manySeries.map { group($0.labels) }
-        let oneGroups = oneSeries.map { group($0.labels) }
+        manyGroups = try manySeries.map(group)
+        let oneGroups = try oneSeries.map(group)
         manyPerGroup = [Int](repeating: 0, count: groups.count)
         for index in manyGroups { manyPerGroup[index] += 1 }
         try readOneSide(oneGroups)
-        planOutputs()
+        try planOutputs()
         if outputs.isEmpty { try drain() }
         return outputs.map(\.series)
     }
@@ -165,16 +165,17 @@ package final class BinaryVectorOperator: VectorOperator {
 
     // MARK: Outputs
 
-    private func planOutputs() {
-        var known: [Labels: Int] = [:]
-        func add(_ many: Int, _ one: Int, _ labels: Labels, needs: Int) {
-            let output: Int
-            if let existing = known[labels] {
-                output = existing
+    private func planOutputs() throws {
+        var known = LabelsTable(minimumCapacity: manySeries.count)
+        func add(_ many: Int, _ one: Int, _ labels: Labels, needs: Int) throws {
+            let output = known.number(of: labels)
+            if output < outputs.count {
                 outputs[output].inputsNeeded = max(outputs[output].inputsNeeded, needs)
             } else {
-                output = outputs.count
-                known[labels] = output
+                if output & 127 == 127 { try scope.context.check() }
+                try scope.reserveLabels(
+                    labels.bytes.count + OutputSeries.overheadBytes
+                        + MemoryLayout<PairKey>.stride * 4)
                 outputs.append(
                     Output(
                         series: OutputSeries(labels, dropName: returnBool),
@@ -186,34 +187,36 @@ package final class BinaryVectorOperator: VectorOperator {
         for (index, item) in manySeries.enumerated() {
             let group = groups[manyGroups[index]]
             for member in group.members {
-                add(
+                try add(
                     index, member, resultLabels(item.labels, oneSeries[member].labels),
                     needs: index + 1)
             }
             if oneFill != nil {
                 let labels = resultLabels(item.labels, matching.matchLabels(item.labels))
-                add(index, -1, labels, needs: index + 1)
+                try add(index, -1, labels, needs: index + 1)
             }
         }
         guard manyFill != nil else { return }
         for group in groups {
             for member in group.members {
                 let labels = oneSeries[member].labels
-                add(
+                try add(
                     -1, member, resultLabels(matching.matchLabels(labels), labels),
                     needs: manySeries.count + 1)
             }
         }
     }
 
+    /// What stays in the labels of a pair of one and one.
+    private lazy var pairNames =
+        matching.isOn
+        ? LabelNameSet(keeping: matching.labels) : LabelNameSet(leavingOut: matching.labels)
+
     private func resultLabels(_ many: Labels, _ one: Labels) -> Labels {
         var result = many
         let dropsName = !scope.delayedNameRemoval && returnBool
         if dropsName || arithmetic.operation.changesMetric { result = result.withoutName }
-        if matching.cardinality == .oneToOne {
-            result =
-                matching.isOn ? result.keeping(matching.labels) : result.without(matching.labels)
-        }
+        if matching.cardinality == .oneToOne { result = pairNames.apply(result) }
         for name in matching.include { result = result.setting(name, one[name] ?? "") }
         return result
     }

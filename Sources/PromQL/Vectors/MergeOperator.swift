@@ -18,24 +18,29 @@ package final class MergeOperator: GatheringOperator {
         super.init(input, steps: steps, scope: scope)
     }
 
-    override func prepare(_ series: [OutputSeries]) {
-        var known: [Labels: Int] = [:]
-        known.reserveCapacity(series.count)
+    override func prepare(_ series: [OutputSeries]) throws {
+        let bytes = LabelsTable.byteCount(series.count)
+        try scope.context.reserve(bytes)
+        defer { scope.context.release(bytes) }
+        var known = LabelsTable(minimumCapacity: series.count)
         outputOfInput.reserveCapacity(series.count)
+        outputs.reserveCapacity(series.count)
         for (index, item) in series.enumerated() {
-            if let output = known[item.labels] {
-                outputOfInput.append(output)
+            if index & 1023 == 1023 { try scope.context.check() }
+            let output = known.number(of: item.labels)
+            outputOfInput.append(output)
+            if output < outputs.count {
                 outputs[output].inputsNeeded = index + 1
                 outputs[output].series.dropName = outputs[output].series.dropName || item.dropName
                 sources[output] += 1
             } else {
-                known[item.labels] = outputs.count
-                outputOfInput.append(outputs.count)
                 outputs.append(Output(series: item, inputsNeeded: index + 1))
                 sources.append(1)
             }
         }
-        pending = [StepColumn?](repeating: nil, count: outputs.count)
+        // The rule: nothing became the same.
+        passesThrough = outputs.count == series.count
+        if !passesThrough { pending = [StepColumn?](repeating: nil, count: outputs.count) }
     }
 
     override func consume(_ index: Int, _ column: StepColumn) throws {
@@ -68,15 +73,29 @@ package final class MergeOperator: GatheringOperator {
 /// Gives each series other labels; the number and order of series stay.
 package final class RelabelOperator: VectorOperator {
     private let input: any VectorOperator
+    private let scope: EvaluationScope
     private let change: (OutputSeries) throws -> OutputSeries
 
     package init(
-        _ input: any VectorOperator, _ change: @escaping (OutputSeries) throws -> OutputSeries
+        _ input: any VectorOperator, scope: EvaluationScope,
+        _ change: @escaping (OutputSeries) throws -> OutputSeries
     ) {
         self.input = input
+        self.scope = scope
         self.change = change
     }
 
-    package func series() throws -> [OutputSeries] { try input.series().map(change) }
+    package func series() throws -> [OutputSeries] {
+        var series = try input.series()
+        for index in series.indices {
+            if index & 127 == 127 { try scope.context.check() }
+            let before = series[index].labels.bytes.count
+            series[index] = try change(series[index])
+            let after = series[index].labels.bytes.count
+            if after != before { try scope.reserveLabels(after + OutputSeries.overheadBytes) }
+        }
+        return series
+    }
     package func next(into column: inout StepColumn) throws { try input.next(into: &column) }
+    package func makeWorker() -> (any SeriesWorker)? { input.makeWorker() }
 }

@@ -41,6 +41,22 @@ func floatArithmetic(_ operation: BinaryOperator, _ a: Double, _ b: Double) -> D
     }
 }
 
+/// `out[i] = a[i] op b[i]` for `count` floats; the operator is looked at once. `out` may be one of the
+/// operands. Not for comparisons.
+@inline(__always)
+func applyArithmetic(
+    _ operation: BinaryOperator, _ a: UnsafePointer<Double>, _ b: UnsafePointer<Double>,
+    _ out: UnsafeMutablePointer<Double>, _ count: Int
+) {
+    switch operation {
+    case .add: for i in 0..<count { out[i] = a[i] + b[i] }
+    case .subtract: for i in 0..<count { out[i] = a[i] - b[i] }
+    case .multiply: for i in 0..<count { out[i] = a[i] * b[i] }
+    case .divide: for i in 0..<count { out[i] = a[i] / b[i] }
+    default: for i in 0..<count { out[i] = floatArithmetic(operation, a[i], b[i]) }
+    }
+}
+
 /// Applies operators to samples and says what it finds on the way.
 struct SampleArithmetic {
     let operation: BinaryOperator

@@ -6,10 +6,7 @@ import Telemetry
 /// Applies a binary operator between each series and the scalar of its step.
 package final class ScalarOperandOperator: VectorOperator {
     private let input: any VectorOperator
-    private let arithmetic: SampleArithmetic
-    private let scalar: [Double]
-    private let scalarIsLeft: Bool
-    private let returnBool: Bool
+    private let operation: ScalarOperation
     private let scope: EvaluationScope
 
     package init(
@@ -18,28 +15,61 @@ package final class ScalarOperandOperator: VectorOperator {
         at position: SourceRange = SourceRange(0, 0)
     ) {
         self.input = input
-        arithmetic = SampleArithmetic(
-            operation: operation, annotations: scope.annotations, position: position)
-        self.scalar = scalar
-        self.scalarIsLeft = scalarIsLeft
-        self.returnBool = returnBool
+        self.operation = ScalarOperation(
+            operation: operation, position: position, scalar: scalar, scalarIsLeft: scalarIsLeft,
+            returnBool: returnBool)
         self.scope = scope
     }
 
     package func series() throws -> [OutputSeries] {
         let series = try input.series()
-        return arithmetic.operation.changesMetric || returnBool
-            ? series.map(scope.renamed) : series
+        return operation.operation.changesMetric || operation.returnBool
+            ? try scope.renamed(series) : series
     }
 
     package func next(into column: inout StepColumn) throws {
         try scope.context.check()
         try input.next(into: &column)
-        let operation = arithmetic.operation
+        operation.apply(to: &column, scope.annotations)
+    }
+
+    package func makeWorker() -> (any SeriesWorker)? {
+        input.makeWorker().map { Worker(input: $0, operation: operation) }
+    }
+
+    private final class Worker: SeriesWorker {
+        let input: any SeriesWorker
+        let operation: ScalarOperation
+
+        init(input: any SeriesWorker, operation: ScalarOperation) {
+            self.input = input
+            self.operation = operation
+        }
+
+        func compute(
+            _ index: Int, into column: inout StepColumn, _ annotations: Annotations
+        ) throws {
+            try input.compute(index, into: &column, annotations)
+            operation.apply(to: &column, annotations)
+        }
+    }
+}
+
+/// What is done to each column.
+private struct ScalarOperation {
+    let operation: BinaryOperator
+    let position: SourceRange
+    let scalar: [Double]
+    let scalarIsLeft: Bool
+    let returnBool: Bool
+
+    func apply(to column: inout StepColumn, _ annotations: Annotations) {
         if column.histograms.isEmpty, operation != .trimLower, operation != .trimUpper {
             applyToFloats(&column)
             return
         }
+        let arithmetic = SampleArithmetic(
+            operation: operation, annotations: annotations, position: position)
         for step in column.kinds.indices {
             guard let sample = column[step] else { continue }
             let other = SampleValue.float(scalar[step])
@@ -62,21 +92,33 @@ package final class ScalarOperandOperator: VectorOperator {
 
     /// The common case, without a detour over sample values.
     private func applyToFloats(_ column: inout StepColumn) {
-        let operation = arithmetic.operation
-        let isComparison = operation.isComparison
-        for step in column.kinds.indices where column.kinds[step] == .float {
-            let value = column.values[step]
-            let a = scalarIsLeft ? scalar[step] : value
-            let b = scalarIsLeft ? value : scalar[step]
-            if !isComparison {
-                column.values[step] = floatArithmetic(operation, a, b)
-                continue
-            }
-            let holds = compare(operation, a, b)
-            if returnBool {
-                column.values[step] = holds ? 1 : 0
-            } else if !holds {
-                column.kinds[step] = .none
+        let steps = column.count
+        scalar.withUnsafeBufferPointer { scalar in
+            column.withFloats { values, kinds in
+                if operation.isComparison {
+                    for step in 0..<steps where kinds[step] == .float {
+                        let value = values[step]
+                        let holds = compare(
+                            operation, scalarIsLeft ? scalar[step] : value,
+                            scalarIsLeft ? value : scalar[step])
+                        if returnBool {
+                            values[step] = holds ? 1 : 0
+                        } else if !holds {
+                            kinds[step] = .none
+                        }
+                    }
+                    return
+                }
+                // Values at empty steps are computed along and mean nothing.
+                if scalarIsLeft {
+                    applyArithmetic(
+                        operation, scalar.baseAddress ?? UnsafePointer(values),
+                        UnsafePointer(values), values, steps)
+                } else {
+                    applyArithmetic(
+                        operation, UnsafePointer(values),
+                        scalar.baseAddress ?? UnsafePointer(values), values, steps)
+                }
             }
         }
     }

@@ -32,15 +32,14 @@ package final class SetOperator: VectorOperator {
     package func series() throws -> [OutputSeries] {
         let leftSeries = try left.series()
         let rightSeries = try right.series()
-        var known: [Labels: Int] = [:]
-        func group(_ labels: Labels) -> Int {
-            let key = matching.signature(labels)
-            if let existing = known[key] { return existing }
-            known[key] = known.count
-            return known.count - 1
+        let names = matching.names
+        var known = LabelsTable()
+        func group(_ series: OutputSeries) throws -> Int {
+            if known.count & 1023 == 1023 { try scope.context.check() }
+            return known.number(of: series.labels, names)
         }
-        leftGroups = leftSeries.map { group($0.labels) }
-        rightGroups = rightSeries.map { group($0.labels) }
+        leftGroups = try leftSeries.map(group)
+        rightGroups = try rightSeries.map(group)
         present = [[Bool]](repeating: [], count: known.count)
         if operation == .or { return leftSeries + rightSeries }
         // The right side decides which samples of the left side stay.
@@ -87,13 +86,12 @@ package final class SetOperator: VectorOperator {
 }
 
 extension VectorMatching {
-    /// The labels two series must share to match.
-    func signature(_ series: Labels) -> Labels {
-        isOn ? series.keeping(labels) : series.without(labels + [Labels.metricName])
+    /// The labels two series must share to match, which are also those that messages name.
+    var names: LabelNameSet {
+        isOn
+            ? LabelNameSet(keeping: labels)
+            : LabelNameSet(leavingOut: labels + [Labels.metricName])
     }
 
-    /// The labels of a match group as messages name them.
-    func matchLabels(_ series: Labels) -> Labels {
-        isOn ? series.keeping(labels) : series.without(labels + [Labels.metricName])
-    }
+    func matchLabels(_ series: Labels) -> Labels { names.apply(series) }
 }

@@ -33,7 +33,7 @@ package struct StepColumn: Sendable {
 
     /// Empties all steps and keeps the memory.
     package mutating func clear() {
-        for i in kinds.indices { kinds[i] = .none }
+        kinds.withUnsafeMutableBufferPointer { $0.update(repeating: .none) }
         if !histograms.isEmpty { histograms.removeAll(keepingCapacity: true) }
     }
 
@@ -77,4 +77,27 @@ package struct StepColumn: Sendable {
     }
 
     package var isEmpty: Bool { kinds.allSatisfy { $0 == .none } }
+
+    /// Whether every step has a float.
+    package var isFullOfFloats: Bool {
+        histograms.isEmpty
+            && kinds.withUnsafeBufferPointer { kinds in
+                var all = true
+                for kind in kinds { all = all && kind == .float }
+                return all
+            }
+    }
+
+    /// Calls `body` with the memory of values and kinds, for loops that set or read floats.
+    @inline(__always)
+    package mutating func withFloats(
+        _ body: (UnsafeMutablePointer<Double>, UnsafeMutablePointer<Kind>) -> Void
+    ) {
+        values.withUnsafeMutableBufferPointer { values in
+            kinds.withUnsafeMutableBufferPointer { kinds in
+                guard let values = values.baseAddress, let kinds = kinds.baseAddress else { return }
+                body(values, kinds)
+            }
+        }
+    }
 }

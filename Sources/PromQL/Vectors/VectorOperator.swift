@@ -13,6 +13,9 @@ package struct OutputSeries: Sendable {
         self.labels = labels
         self.dropName = dropName
     }
+
+    /// Bytes a series takes besides those of its labels: this entry and the head of an array.
+    package static let overheadBytes = 56
 }
 
 /// A node of a running query. Peak memory is what a node must hold, not what it passes on.
@@ -23,6 +26,21 @@ package protocol VectorOperator: AnyObject {
     func series() throws -> [OutputSeries]
     /// Fills the column, which comes in with the right number of steps and any content.
     func next(into column: inout StepColumn) throws
+    /// Who computes single series in any order and on any thread; nil when series depend on each
+    /// other or on their order. Asked after `series()`, and instead of `next`.
+    func makeWorker() -> (any SeriesWorker)?
+}
+
+extension VectorOperator {
+    package func makeWorker() -> (any SeriesWorker)? { nil }
+}
+
+/// Computes series of an operator on their own. One thread uses it at a time; several workers of
+/// one operator work side by side.
+package protocol SeriesWorker: AnyObject {
+    /// Fills the column, which comes in with the right number of steps and any content.
+    func compute(
+        _ index: Int, into column: inout StepColumn, _ annotations: Annotations) throws
 }
 
 /// A fault of a query that is not one of its text.
@@ -33,12 +51,15 @@ package struct QueryError: Error, Equatable, Sendable, CustomStringConvertible {
         "vector cannot contain metrics with the same labelset")
 }
 
-/// What the nodes of one evaluation share. Used by one thread.
+/// What the nodes of one evaluation share. Used by one thread: workers are given the context and
+/// annotations of their own.
 package final class EvaluationScope {
     package let context: ReadContext
     package let annotations: Annotations
     /// Names are kept until the end of the evaluation (`promql-delayed-name-removal`).
     package let delayedNameRemoval: Bool
+    /// Bytes of labels that were made for this evaluation, held until it ends.
+    private var labelBytes = 0
 
     package init(
         context: ReadContext, annotations: Annotations, delayedNameRemoval: Bool = false
@@ -48,10 +69,32 @@ package final class EvaluationScope {
         self.delayedNameRemoval = delayedNameRemoval
     }
 
+    deinit { context.release(labelBytes) }
+
+    /// Takes bytes for labels, which live until the evaluation ends.
+    package func reserveLabels(_ byteCount: Int) throws(QueryInterruption) {
+        labelBytes += byteCount
+        try context.reserve(byteCount)
+    }
+
     /// The series a function yields whose result is another metric than its input.
-    package func renamed(_ series: OutputSeries) -> OutputSeries {
-        OutputSeries(
-            delayedNameRemoval ? series.labels : series.labels.withoutName, dropName: true)
+    package func renamed(_ series: [OutputSeries]) throws -> [OutputSeries] {
+        var result = series
+        var bytes = 0
+        for index in result.indices {
+            if index & 1023 == 1023 {
+                try context.check()
+                try reserveLabels(bytes)
+                bytes = 0
+            }
+            result[index].dropName = true
+            if delayedNameRemoval { continue }
+            let labels = series[index].labels.withoutName
+            bytes += labels.bytes.count + OutputSeries.overheadBytes
+            result[index].labels = labels
+        }
+        try reserveLabels(bytes)
+        return result
     }
 }
 
@@ -68,6 +111,8 @@ package class GatheringOperator: VectorOperator {
     package let steps: Int
     package let scope: EvaluationScope
     package var outputs: [Output] = []
+    /// Each output is the input of the same number as it is: columns pass through untouched.
+    package var passesThrough = false
     private var consumed = 0
     private var produced = 0
     private var scratch: StepColumn
@@ -85,6 +130,7 @@ package class GatheringOperator: VectorOperator {
     }
 
     package func next(into column: inout StepColumn) throws {
+        if passesThrough { return try input.next(into: &column) }
         let index = produced
         produced += 1
         while consumed < outputs[index].inputsNeeded {
@@ -96,49 +142,11 @@ package class GatheringOperator: VectorOperator {
         try produce(index, into: &column)
     }
 
+    package func makeWorker() -> (any SeriesWorker)? {
+        passesThrough ? input.makeWorker() : nil
+    }
+
     func prepare(_ series: [OutputSeries]) throws {}
     func consume(_ index: Int, _ column: StepColumn) throws {}
     func produce(_ index: Int, into column: inout StepColumn) throws {}
-}
-
-extension Labels {
-    static let metricName = "__name__"
-
-    /// Labels that describe the metric itself; a computed series is another metric.
-    private static let metadataNames = ["__name__", "__type__", "__unit__"]
-
-    /// The set without the metric's name, type and unit.
-    package var withoutName: Labels { without(Labels.metadataNames) }
-
-    /// The set without the named labels.
-    package func without(_ names: [String]) -> Labels {
-        filtered { name in !names.contains { equalUTF8($0, name) } }
-    }
-
-    /// The set of only the named labels.
-    package func keeping(_ names: [String]) -> Labels {
-        filtered { name in names.contains { equalUTF8($0, name) } }
-    }
-
-    private func filtered(_ isKept: (UnsafeRawBufferPointer) -> Bool) -> Labels {
-        var writer = ByteWriter()
-        forEachBytes { name, value in
-            if isKept(name) {
-                writer.lengthPrefixed(name)
-                writer.lengthPrefixed(value)
-            }
-        }
-        return writer.bytes.count == bytes.count ? self : Labels(canonical: writer.bytes)
-    }
-
-    /// The set with a label set, or removed when the value is empty.
-    package func setting(_ name: String, _ value: String) -> Labels {
-        var builder = LabelsBuilder(self)
-        builder.set(name, value)
-        return builder.labels()
-    }
-}
-
-private func equalUTF8(_ text: String, _ bytes: UnsafeRawBufferPointer) -> Bool {
-    text.utf8.count == bytes.count && text.utf8.elementsEqual(bytes)
 }

@@ -73,7 +73,7 @@ package protocol SeriesSet: Sendable {
     /// Labels of series `index`; the set is sorted by labels (`Labels.<`) and has no duplicates.
     func labels(_ index: Int) -> Labels
     /// Appends the series' samples inside the requested range to `columns`, ascending, one per
-    /// timestamp, stale markers included.
+    /// timestamp, stale markers included, and counts them in `context`.
     func read(_ index: Int, into columns: inout SampleColumns, _ context: ReadContext) throws
 }
 

@@ -6,7 +6,7 @@ import Synchronization
 
 /// Counts through the hook that the Swift runtime has for its allocator: a variable that points to
 /// the function behind every object and every array's storage.
-enum AllocationCount {
+package enum AllocationCount {
     fileprivate typealias Allocate =
         @convention(c) (UnsafeRawPointer?, Int, Int) ->
         UnsafeMutableRawPointer?
@@ -36,10 +36,10 @@ enum AllocationCount {
             isSwizzling: flag.assumingMemoryBound(to: Bool.self))
     }()
 
-    static var isCounting: Bool { hook != nil }
+    package static var isCounting: Bool { hook != nil }
 
     /// Objects that all threads allocate while `body` runs; 0 when the runtime has no hook.
-    static func during(_ body: () throws -> Void) rethrows -> Int {
+    package static func during(_ body: () throws -> Void) rethrows -> Int {
         guard let hook else {
             try body()
             return 0

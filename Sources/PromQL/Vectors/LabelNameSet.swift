@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which labels of a set stay.
+
+import Base
+import Telemetry
+
+/// Names of labels to keep or to leave out, made once per operator: applying it to a series costs a
+/// walk over the bytes and one array.
+package struct LabelNameSet: Sendable {
+    /// Ascending bytewise, like the names in a label set, so that one pass compares them all.
+    private let names: [[UInt8]]
+    private let keeps: Bool
+
+    package init(keeping names: [String]) { self.init(names, keeps: true) }
+    package init(leavingOut names: [String]) { self.init(names, keeps: false) }
+
+    private init(_ names: [String], keeps: Bool) {
+        self.names = Set(names).map { [UInt8]($0.utf8) }
+            .sorted { $0.lexicographicallyPrecedes($1) }
+        self.keeps = keeps
+    }
+
+    /// Appends the canonical bytes of what stays of a canonical label set.
+    package func apply(_ labels: UnsafeRawBufferPointer, appendingTo out: inout [UInt8]) {
+        if keeps, names.isEmpty { return }
+        var reader = ByteReader(labels)
+        var next = 0
+        // What stays is copied in runs, from here.
+        var runStart = 0
+        while !reader.isAtEnd {
+            let start = reader.offset
+            guard let name = try? reader.lengthPrefixed(), (try? reader.lengthPrefixed()) != nil
+            else { break }
+            if isNamed(name, &next) == keeps { continue }
+            out.append(contentsOf: labels[runStart..<start])
+            runStart = reader.offset
+        }
+        if runStart < labels.count { out.append(contentsOf: labels[runStart...]) }
+    }
+
+    /// Whether a name is in the set; names are asked for in ascending order.
+    @inline(__always)
+    private func isNamed(_ name: UnsafeRawBufferPointer, _ next: inout Int) -> Bool {
+        while next < names.count {
+            let order = names[next].withUnsafeBytes { compareBytes($0, name) }
+            if order < 0 {
+                next += 1
+                continue
+            }
+            return order == 0
+        }
+        return false
+    }
+
+    package func apply(_ labels: Labels) -> Labels {
+        if keeps, names.isEmpty { return .empty }
+        var kept: [UInt8] = []
+        kept.reserveCapacity(labels.bytes.count)
+        labels.bytes.withUnsafeBytes { apply($0, appendingTo: &kept) }
+        return kept.count == labels.bytes.count ? labels : Labels(canonical: kept)
+    }
+}
+
+extension Labels {
+    static let metricName = "__name__"
+
+    /// Labels that describe the metric itself; a computed series is another metric.
+    private static let metadata = LabelNameSet(leavingOut: ["__name__", "__type__", "__unit__"])
+
+    /// The set without the metric's name, type and unit.
+    package var withoutName: Labels { Labels.metadata.apply(self) }
+
+    /// The set without the named labels. Whoever asks for many series makes a `LabelNameSet`.
+    package func without(_ names: [String]) -> Labels {
+        LabelNameSet(leavingOut: names).apply(self)
+    }
+
+    /// The set of only the named labels.
+    package func keeping(_ names: [String]) -> Labels {
+        LabelNameSet(keeping: names).apply(self)
+    }
+
+    /// The set with a label set, or removed when the value is empty.
+    package func setting(_ name: String, _ value: String) -> Labels {
+        var builder = LabelsBuilder(self)
+        builder.set(name, value)
+        return builder.labels()
+    }
+}
