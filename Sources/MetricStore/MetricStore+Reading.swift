@@ -139,8 +139,15 @@ extension MetricStore {
             try context.check()
             try tolerating(opened, context) {
                 let index = try index(of: opened)
-                let ids =
+                var ids =
                     request.matchers.isEmpty ? nil : try index.select(request.matchers, context)
+                if !opened.deletions.isEmpty {
+                    let span = opened.span.intersection(request.range)
+                    ids = Postings(
+                        ascending: (ids ?? Postings(all: index.seriesCount)).ids.filter {
+                            !opened.deletions.covers(Int($0), span)
+                        })
+                }
                 try part(index, ids)
             }
         }

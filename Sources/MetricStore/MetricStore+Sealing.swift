@@ -10,11 +10,15 @@ import Telemetry
 package enum MetricStoreError: Error, Sendable, Equatable, CustomStringConvertible {
     /// Merged, the parts would exceed what one part file may hold.
     case partTooLarge(bytes: Int)
+    /// A part carries as many deletions as it may.
+    case tooManyDeletions(part: String)
 
     package var description: String {
         switch self {
         case .partTooLarge(let bytes):
             "merged part would hold more than \(bytes) bytes of samples: merge fewer parts at once"
+        case .tooManyDeletions(let part):
+            "part \(part) carries as many deletions as it may: clean the tombstones first"
         }
     }
 }

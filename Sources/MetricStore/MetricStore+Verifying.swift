@@ -20,7 +20,8 @@ extension MetricStore {
             }
         }
         attempt { () throws(PartCorruption) in
-            let opened = try MetricPart(part)
+            let opened = try MetricPart(part, ignoringDeletions: true)
+            attempt { () throws(PartCorruption) in _ = try opened.decodedDeletions(of: part) }
             attempt { () throws(PartCorruption) in _ = try opened.exemplars() }
             attempt { () throws(PartCorruption) in _ = try opened.metadata() }
             let index = try opened.index()

@@ -243,6 +243,16 @@ package final class MetricStore: SignalStore, SeriesReading {
         }
     }
 
+    /// The part with this id as readers see it.
+    func opened(_ id: UInt64) -> MetricPart? {
+        state.withLock { state in
+            for parts in state.parts.values {
+                if let part = parts.first(where: { $0.handle.descriptor.id == id }) { return part }
+            }
+            return nil
+        }
+    }
+
     package func replace(removed: [UInt64], added: [PartHandle]) {
         switch opened(added) {
         case .success(let opened):
@@ -267,6 +277,11 @@ package final class MetricStore: SignalStore, SeriesReading {
         do throws(PartCorruption) {
             var result: [(MetricPart, MetadataTable)] = []
             for handle in handles {
+                // Only its deletions changed: nothing is read again.
+                if let known = opened(handle.descriptor.id), known.handle.reader === handle.reader {
+                    result.append((try MetricPart(known, handle), MetadataTable()))
+                    continue
+                }
                 let part = try MetricPart(handle)
                 result.append((part, try part.metadata()))
             }

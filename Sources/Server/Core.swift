@@ -31,6 +31,9 @@ struct CoreSettings: Sendable {
     var tenancy: Tenancy
     /// The process-wide budget.
     var memoryBytes: Int
+    var enableAdminAPI: Bool
+    /// One line per query; nil = none.
+    var queryLogFile: String?
 
     init(_ options: ServerOptions, _ configuration: Configuration?) {
         // A flag wins over the configuration.
@@ -38,6 +41,8 @@ struct CoreSettings: Sendable {
         let retention =
             options.retentionSeconds ?? configuration?.storage.retentionSeconds ?? 15 * 86_400
         memoryBytes = memory
+        enableAdminAPI = options.enableAdminAPI
+        queryLogFile = options.queryLogFile
         kernel = KernelConfiguration(path: options.storagePath, retentionSeconds: retention)
         kernel.retentionBytes = options.retentionBytes ?? configuration?.storage.retentionBytes
         kernel.sealAgeSeconds = options.sealAgeSeconds
@@ -68,10 +73,22 @@ struct Core: Sendable {
     let intake: OTLPIntake
 
     /// Replays the log. Blocks, in proportion to it.
+    ///
+    /// - Parameter warn: told what goes wrong beside the data.
     static func open(
         _ settings: CoreSettings, _ directory: DataDirectory, _ clock: any Clock,
-        _ startup: Startup
+        _ startup: Startup, warn: @escaping @Sendable (String) -> Void = { _ in }
     ) throws -> Core {
+        let active = ActiveQueryLog(
+            settings.kernel.path + "/queries.active", slots: settings.queries.concurrency,
+            clock: clock, report: warn)
+        // Before the replay: whatever killed the last process may do it again.
+        if !active.unfinished.isEmpty {
+            warn(
+                "These queries didn't finish in the last run: ["
+                    + active.unfinished.joined(separator: ",") + "]")
+        }
+        let queryLog = settings.queryLogFile.map { QueryLogFile($0, clock: clock, report: warn) }
         let stores = Stores()
         let kernel = try Kernel.open(
             settings.kernel, stores: stores.all, directory: directory
@@ -84,7 +101,8 @@ struct Core: Sendable {
             observers: [stores.correlation], clock: clock, limits: limits)
         let queries = QueryService(
             metrics: stores.metrics, logs: stores.logs, traces: stores.traces, clock: clock,
-            limits: settings.queries, threads: max(4, 2 * processors))
+            limits: settings.queries, threads: max(4, 2 * processors), active: active,
+            queryLog: queryLog)
         return Core(
             settings: settings, kernel: kernel, pipeline: pipeline, queries: queries,
             correlation: stores.correlation,

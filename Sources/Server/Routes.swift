@@ -31,6 +31,9 @@ func makeRoutes(
     }
 
     routes += ScrapingEndpoints(scraping: scraping).routes()
+    routes += StorageEndpoints(core).routes()
+    routes.append(
+        Route([.get], "/api/v1/status/active_queries", .prometheus, status.activeQueries))
 
     let series = SeriesEndpoints(service: service)
     let write = RemoteWriteEndpoint(pipeline: pipeline)

@@ -38,6 +38,9 @@ package struct ServerOptions: Sendable {
     package var otlpHTTP: ListenAddress? = ListenAddress(host: "127.0.0.1", port: 4318)
     package var otlpGRPC: ListenAddress? = ListenAddress(host: "127.0.0.1", port: 4317)
     package var enableLifecycle = false
+    package var enableAdminAPI = false
+    /// Where each query leaves a line; nil = nowhere.
+    package var queryLogFile: String?
     package var corsOrigin: String?
     package var queryTimeoutSeconds = 120.0
     package var queryConcurrency = 20
@@ -80,6 +83,7 @@ extension ServerOptions {
             ("storage.seal-age", duration(sealAgeSeconds)),
             ("web.listen-address", listen.map(\.description).joined(separator: ",")),
             ("web.enable-lifecycle", "\(enableLifecycle)"),
+            ("web.enable-admin-api", "\(enableAdminAPI)"),
             ("web.cors.origin", corsOrigin ?? ""),
             ("web.read-timeout", duration(connection.bodySeconds)),
             ("otlp.http-listen-address", otlpHTTP?.description ?? "off"),
@@ -89,6 +93,7 @@ extension ServerOptions {
             ("query.max-samples", "\(querySamples)"),
             ("query.lookback-delta", duration(lookbackSeconds)),
             ("query.memory-limit", queryMemoryBytes.map { "\($0)B" } ?? ""),
+            ("query.log-file", queryLogFile ?? ""),
             ("enable-feature", features.enabled.joined(separator: ",")),
             ("memory.limit", memoryLimitBytes.map { "\($0)B" } ?? ""),
             ("tenancy", tenancy.rawValue),

@@ -40,7 +40,7 @@ package enum TernServer {
         var quiet = logger
         quiet.logLevel = max(.notice, logger.logLevel)
         let core = CoreService(logger: logger, startup: startup) {
-            try Core.open(settings, directory, clock, startup)
+            try Core.open(settings, directory, clock, startup) { logger.warning("\($0)") }
         } serve: { core in
             endpoint.serve(makeRoutes(core, startup, metrics, scraping))
             scraping.open(core.pipeline)

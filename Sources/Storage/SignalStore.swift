@@ -56,12 +56,14 @@ package protocol SignalStore: AnyObject, Sendable {
     func sealed(generation: UInt64, parts: [PartHandle])
 
     /// Merges parts of one tenant, day and retention class into one draft, dropping duplicates and
-    /// what deletes cover. Nil when nothing is left.
+    /// what the parts' deletions cover. Nil when nothing is left. A single part is rewritten so to
+    /// get rid of its deletions.
     ///
     /// - Parameter shouldStop: polled about every 10 ms of work; true = throw `CancellationError`.
     func merge(_ parts: [PartHandle], shouldStop: () -> Bool) throws -> PartDraft?
 
-    /// A merge or retention changed the set of parts: switch readers over in one step.
+    /// A merge, retention or a deletion changed the set of parts: switch readers over in one step. A
+    /// part whose deletions changed is in both lists, with the same reader.
     func replace(removed: [UInt64], added: [PartHandle])
 
     /// Everything that is wrong inside one part beyond section checksums: for `check data`.

@@ -47,6 +47,10 @@ struct ServeCommand: AsyncParsableCommand {
     var otlpGRPC: String?
     @Flag(name: .customLong("web.enable-lifecycle"), help: "Allow POST /-/reload and /-/quit.")
     var enableLifecycle = false
+    @Flag(
+        name: .customLong("web.enable-admin-api"),
+        help: "Allow snapshots and deletions under /api/v1/admin/tsdb.")
+    var enableAdminAPI = false
     @Option(
         name: .customLong("web.read-timeout"),
         help: "Longest a client may take to send a request (60s).")
@@ -66,6 +70,10 @@ struct ServeCommand: AsyncParsableCommand {
         name: .customLong("query.memory-limit"),
         help: "Bytes one query may hold (a quarter of the memory limit).")
     var queryMemory: String?
+    @Option(
+        name: .customLong("query.log-file"),
+        help: "A file that gets a JSON line per query (none).")
+    var queryLogFile: String?
     @Option(
         name: .customLong("enable-feature"),
         help: ArgumentHelp(
@@ -116,6 +124,9 @@ struct ServeCommand: AsyncParsableCommand {
         options.otlpGRPC = try optional(otlpGRPC, "otlp.grpc-listen-address", options.otlpGRPC)
         options.enableLifecycle =
             enableLifecycle || flagValue(nil, "web.enable-lifecycle") == "true"
+        options.enableAdminAPI =
+            enableAdminAPI || flagValue(nil, "web.enable-admin-api") == "true"
+        options.queryLogFile = flagValue(queryLogFile, "query.log-file")
         if let seconds = try seconds(readTimeout, "web.read-timeout") {
             options.setReadTimeout(seconds: seconds)
         }

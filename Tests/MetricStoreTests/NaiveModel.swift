@@ -45,6 +45,18 @@ struct NaiveModel {
         sampleCount += 1
     }
 
+    mutating func delete(_ selections: [[LabelMatcher]], _ range: MillisRange) {
+        for labels in Array(series.keys)
+        where selections.contains(where: { matchers in
+            matchers.allSatisfy { $0.matches(labels[$0.name] ?? "") }
+        }) {
+            series[labels] = series[labels]?.filter {
+                !range.overlaps(first: $0.key, last: $0.key)
+            }
+            if series[labels]?.isEmpty == true { series[labels] = nil }
+        }
+    }
+
     /// Series with samples in the range that satisfy the matchers, by labels.
     func select(
         _ matchers: [LabelMatcher], _ range: MillisRange
@@ -170,6 +182,23 @@ final class StoreHarness {
         handles.removeAll { removed.contains($0.descriptor.id) }
         handles += added
         handles.sort { $0.descriptor.lastSequence < $1.descriptor.lastSequence }
+    }
+
+    /// Deletes as the kernel does: what was appended before is sealed first.
+    func delete(
+        _ selections: [[LabelMatcher]], _ range: MillisRange = .all,
+        tenant: Tenant = .anonymous
+    ) throws {
+        try seal()
+        let own = handles.filter { $0.descriptor.tenant == tenant.name }
+        let deletions = try store.deletions(selections, range, in: own, ReadContext())
+        let changed = own.compactMap { handle in
+            deletions[handle.descriptor.id].map { handle.deleting($0) }
+        }
+        store.replace(removed: changed.map(\.descriptor.id), added: changed)
+        handles = handles.map { old in
+            changed.first { $0.descriptor.id == old.descriptor.id } ?? old
+        }
     }
 
     /// A new store over the same parts, as after a restart.

@@ -44,6 +44,12 @@ final class ToyServer: Sendable {
         try await commit([ToyServer.row(key, tenant: tenant, nanos: nanos, bytes: bytes)])
     }
 
+    func delete(_ keys: Set<UInt64>, tenant: String = "t") async throws {
+        try await kernel.delete(.logs, tenant: tenant, range: .min ... .max) {
+            try ToyStore.deletions(keys, $0)
+        }
+    }
+
     /// The one row with this key: its bytes follow from the key.
     static func row(
         _ key: UInt64, tenant: String = "t", nanos: Int64 = 1_800_000_000_000_000_000,

@@ -44,6 +44,10 @@ final class ToyStore: SignalStore {
         }
     }
     var partCount: Int { state.withLock { $0.parts.count } }
+    /// Parts that readers are shown, by id.
+    var descriptors: [PartDescriptor] {
+        state.withLock { $0.parts.values.map(\.handle.descriptor).sorted { $0.id < $1.id } }
+    }
     var generations: [UInt64] { state.withLock { $0.heads.keys.sorted() } }
     /// What a reader of everything would be told.
     func missing(tenant: String = "t") -> [PartCorruption] {
@@ -97,9 +101,27 @@ final class ToyStore: SignalStore {
     }
 
     private func rows(of part: PartHandle) throws -> [Row] {
-        try part.reader.read(1).withUnsafeBytes {
+        let deleted = Set(part.descriptor.deletions)
+        return try part.reader.read(1).withUnsafeBytes {
             try ToyStore.decode($0, tenant: part.descriptor.tenant)
+        }.filter { !deleted.contains(UInt8(truncatingIfNeeded: $0.key)) }
+    }
+
+    /// Resolves a deletion: a byte per key that is deleted, in the parts that have it.
+    static func deletions(
+        _ keys: Set<UInt64>, _ parts: [PartHandle]
+    ) throws -> [UInt64: [UInt8]] {
+        var result: [UInt64: [UInt8]] = [:]
+        for part in parts {
+            let rows = try part.reader.read(1).withUnsafeBytes {
+                try decode($0, tenant: part.descriptor.tenant)
+            }
+            let found = rows.map(\.key).filter { keys.contains($0) }
+                .map { UInt8(truncatingIfNeeded: $0) }
+            if found.isEmpty { continue }
+            result[part.descriptor.id] = Set(part.descriptor.deletions + found).sorted()
         }
+        return result
     }
 
     // MARK: - SignalStore

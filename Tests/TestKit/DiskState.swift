@@ -57,7 +57,8 @@ struct DiskState: Sendable {
         self.capacity = capacity
     }
 
-    var used: Int { names.values.reduce(0) { $0 + (nodes[$1]?.visible.count ?? 0) } }
+    /// A file with two names takes its space once.
+    var used: Int { Set(names.values).reduce(0) { $0 + (nodes[$1]?.visible.count ?? 0) } }
 
     // MARK: - Faults
 
@@ -120,6 +121,19 @@ struct DiskState: Sendable {
         names[path] = id
         pendingNames[parent, default: []].append(.link(path, node: id))
         return id
+    }
+
+    /// A second name for a file, durable like a new one after its directory is synced.
+    mutating func link(_ node: Int, _ target: String) throws(FileError) {
+        let parent = DiskState.parent(target)
+        guard directories.contains(parent) else {
+            throw FileError(.link, target, code: FileError.missing)
+        }
+        guard names[target] == nil else {
+            throw FileError(.link, target, code: FileError.exists)
+        }
+        names[target] = node
+        pendingNames[parent, default: []].append(.link(target, node: node))
     }
 
     mutating func rename(_ source: String, _ target: String, _ node: Int) {

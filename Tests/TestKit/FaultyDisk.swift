@@ -173,6 +173,12 @@ package final class FaultyDisk: FileSystem {
         }
     }
 
+    package func link(_ source: String, to target: String) throws(FileError) {
+        try changing(.link, target) { state throws(FileError) in
+            try state.link(try state.node(source, .link), target)
+        }
+    }
+
     package func rename(_ source: String, to target: String) throws(FileError) {
         try changing(.rename, source) { state throws(FileError) in
             let node = try state.node(source, .rename)

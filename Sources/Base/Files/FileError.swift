@@ -5,7 +5,7 @@ import Glibc
 
 package enum FileOperation: String, Sendable, CaseIterable {
     case makeDirectory = "make directory"
-    case create, open, read, write, sync, truncate, map, size, list, rename, remove, lock
+    case create, open, read, write, sync, truncate, map, size, list, link, rename, remove, lock
     case syncDirectory = "sync directory"
     case freeBytes = "ask free space"
 }
@@ -29,6 +29,7 @@ package struct FileError: Error, Sendable, Hashable, CustomStringConvertible {
     package var isMissing: Bool { code == ENOENT }
 
     package static let missing = ENOENT
+    package static let exists = EEXIST
     package static let inputOutput = EIO
     package static let noSpace = ENOSPC
 

@@ -5,7 +5,7 @@
 /// `LocalFileSystem`; the fault tests run on a disk in memory that fails, tears and forgets.
 ///
 /// Durability follows the strictest reading of POSIX: bytes are durable after `sync()` of their
-/// file; names (create, rename, remove) are durable after `syncDirectory` of their directory.
+/// file; names (create, link, rename, remove) are durable after `syncDirectory` of their directory.
 /// Every call blocks: never call one on the cooperative pool.
 package protocol FileSystem: Sendable {
     /// Makes a directory and its missing parents. Existing ones are fine.
@@ -23,6 +23,9 @@ package protocol FileSystem: Sendable {
     func size(_ path: String) throws(FileError) -> Int?
     /// Names in a directory, sorted, without `.` and `..`.
     func list(_ directory: String) throws(FileError) -> [String]
+    /// Gives a file a second name on the same file system; the bytes stay until the last name is
+    /// gone. An existing target is an error.
+    func link(_ source: String, to target: String) throws(FileError)
     /// Moves a file over another one, atomically.
     func rename(_ source: String, to target: String) throws(FileError)
     /// Removes a file. A missing one is an error.

@@ -112,6 +112,12 @@ package struct LocalFileSystem: FileSystem {
         return names.sorted()
     }
 
+    package func link(_ source: String, to target: String) throws(FileError) {
+        guard Glibc.link(source, target) == 0 else {
+            throw FileError(.link, target, code: errno)
+        }
+    }
+
     package func rename(_ source: String, to target: String) throws(FileError) {
         guard Glibc.rename(source, target) == 0 else {
             throw FileError(.rename, source, code: errno)

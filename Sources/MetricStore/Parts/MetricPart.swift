@@ -15,18 +15,25 @@ final class MetricPart: Sendable {
     let sampleCount: Int
     let minMillis: Int64
     let maxMillis: Int64
+    /// What readers must not see.
+    let deletions: Deletions
     private let dataSection: PartReader.Section
-    private let loaded = Mutex<PartIndex?>(nil)
+    private let loaded: Mutex<PartIndex?>
     /// The store's count of uses when this part's index was last asked for.
     let lastUse = Atomic<Int>(0)
     /// A bit per block that passed its checksum.
-    private let checked = Mutex<[UInt64]>([])
+    private let checked: Mutex<[UInt64]>
 
     /// Reads the summary only.
     ///
+    /// - Parameter ignoringDeletions: show what is deleted as well.
     /// - Throws: `PartCorruption`.
-    init(_ handle: PartHandle) throws(PartCorruption) {
+    init(
+        _ handle: PartHandle, ignoringDeletions: Bool = false
+    ) throws(PartCorruption) {
         self.handle = handle
+        loaded = Mutex(nil)
+        checked = Mutex([])
         let reader = handle.reader
         guard reader.signal == .metrics, let data = reader.section(MetricPartFormat.Section.data),
             data.coding == 0
@@ -57,7 +64,44 @@ final class MetricPart: Sendable {
                 offset: reader.section(MetricPartFormat.Section.summary)?.offset ?? 0,
                 problem: "summary: \(error)")
         }
+        deletions =
+            ignoringDeletions
+            ? Deletions()
+            : try MetricPart.deletions(of: handle, seriesCount: seriesCount)
     }
+
+    /// The same part after its deletions changed; knows what was decoded already.
+    init(_ part: MetricPart, _ handle: PartHandle) throws(PartCorruption) {
+        self.handle = handle
+        dataSection = part.dataSection
+        seriesCount = part.seriesCount
+        sampleCount = part.sampleCount
+        minMillis = part.minMillis
+        maxMillis = part.maxMillis
+        loaded = Mutex(part.loaded.withLock { $0 })
+        checked = Mutex(part.checked.withLock { $0 })
+        deletions = try MetricPart.deletions(of: handle, seriesCount: part.seriesCount)
+    }
+
+    private static func deletions(
+        of handle: PartHandle, seriesCount: Int
+    ) throws(PartCorruption) -> Deletions {
+        do throws(MalformedBytes) {
+            return try Deletions(handle.descriptor.deletions, seriesCount: seriesCount)
+        } catch {
+            throw PartCorruption(
+                name: handle.reader.name, offset: 0,
+                problem: "its deletions in the manifest: \(error)")
+        }
+    }
+
+    /// All deletions that a handle of this part carries.
+    func decodedDeletions(of handle: PartHandle) throws(PartCorruption) -> Deletions {
+        try MetricPart.deletions(of: handle, seriesCount: seriesCount)
+    }
+
+    /// All times of the part; meaningful when it holds any.
+    var span: MillisRange { MillisRange(first: Millis(minMillis), last: Millis(maxMillis)) }
 
     func overlaps(_ range: MillisRange) -> Bool {
         minMillis <= maxMillis && range.overlaps(first: minMillis, last: maxMillis)
@@ -80,12 +124,14 @@ final class MetricPart: Sendable {
 
     // MARK: - Samples
 
-    /// Whether a series has samples in chunks that overlap the range.
+    /// Whether a series has samples in chunks that overlap the range and are not deleted whole.
     func hasSamples(_ series: Int, _ range: MillisRange, _ index: PartIndex) -> Bool {
-        index.hasSamples(series, range, dataCount: dataSection.storedCount)
+        index.hasSamples(
+            series, range, dataCount: dataSection.storedCount,
+            except: deletions.ranges(of: series))
     }
 
-    /// Appends the samples of a series that lie in the range to the runs.
+    /// Appends the samples of a series that lie in the range and are not deleted to the runs.
     ///
     /// - Parameters:
     ///   - cache: keeps time columns for the next series; `source` is what this part is called in
@@ -98,12 +144,16 @@ final class MetricPart: Sendable {
         source: Int, into runs: inout SampleRuns, skipping: ((PartCorruption) -> Void)? = nil
     ) throws(PartCorruption) -> Int {
         var byteCount = 0
+        let deleted = deletions.ranges(of: series)
         for chunk in index.chunks(series, dataCount: dataSection.storedCount) {
             let column = index.times[chunk.timeColumn]
-            guard range.overlaps(first: column.first, last: column.last) else { continue }
+            guard range.overlaps(first: column.first, last: column.last),
+                !isCovered(column.first, column.last, by: deleted)
+            else { continue }
             let start = runs.begin()
             do throws(PartCorruption) {
                 byteCount += try read(chunk, column, range, index, cache, source, into: &runs)
+                if !deleted.isEmpty { runs.remove(deleted, from: start) }
             } catch {
                 guard let skipping else { throw error }
                 runs.abandon(from: start)
@@ -216,8 +266,20 @@ final class MetricPart: Sendable {
 
     // MARK: - Other sections
 
-    /// Exemplars by series number, ascending. Decodes the whole section.
+    /// Exemplars that are not deleted by series number, ascending. Decodes the whole section.
     func exemplars() throws(PartCorruption) -> [(series: Int, list: [HeadExtras.Exemplar])] {
+        let all = try storedExemplars()
+        if deletions.isEmpty { return all }
+        return all.compactMap { series, list in
+            let deleted = deletions.ranges(of: series)
+            let left = list.filter { !isCovered($0.millis, $0.millis, by: deleted) }
+            return left.isEmpty ? nil : (series, left)
+        }
+    }
+
+    private func storedExemplars()
+        throws(PartCorruption) -> [(series: Int, list: [HeadExtras.Exemplar])]
+    {
         let kind = MetricPartFormat.Section.exemplars
         guard let section = handle.reader.section(kind) else { return [] }
         let bytes = try handle.reader.read(kind)

@@ -307,8 +307,10 @@ struct PartIndex: Sendable {
         return out
     }
 
-    /// Whether a chunk of the series overlaps the range.
-    func hasSamples(_ series: Int, _ range: MillisRange, dataCount: Int) -> Bool {
+    /// Whether a chunk of the series overlaps the range, with more than what is `deleted`.
+    func hasSamples(
+        _ series: Int, _ range: MillisRange, dataCount: Int, except deleted: [MillisRange] = []
+    ) -> Bool {
         var found = false
         readSeries(series) { reader throws(MalformedBytes) in
             for _ in 0..<(2 * (try reader.length())) { _ = try reader.varint() }
@@ -316,7 +318,11 @@ struct PartIndex: Sendable {
                 column: Int(chunkColumns[series]), end: Int(chunkEnds[series]))
             for _ in 0..<(try reader.length()) where !found {
                 let column = times[try nextChunk(&reader, &state, dataCount).timeColumn]
-                found = range.overlaps(first: column.first, last: column.last)
+                found =
+                    range.overlaps(first: column.first, last: column.last)
+                    && !isCovered(
+                        max(column.first, range.first.rawValue),
+                        min(column.last, range.last.rawValue), by: deleted)
             }
         }
         return found

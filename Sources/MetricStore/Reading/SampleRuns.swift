@@ -67,6 +67,25 @@ struct SampleRuns {
         if !columns.startMillis.isEmpty { columns.startMillis.removeSubrange(range) }
     }
 
+    /// Takes the samples of these times out of a run that has ended.
+    ///
+    /// - Parameter deleted: ascending by their first.
+    mutating func remove(_ deleted: [MillisRange], from runStart: Int) {
+        var end = columns.millis.count
+        // From behind, stretch by stretch: nearly always one of them.
+        while end > runStart {
+            let isDeleted = isCovered(
+                columns.millis[end - 1], columns.millis[end - 1], by: deleted)
+            var first = end - 1
+            while first > runStart,
+                isCovered(columns.millis[first - 1], columns.millis[first - 1], by: deleted)
+                    == isDeleted
+            { first -= 1 }
+            if isDeleted { remove(first..<end) }
+            end = first
+        }
+    }
+
     /// What was dropped for having a time that an earlier run has taken.
     struct Dropped: Equatable {
         /// With the same value.

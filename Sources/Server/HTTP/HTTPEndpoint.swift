@@ -194,7 +194,13 @@ final class HTTPEndpoint: HTTPResponder {
                     decodeForm(String(decoding: call.body, as: UTF8.self))
                     + call.parameters
             }
-            answer = try await route.handler(call)
+            if let query = QueryDescription(call) {
+                answer = try await QueryDescription.$current.withValue(query) {
+                    try await route.handler(call)
+                }
+            } else {
+                answer = try await route.handler(call)
+            }
         } catch let error as APIError {
             answer = route.shape.response(error, to: call)
         } catch is CancellationError {

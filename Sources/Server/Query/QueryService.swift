@@ -32,19 +32,25 @@ package final class QueryService: Sendable {
     package let limits: QueryLimits
     package let gate: QueryGate
     package let budget: ReadBudget
+    /// What is running, for the next start and for whoever asks.
+    package let active: ActiveQueryLog?
+    package let queryLog: QueryLogFile?
     private let pool: WorkerPool
 
     /// - Parameter threads: threads that compute; no more queries than these run at once, whatever
     ///   `concurrency` says, so that writing keeps its share of the processors.
     package init(
         metrics: any SeriesReading, logs: any LogReading, traces: any SpanReading,
-        clock: any Clock, limits: QueryLimits, threads: Int
+        clock: any Clock, limits: QueryLimits, threads: Int, active: ActiveQueryLog? = nil,
+        queryLog: QueryLogFile? = nil
     ) {
         self.metrics = metrics
         self.logs = logs
         self.traces = traces
         self.clock = clock
         self.limits = limits
+        self.active = active
+        self.queryLog = queryLog
         let width = max(1, min(limits.concurrency, threads))
         gate = QueryGate(running: width, waiting: limits.waiting)
         budget = ReadBudget(limitBytes: limits.totalMemoryBytes)
@@ -78,9 +84,12 @@ package final class QueryService: Sendable {
             budget.enter(context)
             defer { budget.leave(context) }
             return try await withTaskCancellationHandler {
-                try await pool.run {
-                    try context.check()
-                    return try work(context)
+                let query = QueryDescription.current
+                return try await pool.run { [self] in
+                    try recorded(query, context) {
+                        try context.check()
+                        return try work(context)
+                    }
                 }
             } onCancel: {
                 context.cancel()
@@ -92,6 +101,24 @@ package final class QueryService: Sendable {
         } catch let error as PartCorruption {
             throw APIError(.internal, "\(error): run `tern check data` on the data directory")
         }
+    }
+
+    /// Runs a query between its entry in the active-query log and its line in the query log. Other
+    /// work has none.
+    private func recorded<T>(
+        _ query: QueryDescription?, _ context: ReadContext, _ work: () throws -> T
+    ) throws -> T {
+        guard let query else { return try work() }
+        let queueNanos = context.elapsedNanos
+        let slot = active?.enter(query)
+        defer { active?.leave(slot) }
+        let result = Result { try work() }
+        if let queryLog {
+            var error: String?
+            if case .failure(let failure) = result { error = "\(failure)" }
+            queryLog.add(query, .init(context, queueNanos: queueNanos, error: error))
+        }
+        return try result.get()
     }
 
     private func enter(_ context: ReadContext, _ watch: ConnectionWatch?) async throws {

@@ -20,6 +20,7 @@ struct ServerMetrics: Sendable {
         ProcessMetrics.collect(into: metrics)
         collectIngest(into: metrics)
         collectStorage(pipeline.kernel.status, into: metrics)
+        collectQueries(into: metrics)
         collectQueryMemory(into: metrics)
         collectConfiguration(into: metrics)
         if let scraper = scraping.scraper { collectScrapes(scraper, into: metrics) }
@@ -118,6 +119,10 @@ struct ServerMetrics: Sendable {
                     "tern_storage_parts_expired_total", "Parts dropped by retention.",
                     status.work.partsExpired
                 ),
+                (
+                    "tern_storage_deletions_total", "Deletions that covered something.",
+                    status.work.deletions
+                ),
             ])
         metrics.show(
             "tern_storage_log_sync_seconds_total", .counter,
@@ -149,6 +154,29 @@ struct ServerMetrics: Sendable {
             metrics.set("tern_storage_part_bytes", labels, Double(totals.bytes))
             metrics.set("tern_storage_part_rows", labels, Double(totals.rows))
         }
+    }
+
+    private func collectQueries(into metrics: SelfMetrics) {
+        gauges(
+            metrics,
+            [
+                (
+                    "tern_query_active", "Queries that run now.", queries.active?.current.count ?? 0
+                ),
+                ("tern_query_waiting", "Queries that wait for a place.", queries.gate.waiting),
+            ])
+        counters(
+            metrics,
+            [
+                (
+                    "tern_query_active_log_failures_total",
+                    "Failures to record queries under way.", queries.active?.failures ?? 0
+                ),
+                (
+                    "tern_query_log_failures_total", "Failures to write the query log.",
+                    queries.queryLog?.failures ?? 0
+                ),
+            ])
     }
 
     /// Under Prometheus' names too: existing alerts on a broken configuration go on working.

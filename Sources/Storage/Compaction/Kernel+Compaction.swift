@@ -16,7 +16,7 @@ extension Kernel {
     ///
     /// - Returns: how many were done.
     private func mergePass() throws -> Int {
-        guard !isStopping else { return 0 }
+        guard !mustYield else { return 0 }
         // The manifest first: what is sealed in between is then planned without, which is safe,
         // since it comes after everything else.
         let all = manifest.current.sorted
@@ -30,7 +30,9 @@ extension Kernel {
         guard !runs.isEmpty else { return 0 }
         let results = Mutex<[Int: Result<Bool, any Error>]>([:])
         try concurrently(runs.count, width: configuration.compactionParallelism) { [self] index in
-            let result = Result { try merge(runs[index]) }
+            let result = Result {
+                if case .done = try merge(runs[index]) { true } else { false }
+            }
             results.withLock { $0[index] = result }
         }
         var done = 0
@@ -44,6 +46,13 @@ extension Kernel {
     /// The largest sum of inputs to merge now. Inputs and output are there at the same time, and
     /// that must not take the reserve on which commits go on: with a full disk nothing is merged.
     private func maxMergeBytes() throws -> Int {
+        min(
+            configuration.maxPartBytes,
+            try spareBytes() / max(1, configuration.compactionParallelism))
+    }
+
+    /// Space on the disk above the reserve.
+    func spareBytes() throws -> Int {
         let free: Int
         do throws(FileError) {
             free = try files.freeBytes(directory.parts)
@@ -51,32 +60,50 @@ extension Kernel {
             note("merging", error) { $0.failedMerges += 1 }
             throw error
         }
-        let spare = max(0, free - configuration.minFreeBytes)
-        return min(configuration.maxPartBytes, spare / max(1, configuration.compactionParallelism))
+        return max(0, free - configuration.minFreeBytes)
     }
 
     var isStopping: Bool { stopping.load(ordering: .relaxed) }
 
-    /// Replaces parts by one. The inputs leave the manifest in the commit that adds the output.
-    ///
-    /// - Returns: false when the inputs could not be merged or the kernel is stopping.
-    private func merge(_ inputs: [PartHandle]) throws -> Bool {
+    /// Whether merges that run have to end without result.
+    private var mustYield: Bool { isStopping || exclusive.load(ordering: .relaxed) > 0 }
+
+    /// Runs `body` while nothing is merged or dropped. Merges under way end within some 10 ms,
+    /// unless they are writing their output already, and are done again later.
+    func exclusively<T: Sendable>(_ body: @escaping @Sendable () throws -> T) async throws -> T {
+        exclusive.wrappingAdd(1, ordering: .relaxed)
+        defer { exclusive.wrappingSubtract(1, ordering: .relaxed) }
+        return try await compactor.run(body)
+    }
+
+    /// What came of a merge.
+    enum MergeOutcome {
+        case done
+        /// The kernel is stopping or somebody else has to work on the parts.
+        case interrupted
+        /// The inputs cannot be merged.
+        case failed(any Error)
+    }
+
+    /// Replaces parts by one, which lacks what was deleted. The inputs leave the manifest in the
+    /// commit that adds the output. Runs on the compactor.
+    func merge(_ inputs: [PartHandle]) throws -> MergeOutcome {
         guard let newest = inputs.last?.descriptor, let store = store(of: newest.signal) else {
-            return false
+            return .interrupted
         }
         let ids = inputs.map(\.descriptor.id)
         let draft: PartDraft?
         do {
-            draft = try store.merge(inputs) { [self] in isStopping }
+            draft = try store.merge(inputs) { [self] in mustYield }
         } catch is CancellationError {
-            return false
+            return .interrupted
         } catch {
             // Merging the same parts would fail for ever. The damaged one, or all of them where the
             // error names none, stay as they are until reopened.
             note("merging \(newest.signal.name) parts \(ids)", error) { $0.failedMerges += 1 }
             let named = ids.filter { PartName.blob($0) == (error as? PartCorruption)?.name }
             state.withLock { $0.unmergeable.formUnion(named.isEmpty ? ids : named) }
-            return false
+            return .failed(error)
         }
         do {
             let added = try swap(inputs, for: draft)
@@ -94,7 +121,7 @@ extension Kernel {
             throw error
         }
         discard(ids.map(PartName.blob))
-        return true
+        return .done
     }
 
     private func swap(_ inputs: [PartHandle], for draft: PartDraft?) throws -> [PartHandle] {

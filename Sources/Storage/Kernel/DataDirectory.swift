@@ -11,9 +11,12 @@ import Base
 ///     parts/      NNNNNNNNNNNN.part
 ///     manifest/   NNNNNNNN.manifest
 ///     quarantine/ files set aside because the manifest was damaged; only where that happened
+///     snapshots/  data directories of their own that share part files with this one
 package struct DataDirectory: Sendable {
     static let version = 1
     private static let versionPrefix = "tern data "
+    /// What the file VERSION of a directory of this version holds.
+    static let versionFile = Array("\(versionPrefix)\(version)\n".utf8)
 
     let path: String
     let lock: any FileLock
@@ -22,6 +25,7 @@ package struct DataDirectory: Sendable {
     var parts: String { path + "/parts" }
     var manifest: String { path + "/manifest" }
     var quarantine: String { path + "/quarantine" }
+    var snapshots: String { path + "/snapshots" }
 
     /// Locks the directory and checks its version.
     ///
@@ -80,8 +84,7 @@ package struct DataDirectory: Sendable {
             for directory in [log, parts, manifest] { try files.makeDirectory(directory) }
             try files.syncDirectory(path)
             try syncParent(files)
-            try files.replace(
-                file, in: path, with: Array("\(Self.versionPrefix)\(Self.version)\n".utf8))
+            try files.replace(file, in: path, with: Self.versionFile)
             return
         }
         let text = String(

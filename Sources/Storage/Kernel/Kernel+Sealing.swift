@@ -14,6 +14,15 @@ extension Kernel {
         try await sealer.run { try self.seal() }
     }
 
+    /// Seals until everything that was acknowledged before the call is in parts.
+    func sealAll() async throws {
+        try await sealer.run { [self] in
+            let end = log.state.withLock { $0.nextSequence }
+            // A rotation that failed before is taken up first, and does not hold the newest commits.
+            while manifest.current.covered < end { try seal() }
+        }
+    }
+
     /// One seal. Runs on the sealer's only thread.
     func seal() throws {
         do {

@@ -27,6 +27,8 @@ package final class Kernel: Sendable {
     /// Polled by merges.
     let stopping = Atomic<Bool>(false)
     let headBytes = Atomic<Int>(0)
+    /// How many wait for, or do, work on parts that merges must not disturb.
+    let exclusive = Atomic<Int>(0)
 
     struct State {
         var replay = ReplayReport()

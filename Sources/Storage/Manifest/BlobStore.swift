@@ -18,6 +18,10 @@ package protocol BlobStore: Sendable {
     func get(_ name: String, offset: Int, count: Int) throws(FileError) -> [UInt8]
     /// A whole blob as memory, which stays valid after the blob is deleted.
     func map(_ name: String) throws(FileError) -> SharedBytes
+    /// Gives blobs the same names in another place as well, which need not exist yet; all are durable
+    /// there when this returns. Embedded these are hard links and cost no space. After an error any
+    /// of them may exist there, and the place itself.
+    func link(_ names: [String], into place: String) throws(FileError)
     /// All blobs by name.
     func list() throws(FileError) -> [BlobInfo]
     /// Deletes blobs; missing ones are fine.
@@ -63,6 +67,12 @@ package struct DirectoryBlobStore: BlobStore {
 
     package func map(_ name: String) throws(FileError) -> SharedBytes {
         try files.map(directory + "/" + name)
+    }
+
+    package func link(_ names: [String], into place: String) throws(FileError) {
+        try files.makeDirectory(place)
+        for name in names { try files.link(directory + "/" + name, to: place + "/" + name) }
+        try files.syncDirectory(place)
     }
 
     package func list() throws(FileError) -> [BlobInfo] {

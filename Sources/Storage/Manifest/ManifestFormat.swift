@@ -7,7 +7,7 @@ import Base
 /// highest number counts.
 ///
 ///     +-----------------------------------------------------------------+
-///     | magic "TERNMANI" (8) | version u16 = 1 | zero u16 | zero u32     |
+///     | magic "TERNMANI" (8) | version u16 = 2 | zero u16 | zero u32     |
 ///     |                                              header: 16 bytes    |
 ///     +-----------------------------------------------------------------+
 ///     | record: a checkpoint, then edits ...                             |
@@ -27,13 +27,18 @@ import Base
 ///     |   zigzag day | level u8 | retentionClass u8                      |
 ///     |   zigzag minNanos | zigzag maxNanos                              |
 ///     |   varint rowCount | varint byteCount | varint lastSequence       |
+///     |   varint n, deletions (n bytes); not in version 1                |
 ///     +-----------------------------------------------------------------+
 ///
+/// A part that is in the set already and is added again takes the place of what was known of it: that
+/// is how a deletion is recorded. What the bytes of `deletions` mean is the store's business.
 /// A checkpoint holds the whole set as `added`. `covered` is the first log sequence whose data is
 /// not in parts; `nextPartID` the first id never given.
 package enum ManifestFormat {
     package static let magic: [UInt8] = Array("TERNMANI".utf8)
-    package static let version: UInt16 = 1
+    package static let version: UInt16 = 2
+    /// Versions that are read: 1 knows no deletions.
+    package static let readableVersions: ClosedRange<UInt16> = 1...2
     package static let headerCount = 16
     package static let recordHeaderCount = 8
     package static let checkpointType: UInt8 = 1
@@ -98,6 +103,7 @@ struct ManifestRecord: Sendable, Equatable {
             body.varint(part.rowCount)
             body.varint(part.byteCount)
             body.varint(part.lastSequence)
+            body.lengthPrefixed(part.deletions)
         }
         var out = ByteWriter(reserving: body.count + ManifestFormat.recordHeaderCount)
         out.u32(UInt32(body.count))
@@ -107,7 +113,7 @@ struct ManifestRecord: Sendable, Equatable {
     }
 
     /// - Parameter reader: stands at the body, and ends with it.
-    init(_ reader: inout ByteReader) throws(MalformedBytes) {
+    init(_ reader: inout ByteReader, version: UInt16) throws(MalformedBytes) {
         let type = try reader.u8()
         guard type == ManifestFormat.checkpointType || type == ManifestFormat.editType else {
             throw reader.malformed("a record type, not \(type)")
@@ -122,7 +128,7 @@ struct ManifestRecord: Sendable, Equatable {
         }
         added = []
         for _ in 0..<(try reader.length(limit: reader.remaining, "number of added parts")) {
-            added.append(try ManifestRecord.part(&reader))
+            added.append(try ManifestRecord.part(&reader, version))
         }
     }
 
@@ -139,7 +145,7 @@ struct ManifestRecord: Sendable, Equatable {
     }
 
     private static func part(
-        _ reader: inout ByteReader
+        _ reader: inout ByteReader, _ version: UInt16
     ) throws(MalformedBytes) -> PartDescriptor {
         let id = try reader.varint()
         let raw = try reader.u8()
@@ -155,6 +161,7 @@ struct ManifestRecord: Sendable, Equatable {
             id: id, signal: signal, tenant: tenant, day: day, level: level,
             minNanos: try reader.zigzag(), maxNanos: try reader.zigzag(),
             rowCount: try reader.varint(), byteCount: try reader.varint(),
-            retentionClass: retentionClass, lastSequence: try reader.varint())
+            retentionClass: retentionClass, lastSequence: try reader.varint(),
+            deletions: version == 1 ? [] : [UInt8](try reader.lengthPrefixed()))
     }
 }

@@ -30,15 +30,16 @@ struct ManifestReader {
             bytes.prefix(8).elementsEqual(ManifestFormat.magic)
         else { return fault(0, "no manifest header") }
         let version = UInt16(littleEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt16.self))
-        guard version == ManifestFormat.version else {
+        guard ManifestFormat.readableVersions.contains(version) else {
             foreignVersion = version
-            return fault(8, "version \(version), this program reads \(ManifestFormat.version)")
+            return fault(
+                8, "version \(version), this program reads up to \(ManifestFormat.version)")
         }
         end = ManifestFormat.headerCount
         var offset = end
         var damaged = false
         while offset < bytes.count {
-            if let (record, count) = ManifestReader.record(bytes, at: offset) {
+            if let (record, count) = ManifestReader.record(bytes, at: offset, version) {
                 if damaged { isDamagedInside = true }
                 apply(record, count)
                 offset += count
@@ -51,12 +52,12 @@ struct ManifestReader {
             repeat {
                 offset += 1
             } while offset < bytes.count
-                && ManifestReader.record(bytes, at: offset) == nil
+                && ManifestReader.record(bytes, at: offset, version) == nil
         }
     }
 
     private static func record(
-        _ bytes: UnsafeRawBufferPointer, at offset: Int
+        _ bytes: UnsafeRawBufferPointer, at offset: Int, _ version: UInt16
     ) -> (ManifestRecord, Int)? {
         let first = offset + ManifestFormat.recordHeaderCount
         guard first <= bytes.count else { return nil }
@@ -71,7 +72,7 @@ struct ManifestReader {
         guard crc32c(body) == crc else { return nil }
         var reader = ByteReader(body)
         do throws(MalformedBytes) {
-            let record = try ManifestRecord(&reader)
+            let record = try ManifestRecord(&reader, version: version)
             return reader.isAtEnd ? (record, ManifestFormat.recordHeaderCount + count) : nil
         } catch { return nil }
     }

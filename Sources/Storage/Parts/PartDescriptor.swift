@@ -17,7 +17,7 @@ package enum Signal: UInt8, Sendable, CaseIterable {
     }
 }
 
-/// A part: one tenant, one signal, one UTC day, immutable.
+/// A part: one tenant, one signal, one UTC day. Its file is immutable.
 package struct PartDescriptor: Sendable, Hashable {
     /// Unique within a data directory, never reused; also the name of the blob.
     package var id: UInt64
@@ -38,11 +38,14 @@ package struct PartDescriptor: Sendable, Hashable {
     package var retentionClass: UInt8
     /// The last log record whose data of this signal is inside.
     package var lastSequence: UInt64
+    /// What of the content was deleted after the part was written, in the store's own coding; empty =
+    /// nothing. The only field that changes while the part exists.
+    package var deletions: [UInt8]
 
     package init(
         id: UInt64, signal: Signal, tenant: String, day: Int32, level: UInt8, minNanos: Int64,
         maxNanos: Int64, rowCount: UInt64, byteCount: UInt64, retentionClass: UInt8 = 0,
-        lastSequence: UInt64
+        lastSequence: UInt64, deletions: [UInt8] = []
     ) {
         self.id = id
         self.signal = signal
@@ -55,6 +58,7 @@ package struct PartDescriptor: Sendable, Hashable {
         self.byteCount = byteCount
         self.retentionClass = retentionClass
         self.lastSequence = lastSequence
+        self.deletions = deletions
     }
 }
 
@@ -109,6 +113,13 @@ package final class PartHandle: Sendable {
     package init(descriptor: PartDescriptor, reader: PartReader) {
         self.descriptor = descriptor
         self.reader = reader
+    }
+
+    /// The same file with other deletions.
+    package func deleting(_ deletions: [UInt8]) -> PartHandle {
+        var changed = descriptor
+        changed.deletions = deletions
+        return PartHandle(descriptor: changed, reader: reader)
     }
 }
 

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which query a request is.
+
+import Base
+import HTTPTypes
+import Telemetry
+
+/// A query as its client sent it, for the active-query log and the query log.
+package struct QueryDescription: Sendable {
+    package enum Family: String, Sendable {
+        case promql, logql, traceql
+    }
+    package var family: Family
+    package var text: String
+    package var tenant: Tenant
+    package var method: String
+    package var path: String
+    /// Times and step as sent; nil where the request has none.
+    package var start: String?
+    package var end: String?
+    package var step: String?
+
+    /// The query that the current task answers; nil for other requests.
+    @TaskLocal package static var current: QueryDescription?
+
+    package init(
+        _ family: Family, _ text: String, tenant: Tenant, method: String = "", path: String = ""
+    ) {
+        self.family = family
+        self.text = text
+        self.tenant = tenant
+        self.method = method
+        self.path = path
+    }
+
+    /// Nil when the request carries no query of one of the three languages.
+    package init?(_ request: APIRequest) {
+        let path = request.path
+        let family: Family
+        if path.hasPrefix("/loki/api/v1/") {
+            family = .logql
+        } else if path.hasPrefix("/api/v1/query") {
+            family = .promql
+        } else if path.hasPrefix("/api/search") || path.hasPrefix("/api/metrics/")
+            || path.hasPrefix("/api/v2/search")
+        {
+            family = .traceql
+        } else {
+            return nil
+        }
+        guard let text = request.nonEmpty(family == .traceql ? "q" : "query") else { return nil }
+        self.init(
+            family, text, tenant: request.tenant, method: request.method.rawValue, path: path)
+        let time = request.nonEmpty("time")
+        start = request.nonEmpty("start") ?? time
+        end = request.nonEmpty("end") ?? time
+        step = request.nonEmpty("step")
+    }
+}
