@@ -31,6 +31,7 @@ func makeRoutes(
     }
 
     routes += ScrapingEndpoints(scraping: scraping).routes()
+    routes += prometheusRoutes(core, scraping, admin, status)
 
     let series = SeriesEndpoints(service: service)
     let write = RemoteWriteEndpoint(pipeline: pipeline)
@@ -98,5 +99,6 @@ func makeRoutes(
         Route([.get], base + "series", .prometheus, correlate.series),
         Route([.get], base + "logline", .prometheus, correlate.logLine),
     ]
+    routes.append(openAPIRoute(of: routes))
     return routes
 }

@@ -38,7 +38,9 @@ package struct ServerOptions: Sendable {
     package var otlpHTTP: ListenAddress? = ListenAddress(host: "127.0.0.1", port: 4318)
     package var otlpGRPC: ListenAddress? = ListenAddress(host: "127.0.0.1", port: 4317)
     package var enableLifecycle = false
-    package var corsOrigin: String?
+    /// Origins whose scripts may read answers, fully anchored; nil = any on Prometheus' paths, none
+    /// elsewhere.
+    package var corsOrigin: RegularExpression?
     package var queryTimeoutSeconds = 120.0
     package var queryConcurrency = 20
     package var querySamples = 50_000_000
@@ -80,7 +82,7 @@ extension ServerOptions {
             ("storage.seal-age", duration(sealAgeSeconds)),
             ("web.listen-address", listen.map(\.description).joined(separator: ",")),
             ("web.enable-lifecycle", "\(enableLifecycle)"),
-            ("web.cors.origin", corsOrigin ?? ""),
+            ("web.cors.origin", corsOrigin?.pattern ?? ".*"),
             ("web.read-timeout", duration(connection.bodySeconds)),
             ("otlp.http-listen-address", otlpHTTP?.description ?? "off"),
             ("otlp.grpc-listen-address", otlpGRPC?.description ?? "off"),
@@ -101,7 +103,7 @@ extension ServerOptions {
 extension HTTPEndpoint.Options {
     init(_ options: ServerOptions) {
         tenancy = options.tenancy
-        corsOrigin = options.corsOrigin
+        crossOrigin = CrossOrigin(options.corsOrigin)
         bodySeconds = options.connection.bodySeconds
         let memory = options.memoryLimitBytes ?? availableMemoryBytes() * 6 / 10
         bodyBytes = max(2 * OTLPIntake.bodyLimit, memory / 8)
