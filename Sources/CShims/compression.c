@@ -70,3 +70,12 @@ long tern_gzip_compress(uint8_t *out, size_t capacity, const uint8_t *in, size_t
     libdeflate_free_compressor(c);
     return n == 0 ? TERN_NO_SPACE : (long)n;
 }
+
+long tern_zlib_compress(uint8_t *out, size_t capacity, const uint8_t *in, size_t count,
+                        int level) {
+    struct libdeflate_compressor *c = libdeflate_alloc_compressor(level);
+    if (!c) return TERN_NO_SPACE;
+    size_t n = libdeflate_zlib_compress(c, in, count, out, capacity);
+    libdeflate_free_compressor(c);
+    return n == 0 ? TERN_NO_SPACE : (long)n;
+}

@@ -34,6 +34,7 @@ func makeRoutes(
     routes += StorageEndpoints(core).routes()
     routes.append(
         Route([.get], "/api/v1/status/active_queries", .prometheus, status.activeQueries))
+    routes += prometheusRoutes(core, scraping, admin, status)
 
     let series = SeriesEndpoints(service: service)
     let write = RemoteWriteEndpoint(pipeline: pipeline)
@@ -101,5 +102,6 @@ func makeRoutes(
         Route([.get], base + "series", .prometheus, correlate.series),
         Route([.get], base + "logline", .prometheus, correlate.logLine),
     ]
+    routes.append(openAPIRoute(of: routes))
     return routes
 }

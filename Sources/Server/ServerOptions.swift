@@ -41,7 +41,9 @@ package struct ServerOptions: Sendable {
     package var enableAdminAPI = false
     /// Where each query leaves a line; nil = nowhere.
     package var queryLogFile: String?
-    package var corsOrigin: String?
+    /// Origins whose scripts may read answers, fully anchored; nil = any on Prometheus' paths, none
+    /// elsewhere.
+    package var corsOrigin: RegularExpression?
     package var queryTimeoutSeconds = 120.0
     package var queryConcurrency = 20
     package var querySamples = 50_000_000
@@ -84,7 +86,7 @@ extension ServerOptions {
             ("web.listen-address", listen.map(\.description).joined(separator: ",")),
             ("web.enable-lifecycle", "\(enableLifecycle)"),
             ("web.enable-admin-api", "\(enableAdminAPI)"),
-            ("web.cors.origin", corsOrigin ?? ""),
+            ("web.cors.origin", corsOrigin?.pattern ?? ".*"),
             ("web.read-timeout", duration(connection.bodySeconds)),
             ("otlp.http-listen-address", otlpHTTP?.description ?? "off"),
             ("otlp.grpc-listen-address", otlpGRPC?.description ?? "off"),
@@ -106,7 +108,7 @@ extension ServerOptions {
 extension HTTPEndpoint.Options {
     init(_ options: ServerOptions) {
         tenancy = options.tenancy
-        corsOrigin = options.corsOrigin
+        crossOrigin = CrossOrigin(options.corsOrigin)
         bodySeconds = options.connection.bodySeconds
         let memory = options.memoryLimitBytes ?? availableMemoryBytes() * 6 / 10
         bodyBytes = max(2 * OTLPIntake.bodyLimit, memory / 8)

@@ -2,6 +2,7 @@
 // `tern serve`.
 
 import ArgumentParser
+import Base
 import Scrape
 import Server
 import Shell
@@ -56,7 +57,8 @@ struct ServeCommand: AsyncParsableCommand {
         help: "Longest a client may take to send a request (60s).")
     var readTimeout: String?
     @Option(
-        name: .customLong("web.cors.origin"), help: "Value of Access-Control-Allow-Origin (none).")
+        name: .customLong("web.cors.origin"),
+        help: "Pattern of origins whose scripts may read answers (.* on Prometheus' paths).")
     var corsOrigin: String?
     @Option(name: .customLong("query.timeout"), help: "Longest a query may run (2m).")
     var queryTimeout: String?
@@ -130,7 +132,9 @@ struct ServeCommand: AsyncParsableCommand {
         if let seconds = try seconds(readTimeout, "web.read-timeout") {
             options.setReadTimeout(seconds: seconds)
         }
-        options.corsOrigin = flagValue(corsOrigin, "web.cors.origin")
+        options.corsOrigin = try flagValue(corsOrigin, "web.cors.origin").map {
+            try RegularExpression($0)
+        }
         options.queryTimeoutSeconds =
             try seconds(queryTimeout, "query.timeout") ?? options.queryTimeoutSeconds
         options.queryConcurrency =

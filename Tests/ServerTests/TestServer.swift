@@ -21,6 +21,7 @@ struct TestServer: Sendable {
     let core: Core
     let endpoint: HTTPEndpoint
     let startup: Startup
+    let scraping: Scraping
 
     func send(
         _ method: String, _ target: String, headers: [(String, String)] = [], body: [UInt8]? = nil
@@ -121,7 +122,7 @@ func withServer<R: Sendable>(
                 return try await body(
                     TestServer(
                         port: port, grpcPort: grpcPort, core: core, endpoint: endpoint,
-                        startup: startup))
+                        startup: startup, scraping: scraping))
             }
             result = .success(value)
         } catch {

@@ -153,4 +153,11 @@ package enum Deflate {
             produce(tern_gzip_bound(n)) { tern_gzip_compress($0, $1, base, n, level) }.bytes
         }
     }
+
+    /// Compresses into zlib's format, which HTTP calls deflate.
+    package static func zlib(_ input: [UInt8], level: Int32 = 1) -> [UInt8] {
+        input.withBase { base, n in
+            produce(tern_gzip_bound(n)) { tern_zlib_compress($0, $1, base, n, level) }.bytes
+        }
+    }
 }

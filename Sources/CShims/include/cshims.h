@@ -78,6 +78,8 @@ enum { TERN_GZIP = 0, TERN_DEFLATE = 1 };
 long tern_inflate(uint8_t *out, size_t capacity, const uint8_t *in, size_t count, int kind);
 size_t tern_gzip_bound(size_t count);
 long tern_gzip_compress(uint8_t *out, size_t capacity, const uint8_t *in, size_t count, int level);
+/// zlib's format; what fits gzip fits it.
+long tern_zlib_compress(uint8_t *out, size_t capacity, const uint8_t *in, size_t count, int level);
 
 // MARK: search
 

@@ -43,7 +43,10 @@ extension CorrelateEndpoints {
     /// `series`: of each series its service, exemplars, streams and traces, from `window` before
     /// `time` to `time`.
     func series(_ request: APIRequest) async throws -> APIResponse {
-        let selectors = try request.selectors(required: true)
+        guard !request.parameters(named: "match[]").isEmpty else {
+            throw APIError(.badData, "no match[] parameter provided")
+        }
+        let selectors = try request.selectors(place: "invalid parameter \"match[]\": ")
         let time = try request.correlateTime("time", default: service.clock.wallNanos)
         let window = try request.correlateWindow(
             default: CorrelateEndpoints.defaultWindowNanos)

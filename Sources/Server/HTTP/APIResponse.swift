@@ -4,11 +4,23 @@
 import Base
 import HTTPTypes
 
-/// An answer with its whole body.
+/// A body that is made while it is sent.
+package protocol BodyStream: Sendable {
+    /// The next bytes, never empty; nil at the end. Called by one task at a time.
+    func next() async throws -> [UInt8]?
+    /// Called once at the end, whatever happened; never when sending did not begin.
+    func end()
+}
+
+/// An answer with its whole body, or with what makes it.
 package struct APIResponse: Sendable {
     package var status: HTTPResponse.Status
     package var headers: HTTPFields
     package var body: [UInt8]
+    /// When set, the body; sent uncompressed and in pieces.
+    package var stream: (any BodyStream)?
+    /// Sent as it is, whatever the client could unpack.
+    package var isPlain = false
 
     package init(
         _ status: HTTPResponse.Status, contentType: String? = nil, body: [UInt8] = []

@@ -55,20 +55,49 @@ extension APIResponse {
     /// Bytes below which compression costs more than it saves.
     private static let smallBody = 1024
 
-    /// Compresses the body with gzip where the client takes that and it is worth it.
+    /// Compresses the body with gzip or deflate where the client takes that and it is worth it.
     mutating func compress(for request: HTTPFields) {
-        guard body.count >= Self.smallBody, headers[.contentEncoding] == nil else { return }
-        headers[.vary] = "Accept-Encoding"
-        let accepted = (request[.acceptEncoding] ?? "").lowercased().split(separator: ",")
-        let takesGzip = accepted.contains { choice in
-            let parts = choice.split(separator: ";").map { trimmed($0) }
-            guard parts.first == "gzip" || parts.first == "x-gzip" else { return false }
-            return !parts.dropFirst().contains {
-                ["q=0", "q=0.0", "q=0.00", "q=0.000"].contains($0)
-            }
+        guard !isPlain, body.count >= Self.smallBody, headers[.contentEncoding] == nil else {
+            return
         }
-        guard takesGzip else { return }
-        body = Deflate.gzip(body)
-        headers[.contentEncoding] = "gzip"
+        vary("Accept-Encoding")
+        switch ContentCoding(acceptedBy: request[.acceptEncoding] ?? "") {
+        case .gzip:
+            body = Deflate.gzip(body)
+            headers[.contentEncoding] = "gzip"
+        case .deflate:
+            body = Deflate.zlib(body)
+            headers[.contentEncoding] = "deflate"
+        default: break
+        }
+    }
+
+    /// Notes a header of the request that the answer depends on.
+    mutating func vary(_ name: String) {
+        headers[.vary] = headers[.vary].map { $0 + ", " + name } ?? name
+    }
+}
+
+extension ContentCoding {
+    /// The coding of `Accept-Encoding` that the client prefers among those we write; of equal ones
+    /// the first. Nil when there is none.
+    init?(acceptedBy header: String) {
+        var best: (coding: ContentCoding, quality: Double)?
+        for choice in header.lowercased().split(separator: ",") {
+            let parts = choice.split(separator: ";").map { trimmed($0) }
+            let coding: ContentCoding
+            switch parts.first {
+            case "gzip", "x-gzip": coding = .gzip
+            case "deflate": coding = .deflate
+            default: continue
+            }
+            var quality = 1.0
+            for part in parts.dropFirst() where part.hasPrefix("q=") {
+                quality = parseFloat(String(part.dropFirst(2))) ?? 0
+            }
+            if quality > best?.quality ?? 0 { best = (coding, quality) }
+        }
+        guard let best else { return nil }
+        self = best.coding
     }
 }

@@ -69,8 +69,8 @@ final class HTTPEndpoint: HTTPResponder {
 
     struct Options: Sendable {
         var tenancy: Tenancy = .off
-        /// Value of `Access-Control-Allow-Origin`, or nil for none.
-        var corsOrigin: String?
+        /// Origins whose scripts may read answers.
+        var crossOrigin = CrossOrigin()
         /// Seconds a client may take to send one request body.
         var bodySeconds: Double = 60
         /// Bytes that the bodies of all requests together may hold, before decompression.
@@ -82,6 +82,7 @@ final class HTTPEndpoint: HTTPResponder {
         let router: any HTTPResponder<EndpointContext>
         /// What any other path is told; 404 when nil.
         let otherwise: (@Sendable () -> APIError)?
+        let paths: RoutePaths
     }
     private let table: Mutex<Table>
     private let options: Options
@@ -94,7 +95,9 @@ final class HTTPEndpoint: HTTPResponder {
         self.observer = observer
         bodies = ByteAllowance(limit: options.bodyBytes)
         table = Mutex(
-            Table(router: Router(context: EndpointContext.self).buildResponder(), otherwise: nil))
+            Table(
+                router: Router(context: EndpointContext.self).buildResponder(), otherwise: nil,
+                paths: RoutePaths([])))
     }
 
     /// Serves these routes from the next request on.
@@ -110,7 +113,8 @@ final class HTTPEndpoint: HTTPResponder {
                 }
             }
         }
-        let built = Table(router: router.buildResponder(), otherwise: otherwise)
+        let built = Table(
+            router: router.buildResponder(), otherwise: otherwise, paths: RoutePaths(routes))
         table.withLock { $0 = built }
     }
 
@@ -124,20 +128,30 @@ final class HTTPEndpoint: HTTPResponder {
             head.path = path + (request.uri.query.map { "?" + $0 } ?? "")
             request = Request(head: head, body: request.body)
         }
-        if request.method == .options { return HTTPEndpoint.preflight() }
+        if request.method == .options {
+            return response(APIResponse(.noContent), to: request.headers, path)
+        }
         let table = self.table.withLock { $0 }
-        let response = try await table.router.respond(to: request, context: context)
+        let answered = try await table.router.respond(to: request, context: context)
         // The router's own 404 is empty; every answer of ours has a type.
-        guard response.status == .notFound, response.headers[.contentType] == nil else {
-            return response
+        guard answered.status == .notFound, answered.headers[.contentType] == nil else {
+            return answered
         }
         if let error = table.otherwise?() {
             let call = APIRequest(method: request.method, path: path, headers: request.headers)
-            return HTTPEndpoint.response(
-                ErrorShape(path: path).response(error, to: call), options.corsOrigin)
+            return response(
+                ErrorShape(path: path).response(error, to: call), to: request.headers, path)
+        }
+        let methods = table.paths.methods(of: path)
+        if !methods.isEmpty {
+            var refusal = APIResponse.text("Method Not Allowed\n", status: .methodNotAllowed)
+            refusal.headers[.allow] = methods.joined(separator: ", ")
+            refusal.headers[.xContentTypeOptions] = "nosniff"
+            return response(refusal, to: request.headers, path)
         }
         // Grafana looks for this text to tell a missing API from a broken one.
-        return HTTPEndpoint.response(.text("404 page not found\n", status: .notFound), nil)
+        return response(
+            .text("404 page not found\n", status: .notFound), to: request.headers, path)
     }
 
     /// Takes a family prefix off a path, unless the path is the family's own: `/loki/api/…` stays.
@@ -154,20 +168,25 @@ final class HTTPEndpoint: HTTPResponder {
         return (rest.isEmpty ? "/" : rest, String(first))
     }
 
-    private static func preflight() -> Response {
-        var response = APIResponse(.noContent)
-        response.headers[.accessControlAllowMethods] = "GET, POST, OPTIONS, PUT, DELETE"
-        response.headers[.accessControlAllowHeaders] =
-            "Accept, Authorization, Content-Type, Origin, X-Scope-OrgID, traceparent, tracestate"
-        return HTTPEndpoint.response(response, "*")
-    }
-
-    private static func response(_ answer: APIResponse, _ origin: String?) -> Response {
-        var headers = answer.headers
-        if let origin { headers[.accessControlAllowOrigin] = origin }
+    private func response(
+        _ answer: APIResponse, to request: HTTPFields, _ path: String
+    ) -> Response {
+        var answer = answer
+        options.crossOrigin.apply(to: &answer, request, path)
+        guard let stream = answer.stream else {
+            return Response(
+                status: answer.status, headers: answer.headers,
+                body: .init(byteBuffer: ByteBuffer(bytes: answer.body)))
+        }
         return Response(
-            status: answer.status, headers: headers,
-            body: .init(byteBuffer: ByteBuffer(bytes: answer.body)))
+            status: answer.status, headers: answer.headers,
+            body: ResponseBody { writer in
+                defer { stream.end() }
+                while let bytes = try await stream.next() {
+                    try await writer.write(ByteBuffer(bytes: bytes))
+                }
+                try await writer.finish(nil)
+            })
     }
 
     private func answer(
@@ -214,7 +233,7 @@ final class HTTPEndpoint: HTTPResponder {
             route: route.path, method: request.method.rawValue, status: answer.status.code,
             startNanos: start, bodyCount: call.body.count, request: call)
         answer.compress(for: request.headers)
-        return HTTPEndpoint.response(answer, options.corsOrigin)
+        return response(answer, to: request.headers, route.path)
     }
 
     /// Collects the body within its limit of size and its share of memory; the connection's guard

@@ -8,39 +8,39 @@ import Telemetry
 extension APIRequest {
     /// A time parameter in milliseconds.
     ///
-    /// - Throws: 400 with Prometheus' text when it is missing without a default, or malformed.
+    /// - Throws: 400 with Prometheus' text when it is missing without a default, or malformed; of
+    ///   parameters with a default the text names the parameter twice, as Prometheus' does.
     func millis(_ name: String, default standard: Int64? = nil) throws(APIError) -> Int64 {
-        guard let text = nonEmpty(name) else {
-            if let standard { return standard }
-            throw APIError(
-                .badData, "invalid parameter \"\(name)\": cannot parse \"\" to a valid timestamp")
-        }
+        let text = parameter(name) ?? ""
+        if text.isEmpty, let standard { return standard }
         do throws(TimeTextError) {
             return try parseTimeMillis(text)
         } catch {
-            throw APIError(
-                .badData,
-                "invalid parameter \"\(name)\": cannot parse \"\(text)\" to a valid timestamp")
+            let place = standard == nil ? "" : "invalid time value for '\(name)': "
+            throw APIError(.badData, "invalid parameter \"\(name)\": \(place)\(error)")
         }
     }
 
     /// A duration parameter, in milliseconds: seconds as a number, or `5m`.
-    func durationMillis(_ name: String) throws(APIError) -> Int64? {
+    ///
+    /// - Parameter place: what the text of the error begins with; nil names the parameter.
+    func durationMillis(_ name: String, place: String? = nil) throws(APIError) -> Int64? {
         guard let text = nonEmpty(name) else { return nil }
+        let place = place ?? "invalid parameter \"\(name)\": "
         if let seconds = parseFloat(text) {
             let millis = seconds * 1000
-            guard millis.isFinite, abs(millis) < 9.2e18 else {
+            guard abs(seconds * 1e9) <= 9.223372036854775e18 else {
                 throw APIError(
                     .badData,
-                    "invalid parameter \"\(name)\": cannot parse \"\(text)\" to a valid duration. "
-                        + "It overflows int64")
+                    "\(place)cannot parse \(quotedText(text)) to a valid duration. It overflows int64"
+                )
             }
             return Int64(millis)
         }
         guard let millis = try? parseDurationMillis(text) else {
             throw APIError(
                 .badData,
-                "invalid parameter \"\(name)\": cannot parse \"\(text)\" to a valid duration")
+                "\(place)cannot parse \(quotedText(text)) to a valid duration")
         }
         return millis
     }
@@ -50,7 +50,9 @@ extension APIRequest {
         guard let text = nonEmpty("limit") else { return 0 }
         guard let limit = Int(text) else {
             throw APIError(
-                .badData, "invalid parameter \"limit\": cannot parse \"\(text)\" to a valid limit")
+                .badData,
+                "invalid parameter \"limit\": strconv.Atoi: parsing \(quotedText(text)): "
+                    + "invalid syntax")
         }
         guard limit >= 0 else {
             throw APIError(
@@ -60,38 +62,39 @@ extension APIRequest {
     }
 
     /// All `match[]` selectors, parsed.
-    func selectors(required: Bool) throws(APIError) -> [[LabelMatcher]] {
-        let texts = parameters(named: "match[]")
-        if texts.isEmpty, required { throw APIError(.badData, "no match[] parameter provided") }
+    ///
+    /// - Parameter place: what the text of an error begins with.
+    func selectors(place: String = "") throws(APIError) -> [[LabelMatcher]] {
         var result: [[LabelMatcher]] = []
-        for text in texts {
-            let matchers: [LabelMatcher]
+        for text in parameters(named: "match[]") {
             do {
-                matchers = try parseSelector(text)
+                result.append(try parseSelector(text))
             } catch {
-                throw APIError(.badData, "invalid parameter \"match[]\": \(error)")
+                throw APIError(.badData, "\(place)\(error)")
             }
-            guard matchers.contains(where: { !$0.matchesEmpty }) else {
-                throw APIError(
-                    .badData,
-                    "invalid parameter \"match[]\": match[] must contain at least one "
-                        + "non-empty matcher")
-            }
-            result.append(matchers)
+        }
+        for matchers in result where matchers.allSatisfy({ $0.matchesEmpty }) {
+            throw APIError(
+                .badData, "\(place)match[] must contain at least one non-empty matcher")
         }
         return result
     }
 
-    /// `start` and `end`, everything when absent.
-    func metadataRange() throws(APIError) -> MillisRange {
+    /// `start` and `end`, everything when absent; nil when the end is before the start: nothing
+    /// lies there.
+    func metadataRange() throws(APIError) -> MillisRange? {
         let start = try millis("start", default: .min)
         let end = try millis("end", default: .max)
-        guard start <= end else {
-            throw APIError(
-                .badData,
-                "invalid parameter \"end\": end timestamp must not be before start time")
+        return start <= end ? MillisRange(first: Millis(start), last: Millis(end)) : nil
+    }
+
+    /// A number that may be absent; negative means no limit. Source: Prometheus' `metadata`.
+    func looseLimit(_ name: String) throws(APIError) -> Int? {
+        guard let text = nonEmpty(name) else { return nil }
+        guard let number = Int(text) else {
+            throw APIError(.badData, "\(name) must be a number")
         }
-        return MillisRange(first: Millis(start), last: Millis(end))
+        return number < 0 ? nil : number
     }
 }
 

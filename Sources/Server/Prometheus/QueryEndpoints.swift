@@ -19,6 +19,7 @@ struct QueryEndpoints: Sendable {
 
     func query(_ request: APIRequest) async throws -> APIResponse {
         let text = request.parameter("query") ?? ""
+        _ = try request.limitParameter()
         let at = try request.millis("time", default: service.clock.wallNanos / 1_000_000)
         let engine = self.engine
         let tenant = request.tenant
@@ -31,6 +32,7 @@ struct QueryEndpoints: Sendable {
 
     func queryRange(_ request: APIRequest) async throws -> APIResponse {
         let text = request.parameter("query") ?? ""
+        _ = try request.limitParameter()
         let start = try request.millis("start")
         let end = try request.millis("end")
         guard end >= start else {
@@ -78,13 +80,23 @@ struct QueryEndpoints: Sendable {
         return prometheusSuccess { $0.string(expression.prettyPrinted()) }
     }
 
-    private func lookback(_ request: APIRequest) throws(APIError) -> Int64? {
-        guard let millis = try request.durationMillis("lookback_delta") else { return nil }
-        guard millis > 0 else {
-            throw APIError(
-                .badData, "invalid parameter \"lookback_delta\": it must be above zero")
+    /// `parse_query`: the syntax tree.
+    func parseQuery(_ request: APIRequest) async throws -> APIResponse {
+        let expression: Expression
+        do {
+            expression = try parseExpression(
+                request.parameter("query") ?? "", options: service.limits.features.parser)
+        } catch {
+            throw APIError(.badData, "invalid parameter \"query\": \(error)")
         }
-        return millis
+        return prometheusSuccess { expression.write(into: &$0) }
+    }
+
+    /// Nothing above zero means the server's own look-back.
+    private func lookback(_ request: APIRequest) throws(APIError) -> Int64? {
+        let millis = try request.durationMillis(
+            "lookback_delta", place: "error parsing lookback delta duration: ")
+        return millis.flatMap { $0 > 0 ? $0 : nil }
     }
 
     private func run(
@@ -92,20 +104,37 @@ struct QueryEndpoints: Sendable {
     ) async throws -> APIResponse {
         let limit = try request.limitParameter()
         let timeout = try request.durationMillis("timeout").map { Double($0) / 1000 }
+        if let timeout, timeout <= 0 {
+            throw APIError(.timeout, "query timed out in query queue")
+        }
+        let statistics = request.nonEmpty("stats")
         do {
             return try await service.run(timeoutSeconds: timeout, wording: prometheusWording) {
                 context in
-                answer(try work(context), limit: limit, missing: context.warnings)
+                let queued = context.elapsedNanos
+                let result = try work(context)
+                let stats = statistics.map { _ in QueryStatistics(context, queuedNanos: queued) }
+                var missing = context.warnings
+                if let text = statistics, text != "true", text != "all" {
+                    missing.append(
+                        "value \(quotedText(text)) for parameter \"stats\" is deprecated and will "
+                            + "be rejected in the next major release, use \"true\" or \"all\"")
+                }
+                return answer(result, limit: limit, missing: missing, stats: stats)
             }
         } catch let error as ParseError {
             throw APIError(.badData, "invalid parameter \"query\": \(error)")
         } catch let error as QueryError {
+            // Refused before the evaluation: the kind of the query is at fault.
+            if error.description.hasPrefix("invalid expression type ") {
+                throw APIError(.badData, "invalid parameter \"query\": \(error)")
+            }
             throw APIError(.execution, error.description)
         }
     }
 
     private func answer(
-        _ result: QueryResult, limit: Int, missing: [String]
+        _ result: QueryResult, limit: Int, missing: [String], stats: QueryStatistics?
     ) -> APIResponse {
         // What is missing first: it is never among what the cap leaves out.
         var warnings = missing + result.warnings
@@ -116,6 +145,10 @@ struct QueryEndpoints: Sendable {
         ) { json in
             json.beginObject()
             write(value, into: &json)
+            if let stats {
+                json.key("stats")
+                stats.write(into: &json)
+            }
             json.endObject()
         }
     }

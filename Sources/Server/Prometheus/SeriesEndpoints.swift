@@ -15,9 +15,10 @@ struct SeriesEndpoints: Sendable {
         _ request: APIRequest,
         _ read: @escaping @Sendable (SeriesRequest, ReadContext) throws -> [String]
     ) async throws -> APIResponse {
-        let range = try request.metadataRange()
-        let selectors = try request.selectors(required: false)
         let limit = try request.limitParameter()
+        let range = try request.metadataRange()
+        let selectors = try request.selectors()
+        guard let range else { return emptyList() }
         let tenant = request.tenant
         var (values, missing) = try await service.run { context in
             var all: Set<String> = []
@@ -40,6 +41,13 @@ struct SeriesEndpoints: Sendable {
         }
     }
 
+    private func emptyList() -> APIResponse {
+        prometheusSuccess { json in
+            json.beginArray()
+            json.endArray()
+        }
+    }
+
     func labels(_ request: APIRequest) async throws -> APIResponse {
         let reader = service.metrics
         return try await names(request) { try reader.labelNames($0, $1) }
@@ -55,9 +63,13 @@ struct SeriesEndpoints: Sendable {
     }
 
     func series(_ request: APIRequest) async throws -> APIResponse {
-        let range = try request.metadataRange()
-        let selectors = try request.selectors(required: true)
+        guard !request.parameters(named: "match[]").isEmpty else {
+            throw APIError(.badData, "no match[] parameter provided")
+        }
         let limit = try request.limitParameter()
+        let range = try request.metadataRange()
+        let selectors = try request.selectors(place: "invalid parameter \"match[]\": ")
+        guard let range else { return emptyList() }
         let tenant = request.tenant
         let reader = service.metrics
         return try await service.run { context in
@@ -86,8 +98,8 @@ struct SeriesEndpoints: Sendable {
     }
 
     func metadata(_ request: APIRequest) async throws -> APIResponse {
-        let limit = try request.limitParameter()
-        let perMetric = request.nonEmpty("limit_per_metric").flatMap { Int($0) } ?? 0
+        let limit = try request.looseLimit("limit") ?? .max
+        let perMetric = try request.looseLimit("limit_per_metric") ?? 0
         let family = request.nonEmpty("metric")
         let tenant = request.tenant
         let reader = service.metrics
@@ -95,7 +107,7 @@ struct SeriesEndpoints: Sendable {
             let all = try reader.metadata(tenant, family: family)
             return prometheusSuccess { json in
                 json.beginObject()
-                for (name, entries) in limit > 0 ? all.prefix(limit) : all[...] {
+                for (name, entries) in all.prefix(limit) {
                     json.key(name)
                     json.beginArray()
                     for entry in perMetric > 0 ? entries.prefix(perMetric) : entries[...] {
@@ -113,16 +125,16 @@ struct SeriesEndpoints: Sendable {
     }
 
     func exemplars(_ request: APIRequest) async throws -> APIResponse {
-        let range = MillisRange(
-            first: Millis(try request.millis("start", default: .min)),
-            last: Millis(try request.millis("end", default: .max)))
-        let text = request.parameter("query") ?? ""
+        guard let range = try request.metadataRange() else {
+            throw APIError(.badData, "end timestamp must not be before start timestamp")
+        }
         let selectors: [[LabelMatcher]]
         do {
-            selectors = try selectorsOfQuery(text)
+            selectors = try selectorsOfQuery(request.parameter("query") ?? "")
         } catch {
-            throw APIError(.badData, "invalid parameter \"query\": \(error)")
+            throw APIError(.badData, "\(error)")
         }
+        if selectors.isEmpty { return .noContent }
         let tenant = request.tenant
         let reader = service.metrics
         return try await service.run { context in

@@ -43,12 +43,47 @@ struct StatusEndpoints: Sendable {
         }
     }
 
+    /// Parts of the tenant's metrics as Prometheus shows blocks: parts know rows, not chunks, so
+    /// `numChunks` is the number of rows.
+    func blocks(_ request: APIRequest) async throws -> APIResponse {
+        let parts = core.kernel.partDescriptors.filter {
+            $0.signal == .metrics && $0.tenant == request.tenant.name
+        }
+        return prometheusSuccess { json in
+            json.beginObject()
+            json.key("blocks")
+            json.beginArray()
+            for part in parts { write(part, into: &json) }
+            json.endArray()
+            json.endObject()
+        }
+    }
+
+    private func write(_ part: PartDescriptor, into json: inout JSONWriter) {
+        json.beginObject()
+        json.member("ulid", String(part.id))
+        json.key("minTime")
+        json.int(part.minNanos / 1_000_000)
+        json.key("maxTime")
+        json.int(part.maxNanos / 1_000_000)
+        json.key("stats")
+        json.beginObject()
+        json.member("numSamples", Int(clamping: part.rowCount))
+        json.member("numBytes", Int(clamping: part.byteCount))
+        json.endObject()
+        json.key("compaction")
+        json.beginObject()
+        json.member("level", Int(part.level) + 1)
+        json.endObject()
+        json.member("version", 1)
+        json.endObject()
+    }
+
     /// Cardinality of the tenant's series with samples of the last two hours, counted now.
     func tsdb(_ request: APIRequest) async throws -> APIResponse {
         let limit = Int(request.nonEmpty("limit") ?? "10") ?? 0
-        guard (1...10_000).contains(limit) else {
-            throw APIError(.badData, "limit must be a number from 1 to 10000")
-        }
+        guard limit >= 1 else { throw APIError(.badData, "limit must be a positive number") }
+        guard limit <= 10_000 else { throw APIError(.badData, "limit must not exceed 10000") }
         let tenant = request.tenant
         let now = core.queries.clock.wallNanos / 1_000_000
         let range = MillisRange(first: Millis(now - Self.recentMillis), last: Millis(now))

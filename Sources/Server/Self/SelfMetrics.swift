@@ -78,6 +78,11 @@ package final class SelfMetrics: Sendable {
         families.withLock { $0[name]?.values[labels] ?? 0 }
     }
 
+    /// Everything, by name.
+    var snapshot: [(name: String, family: Family)] {
+        families.withLock { $0 }.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+    }
+
     /// Text exposition 0.0.4 of everything, sorted.
     package func exposition() -> [UInt8] {
         let snapshot = families.withLock { $0 }

@@ -213,7 +213,7 @@ extension MetricBatch {
 extension NativeHistogram {
     /// Writes the `Histogram` message of both versions: deltas of whole counts where it was sent
     /// with integers, absolute counts else.
-    fileprivate func write(millis: Int64, startMillis: Int64, into writer: inout ProtobufWriter) {
+    func write(millis: Int64, startMillis: Int64, into writer: inout ProtobufWriter) {
         if isInteger {
             writer.uint64(1, UInt64(exactly: count) ?? 0, always: true)
         } else {

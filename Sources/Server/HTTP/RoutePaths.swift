@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which methods a path takes.
+
+import HTTPTypes
+
+/// The paths of a table of routes, to tell a wrong method from a wrong path.
+struct RoutePaths: Sendable {
+    private let entries: [(parts: [Substring], methods: [String])]
+
+    init(_ routes: [Route]) {
+        entries = routes.map { route in
+            (route.path.split(separator: "/"), route.methods.map(\.rawValue))
+        }
+    }
+
+    /// Methods of a path, ascending, `OPTIONS` among them; none when nothing is served there.
+    func methods(of path: String) -> [String] {
+        let parts = path.split(separator: "/", omittingEmptySubsequences: true)
+        var found: Set<String> = []
+        for entry in entries where entry.parts.count == parts.count {
+            let matches = zip(entry.parts, parts).allSatisfy { pattern, part in
+                pattern.hasPrefix("{") || pattern == part
+            }
+            if matches { found.formUnion(entry.methods) }
+        }
+        return found.isEmpty ? [] : found.union(["OPTIONS"]).sorted()
+    }
+}

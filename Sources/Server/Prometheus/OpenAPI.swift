@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// openapi.yaml: what is served, made from the routes.
+
+import HTTPTypes
+
+/// Query parameters by path; a form post takes the same.
+private let parametersByPath: [String: [String]] = [
+    "/api/v1/query": ["query", "time", "timeout", "limit", "lookback_delta", "stats"],
+    "/api/v1/query_range": [
+        "query", "start", "end", "step", "timeout", "limit", "lookback_delta", "stats",
+    ],
+    "/api/v1/query_exemplars": ["query", "start", "end"],
+    "/api/v1/format_query": ["query"], "/api/v1/parse_query": ["query"],
+    "/api/v1/labels": ["match[]", "start", "end", "limit"],
+    "/api/v1/label/{name}/values": ["match[]", "start", "end", "limit"],
+    "/api/v1/series": ["match[]", "start", "end", "limit"],
+    "/api/v1/metadata": ["limit", "limit_per_metric", "metric"],
+    "/api/v1/targets": ["state", "scrapePool"],
+    "/api/v1/targets/metadata": ["match_target", "metric", "limit"],
+    "/api/v1/scrape_pools/config": ["scrapePool"],
+    "/api/v1/status/tsdb": ["limit"],
+    "/api/v1/status/self_metrics": ["metric_name_pattern"],
+    "/api/v1/search/metric_names": searchParameters + ["include_metadata"],
+    "/api/v1/search/label_names": searchParameters,
+    "/api/v1/search/label_values": ["label"] + searchParameters,
+    "/api/v1/admin/tsdb/snapshot": ["skip_head"],
+    "/api/v1/admin/tsdb/delete_series": ["match[]", "start", "end"],
+    "/federate": ["match[]"],
+    "/loki/api/v1/query": ["query", "time", "limit", "direction"],
+    "/loki/api/v1/query_range": ["query", "start", "end", "since", "step", "limit", "direction"],
+    "/api/search": ["q", "start", "end", "limit", "spss"],
+]
+private let searchParameters = [
+    "match[]", "search[]", "fuzz_threshold", "fuzz_alg", "case_sensitive", "sort_by", "sort_dir",
+    "include_score", "start", "end", "limit", "batch_size",
+]
+
+/// The route of the description, itself among what it describes.
+func openAPIRoute(of routes: [Route]) -> Route {
+    let path = "/api/v1/openapi.yaml"
+    let all = routes + [Route.open([.get], path) { _ in .noContent }]
+    let text = openAPIText(of: all)
+    return Route.open([.get], path) { _ in
+        APIResponse(
+            .ok, contentType: "application/yaml; charset=utf-8", body: Array(text.utf8))
+    }
+}
+
+/// An OpenAPI 3.1 document: paths in order, their methods, parameters and answers.
+func openAPIText(of routes: [Route]) -> String {
+    var methods: [String: Set<String>] = [:]
+    var shapes: [String: ErrorShape] = [:]
+    for route in routes {
+        methods[route.path, default: []].formUnion(route.methods.map { $0.rawValue.lowercased() })
+        shapes[route.path] = route.shape
+    }
+    var text = """
+        openapi: 3.1.0
+        info:
+          title: Tern
+          version: "1"
+          description: Metrics, logs and traces over the interfaces of Prometheus, Loki, Tempo and OTLP.
+        paths:
+
+        """
+    for (path, verbs) in methods.sorted(by: { $0.key < $1.key }) {
+        text += "  \"\(path)\":\n"
+        for verb in verbs.sorted() {
+            text += "    \(verb):\n      operationId: \"\(verb) \(path)\"\n"
+            text += parameters(path)
+            text += "      responses:\n"
+            text += "        \"200\": {description: The answer}\n"
+            let isJSON = if case .prometheus = shapes[path] { true } else { false }
+            text += "        default:\n          description: What is wrong\n"
+            text +=
+                isJSON
+                ? "          content: {application/json: {schema: {$ref: "
+                    + "\"#/components/schemas/Error\"}}}\n" : ""
+        }
+    }
+    return text + """
+        components:
+          schemas:
+            Error:
+              type: object
+              required: [status, errorType, error]
+              properties:
+                status: {const: error}
+                errorType: {type: string}
+                error: {type: string}
+
+        """
+}
+
+private func parameters(_ path: String) -> String {
+    var lines = ""
+    for part in path.split(separator: "/") where part.hasPrefix("{") {
+        lines +=
+            "        - {name: \(part.dropFirst().dropLast()), in: path, required: true, "
+            + "schema: {type: string}}\n"
+    }
+    for name in parametersByPath[path] ?? [] {
+        let type = name.hasSuffix("[]") ? "{type: array, items: {type: string}}" : "{type: string}"
+        lines += "        - {name: \"\(name)\", in: query, schema: \(type)}\n"
+    }
+    return lines.isEmpty ? "" : "      parameters:\n" + lines
+}
