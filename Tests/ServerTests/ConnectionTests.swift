@@ -123,7 +123,7 @@ import Testing
             let plain = try await server.get("/metrics")
             #expect(plain.headers["content-encoding"] == nil)
             let packed = try await server.send(
-                "GET", "/metrics", headers: [("Accept-Encoding", "deflate, gzip;q=0.5")])
+                "GET", "/metrics", headers: [("Accept-Encoding", "br, gzip;q=0.5")])
             #expect(packed.headers["content-encoding"] == "gzip")
             let unpacked = try packed.body.withUnsafeBytes {
                 try Deflate.decompress($0, .gzip, limit: 1 << 20)

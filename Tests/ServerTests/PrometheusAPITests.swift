@@ -2,6 +2,7 @@
 // Prometheus' API over HTTP: texts, codes, headers and shapes.
 
 import Base
+import HTTPTypes
 import TestKit
 import Testing
 

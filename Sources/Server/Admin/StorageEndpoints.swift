@@ -71,7 +71,7 @@ struct StorageEndpoints: Sendable {
         }
         let start = try request.time("start", default: .min)
         let end = try request.time("end", default: .max)
-        let selections = try request.selectors()
+        let selections = try request.selectors(place: "invalid parameter \"match[]\": ")
         // Nothing lies between an end and a later start.
         guard start <= end else { return .noContent }
         do {

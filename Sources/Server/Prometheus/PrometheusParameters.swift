@@ -65,17 +65,19 @@ extension APIRequest {
     ///
     /// - Parameter place: what the text of an error begins with.
     func selectors(place: String = "") throws(APIError) -> [[LabelMatcher]] {
+        let nothing = "match[] must contain at least one non-empty matcher"
         var result: [[LabelMatcher]] = []
         for text in parameters(named: "match[]") {
-            do {
+            do throws(ParseError) {
                 result.append(try parseSelector(text))
             } catch {
-                throw APIError(.badData, "\(place)\(error)")
+                // Selectors of their own are checked below, with another text.
+                let isEmpty = error.faults.first?.message.hasSuffix("one non-empty matcher")
+                throw APIError(.badData, isEmpty == true ? place + nothing : "\(place)\(error)")
             }
         }
         for matchers in result where matchers.allSatisfy({ $0.matchesEmpty }) {
-            throw APIError(
-                .badData, "\(place)match[] must contain at least one non-empty matcher")
+            throw APIError(.badData, place + nothing)
         }
         return result
     }
