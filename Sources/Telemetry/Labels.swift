@@ -81,11 +81,20 @@ import Base
     in bytes: UnsafeRawBufferPointer,
     _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws -> Void
 ) rethrows {
+    try forEachLabel(in: bytes) { name, value, _ in try body(name, value) }
+}
+
+/// The same with the place of the label's bytes, lengths included.
+@inlinable package func forEachLabel(
+    in bytes: UnsafeRawBufferPointer,
+    _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer, Range<Int>) throws -> Void
+) rethrows {
     var reader = ByteReader(bytes)
     while !reader.isAtEnd {
+        let start = reader.offset
         guard let name = try? reader.lengthPrefixed(), let value = try? reader.lengthPrefixed()
         else { return }
-        try body(name, value)
+        try body(name, value, start..<reader.offset)
     }
 }
 

@@ -95,25 +95,15 @@ extension SampleColumns {
 /// A range vector: series by series, all samples any step can see.
 protocol RangeSource: AnyObject {
     func series() throws -> [OutputSeries]
-    /// Who reads series in any order and on any thread; nil when they can only be had one after
-    /// the other. Asked after `series()`.
-    func makeReader() -> (any RangeReader)?
-    /// Who reads series 0, 1, 2, … once each.
-    func sequentialReader() -> any RangeReader
-}
-
-/// Reads series of a range vector. One thread uses it at a time.
-protocol RangeReader: AnyObject {
-    func read(
-        _ index: Int, into samples: RangeSamples, _ annotations: Annotations) throws
-    /// - Throws: `QueryInterruption`.
-    func check() throws
+    func next(into samples: RangeSamples) throws
 }
 
 /// A range selector over storage.
 final class SelectorRangeSource: RangeSource {
     private let set: any SeriesSet
     private let scope: EvaluationScope
+    private var index = 0
+    private var columns = SampleColumns()
 
     init(_ set: any SeriesSet, scope: EvaluationScope) {
         self.set = set
@@ -122,27 +112,12 @@ final class SelectorRangeSource: RangeSource {
 
     func series() throws -> [OutputSeries] { try set.outputs(scope) }
 
-    func makeReader() -> (any RangeReader)? { Reader(set, scope.context) }
-    func sequentialReader() -> any RangeReader { Reader(set, scope.context) }
-
-    private final class Reader: RangeReader {
-        private let set: any SeriesSet
-        private let context: ReadContext
-        private var columns = SampleColumns()
-
-        init(_ set: any SeriesSet, _ context: ReadContext) {
-            self.set = set
-            self.context = context
-        }
-
-        func read(_ index: Int, into samples: RangeSamples, _ annotations: Annotations) throws {
-            try context.check()
-            columns.removeAll()
-            try set.read(index, into: &columns, context)
-            samples.fill(from: &columns)
-        }
-
-        func check() throws { try context.check() }
+    func next(into samples: RangeSamples) throws {
+        try scope.context.check()
+        columns.removeAll()
+        try set.read(index, into: &columns, scope.context)
+        index += 1
+        samples.fill(from: &columns)
     }
 }
 
@@ -173,48 +148,19 @@ extension SeriesSet {
 final class SubqueryRangeSource: RangeSource {
     private let input: any VectorOperator
     private let grid: StepGrid
-    private let scope: EvaluationScope
+    private var column: StepColumn
 
-    init(_ input: any VectorOperator, grid: StepGrid, scope: EvaluationScope) {
+    init(_ input: any VectorOperator, grid: StepGrid) {
         self.input = input
         self.grid = grid
-        self.scope = scope
+        column = StepColumn(steps: grid.count)
     }
 
     func series() throws -> [OutputSeries] { try input.series() }
 
-    func makeReader() -> (any RangeReader)? {
-        input.makeWorker().map { Reader(.worker($0), grid, scope.context) }
-    }
-    func sequentialReader() -> any RangeReader { Reader(.operator(input), grid, scope.context) }
-
-    private final class Reader: RangeReader {
-        enum Input {
-            case worker(any SeriesWorker)
-            case `operator`(any VectorOperator)
-        }
-        private let input: Input
-        private let grid: StepGrid
-        private let context: ReadContext
-        private var column: StepColumn
-
-        init(_ input: Input, _ grid: StepGrid, _ context: ReadContext) {
-            self.input = input
-            self.grid = grid
-            self.context = context
-            column = StepColumn(steps: grid.count)
-        }
-
-        func read(_ index: Int, into samples: RangeSamples, _ annotations: Annotations) throws {
-            try context.check()
-            switch input {
-            case .worker(let worker): try worker.compute(index, into: &column, annotations)
-            case .operator(let input): try input.next(into: &column)
-            }
-            samples.fill(from: column, grid)
-        }
-
-        func check() throws { try context.check() }
+    func next(into samples: RangeSamples) throws {
+        try input.next(into: &column)
+        samples.fill(from: column, grid)
     }
 }
 
@@ -266,8 +212,7 @@ extension Evaluator {
         let inner = subqueryGrid(node, anchor.map { StepGrid(at: $0) } ?? grid)
         try PromQLEngine.checkSize(inner)
         return RangeVector(
-            source: SubqueryRangeSource(
-                try vector(node.expression, inner), grid: inner, scope: scope),
+            source: SubqueryRangeSource(try vector(node.expression, inner), grid: inner),
             rangeMillis: node.rangeMillis, offset: node.offsetMillis, anchor: anchor,
             position: position)
     }
@@ -288,10 +233,9 @@ extension Evaluator {
         let end = (vector.anchor ?? grid.start) &- vector.offset
         var result: [MatrixSeries] = []
         var known: Set<Labels> = []
-        let items = try vector.source.series()
-        let reader = vector.source.sequentialReader()
-        for (index, item) in items.enumerated() {
-            try reader.read(index, into: samples, scope.annotations)
+        for item in try vector.source.series() {
+            try scope.context.check()
+            try vector.source.next(into: samples)
             var series = MatrixSeries(
                 labels: item.dropName ? item.labels.withoutName : item.labels)
             let window = RangeWindow.bounds(

@@ -18,8 +18,8 @@ final class SelectorOperator: VectorOperator {
     private let lookup: SampleLookup
     private let part: SelectedPart
     private let scope: EvaluationScope
-    private let worker: Worker
     private var index = 0
+    private var samples = SampleColumns()
 
     init(
         _ set: any SeriesSet, lookup: SampleLookup, part: SelectedPart, scope: EvaluationScope
@@ -28,7 +28,6 @@ final class SelectorOperator: VectorOperator {
         self.lookup = lookup
         self.part = part
         self.scope = scope
-        worker = Worker(set, lookup, part, scope.context)
     }
 
     func series() throws -> [OutputSeries] {
@@ -40,38 +39,12 @@ final class SelectorOperator: VectorOperator {
     }
 
     func next(into column: inout StepColumn) throws {
-        try worker.compute(index, into: &column, scope.annotations)
+        try scope.context.check()
+        samples.removeAll()
+        try set.read(index, into: &samples, scope.context)
         index += 1
-    }
-
-    func makeWorker() -> (any SeriesWorker)? { Worker(set, lookup, part, scope.context) }
-
-    private final class Worker: SeriesWorker {
-        private let set: any SeriesSet
-        private let lookup: SampleLookup
-        private let part: SelectedPart
-        private let context: ReadContext
-        private var samples = SampleColumns()
-
-        init(
-            _ set: any SeriesSet, _ lookup: SampleLookup, _ part: SelectedPart,
-            _ context: ReadContext
-        ) {
-            self.set = set
-            self.lookup = lookup
-            self.part = part
-            self.context = context
-        }
-
-        func compute(
-            _ index: Int, into column: inout StepColumn, _ annotations: Annotations
-        ) throws {
-            try context.check()
-            samples.removeAll()
-            try set.read(index, into: &samples, context)
-            column.clear()
-            lookup.fill(&column, from: samples, part)
-        }
+        column.clear()
+        lookup.fill(&column, from: samples, part)
     }
 }
 

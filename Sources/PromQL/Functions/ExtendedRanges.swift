@@ -236,9 +236,6 @@ final class SmoothedSelectorOperator: VectorOperator {
     /// Interpolation needs no samples beyond those it is given.
     private final class NoSource: RangeSource {
         func series() -> [OutputSeries] { [] }
-        func makeReader() -> (any RangeReader)? { nil }
-        func sequentialReader() -> any RangeReader {
-            preconditionFailure("nothing is read for an interpolation")
-        }
+        func next(into samples: RangeSamples) { samples.removeAll() }
     }
 }

@@ -5,26 +5,26 @@ import Base
 import Telemetry
 
 final class RangeFunctionOperator: VectorOperator {
-    private let call: RangeCall
-    private let windows: Windows
+    private var call: RangeCall
+    private let grid: StepGrid
+    private let parameters: [[Double]]
+    private let lookback: Int64
     private let scope: EvaluationScope
     private var input: [OutputSeries] = []
-    private var worker: Worker?
     private var index = 0
-
-    /// What workers need besides the call.
-    fileprivate struct Windows {
-        let grid: StepGrid
-        let parameters: [[Double]]
-        let lookback: Int64
-    }
+    private let samples = RangeSamples()
+    private var scratch = FloatWindows.Scratch()
+    /// The last name that looked like no counter's.
+    private var noted: String?
 
     init(
         _ call: RangeCall, _ grid: StepGrid, parameters: [[Double]], lookback: Int64,
         scope: EvaluationScope
     ) {
         self.call = call
-        windows = Windows(grid: grid, parameters: parameters, lookback: lookback)
+        self.grid = grid
+        self.parameters = parameters
+        self.lookback = lookback
         self.scope = scope
     }
 
@@ -34,123 +34,84 @@ final class RangeFunctionOperator: VectorOperator {
     }
 
     func next(into column: inout StepColumn) throws {
-        let worker =
-            self.worker ?? Worker(call, windows, input, call.vector.source.sequentialReader())
-        self.worker = worker
-        try worker.compute(index, into: &column, scope.annotations)
+        try scope.context.check()
+        try call.vector.source.next(into: samples)
+        column.clear()
+        call.series = input[index].labels
         index += 1
+        let yieldedFloat =
+            computeFloats(into: &column)
+            ? !column.isEmpty : try computeWindows(into: &column)
+        if yieldedFloat, call.function == .rate || call.function == .increase { checkName() }
     }
 
-    func makeWorker() -> (any SeriesWorker)? {
-        call.vector.source.makeReader().map { Worker(call, windows, input, $0) }
-    }
-
-    private final class Worker: SeriesWorker {
-        private var call: RangeCall
-        private let windows: Windows
-        private let input: [OutputSeries]
-        private let reader: any RangeReader
-        private let samples = RangeSamples()
-        private var scratch = FloatWindows.Scratch()
-        /// The last name that looked like no counter's.
-        private var noted: String?
-
-        init(
-            _ call: RangeCall, _ windows: Windows, _ input: [OutputSeries],
-            _ reader: any RangeReader
-        ) {
-            self.call = call
-            self.windows = windows
-            self.input = input
-            self.reader = reader
-        }
-
-        func compute(
-            _ index: Int, into column: inout StepColumn, _ annotations: Annotations
-        ) throws {
-            try reader.read(index, into: samples, annotations)
-            column.clear()
-            if call.annotations !== annotations {
-                call.annotations = annotations
-                noted = nil
-            }
-            call.series = input[index].labels
-            let yieldedFloat =
-                computeFloats(into: &column)
-                ? !column.isEmpty : try computeWindows(into: &column)
-            if yieldedFloat, call.function == .rate || call.function == .increase { checkName() }
-        }
-
-        /// Floats only, nothing special asked for. Returns whether it was that case.
-        private func computeFloats(into column: inout StepColumn) -> Bool {
-            let vector = call.vector
-            guard samples.histograms.isEmpty, samples.floatStarts.isEmpty, !vector.anchored,
-                !vector.smoothed, FloatWindows.covers(call.function)
-            else { return false }
-            let grid = windows.grid
-            samples.floatMillis.withUnsafeBufferPointer { millis in
-                samples.floats.withUnsafeBufferPointer { values in
-                    guard let times = millis.baseAddress, let floats = values.baseAddress else {
-                        return
-                    }
-                    column.withFloats { outValues, outKinds in
-                        FloatWindows(
-                            millis: times, values: floats, count: millis.count,
-                            firstEnd: (vector.anchor ?? grid.start) &- vector.offset,
-                            stepMillis: vector.anchor == nil ? grid.step : 0, steps: grid.count,
-                            rangeMillis: vector.rangeMillis, outValues: outValues,
-                            outKinds: outKinds
-                        ).run(call.function, &scratch)
-                    }
+    /// Floats only, nothing special asked for. Returns whether it was that case.
+    private func computeFloats(into column: inout StepColumn) -> Bool {
+        let vector = call.vector
+        guard samples.histograms.isEmpty, samples.floatStarts.isEmpty, !vector.anchored,
+            !vector.smoothed, FloatWindows.covers(call.function)
+        else { return false }
+        samples.floatMillis.withUnsafeBufferPointer { millis in
+            samples.floats.withUnsafeBufferPointer { values in
+                guard let times = millis.baseAddress, let floats = values.baseAddress else {
+                    return
+                }
+                column.withFloats { outValues, outKinds in
+                    FloatWindows(
+                        millis: times, values: floats, count: millis.count,
+                        firstEnd: (vector.anchor ?? grid.start) &- vector.offset,
+                        stepMillis: vector.anchor == nil ? grid.step : 0, steps: grid.count,
+                        rangeMillis: vector.rangeMillis, outValues: outValues,
+                        outKinds: outKinds
+                    ).run(call.function, &scratch)
                 }
             }
-            return true
         }
+        return true
+    }
 
-        /// Window by window. Returns whether any result is a float.
-        private func computeWindows(into column: inout StepColumn) throws -> Bool {
-            let vector = call.vector
-            let grid = windows.grid
-            // An extended range also sees the samples around it.
-            let before = vector.anchored || vector.smoothed ? windows.lookback : 0
-            let after = vector.smoothed ? windows.lookback : 0
-            var slider = WindowSlider()
-            var yieldedFloat = false
-            for step in 0..<grid.count {
-                let end = (vector.anchor ?? grid.millis(step)) &- vector.offset
-                let start = end &- vector.rangeMillis
-                slider.move(samples, after: start &- before, through: end &+ after)
-                if slider.floats.isEmpty, slider.histograms.isEmpty { continue }
-                if step & 63 == 63 { try reader.check() }
-                let window = RangeWindow(
-                    samples: samples, floats: slider.floats, histograms: slider.histograms,
-                    evaluation: grid.millis(step), start: start, end: end,
-                    parameters: (parameter(0, step), parameter(1, step)))
-                guard let value = try call.value(window) else { continue }
-                column.set(step, value)
-                if case .float = value { yieldedFloat = true }
-            }
-            return yieldedFloat
+    /// Window by window. Returns whether any result is a float.
+    private func computeWindows(into column: inout StepColumn) throws -> Bool {
+        let vector = call.vector
+        // An extended range also sees the samples around it.
+        let before = vector.anchored || vector.smoothed ? lookback : 0
+        let after = vector.smoothed ? lookback : 0
+        var slider = WindowSlider()
+        var yieldedFloat = false
+        for step in 0..<grid.count {
+            let end = (vector.anchor ?? grid.millis(step)) &- vector.offset
+            let start = end &- vector.rangeMillis
+            slider.move(samples, after: start &- before, through: end &+ after)
+            if slider.floats.isEmpty, slider.histograms.isEmpty { continue }
+            if step & 63 == 63 { try scope.context.check() }
+            let window = RangeWindow(
+                samples: samples, floats: slider.floats, histograms: slider.histograms,
+                evaluation: grid.millis(step), start: start, end: end,
+                parameters: (parameter(0, step), parameter(1, step)))
+            guard let value = try call.value(window) else { continue }
+            column.set(step, value)
+            if case .float = value { yieldedFloat = true }
         }
+        return yieldedFloat
+    }
 
-        private func parameter(_ number: Int, _ step: Int) -> Double {
-            number < windows.parameters.count ? windows.parameters[number][step] : .nan
-        }
+    private func parameter(_ number: Int, _ step: Int) -> Double {
+        number < parameters.count ? parameters[number][step] : .nan
+    }
 
-        private func checkName() {
-            var isCounter = true
-            call.series.forEachBytes { name, value in
-                guard equalUTF8(Labels.metricName, name) else { return }
-                isCounter = counterSuffixes.contains { value.suffix($0.count).elementsEqual($0) }
-            }
-            if isCounter { return }
-            // Series of one metric follow each other, and a message counts once.
-            let metric = call.metric
-            if metric == noted { return }
-            noted = metric
-            call.annotations.inform(
-                MessageText.possiblyNoCounter(metric), at: call.argumentsPosition)
+    private func checkName() {
+        var isCounter = true
+        call.series.forEachBytes { name, value in
+            guard equalUTF8(Labels.metricName, name) else { return }
+            isCounter = counterSuffixes.contains { value.suffix($0.count).elementsEqual($0) }
         }
+        if isCounter { return }
+        // Series of one metric follow each other, and a message counts once.
+        let metric = call.metric
+        if metric == noted { return }
+        noted = metric
+        call.annotations.inform(
+            MessageText.possiblyNoCounter(metric), at: call.argumentsPosition)
     }
 }
 

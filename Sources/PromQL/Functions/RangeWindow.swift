@@ -8,7 +8,7 @@ import Telemetry
 struct RangeCall {
     let function: RangeFunction
     let vector: RangeVector
-    var annotations: Annotations
+    let annotations: Annotations
     let usesStartTimestamps: Bool
     /// Position of all arguments together.
     let argumentsPosition: SourceRange

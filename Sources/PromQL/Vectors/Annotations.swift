@@ -77,22 +77,6 @@ package final class Annotations {
 
     package var isEmpty: Bool { entries.isEmpty }
 
-    /// Takes over what another collection has, as if it had been said here after all before.
-    func add(_ other: Annotations) {
-        for entry in other.entries {
-            guard let known = index[entry.text] else {
-                if entries.count >= Annotations.maxEntries { continue }
-                index[entry.text] = entries.count
-                entries.append(entry)
-                continue
-            }
-            entries[known].count += entry.count
-            entries[known].showsCount = entries[known].showsCount || entry.showsCount
-            guard let detail = entry.detail else { continue }
-            entries[known].detail = entries[known].detail.map { $0.merged(with: detail) } ?? detail
-        }
-    }
-
     /// The messages of one level as the HTTP API prints them, with the position in the query.
     package func texts(_ level: Level, query: String) -> [String] {
         entries.filter { $0.level == level }.map { entry in

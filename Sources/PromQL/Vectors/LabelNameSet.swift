@@ -23,19 +23,18 @@ package struct LabelNameSet: Sendable {
     /// Appends the canonical bytes of what stays of a canonical label set.
     package func apply(_ labels: UnsafeRawBufferPointer, appendingTo out: inout [UInt8]) {
         if keeps, names.isEmpty { return }
-        var reader = ByteReader(labels)
         var next = 0
-        // What stays is copied in runs, from here.
-        var runStart = 0
-        while !reader.isAtEnd {
-            let start = reader.offset
-            guard let name = try? reader.lengthPrefixed(), (try? reader.lengthPrefixed()) != nil
-            else { break }
-            if isNamed(name, &next) == keeps { continue }
-            out.append(contentsOf: labels[runStart..<start])
-            runStart = reader.offset
+        // What stays is copied in runs.
+        var run = 0..<0
+        forEachLabel(in: labels) { name, _, place in
+            if isNamed(name, &next) != keeps {
+                out.append(contentsOf: labels[run])
+                run = place.upperBound..<place.upperBound
+            } else {
+                run = run.lowerBound..<place.upperBound
+            }
         }
-        if runStart < labels.count { out.append(contentsOf: labels[runStart...]) }
+        out.append(contentsOf: labels[run])
     }
 
     /// Whether a name is in the set; names are asked for in ascending order.

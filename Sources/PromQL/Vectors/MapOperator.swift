@@ -8,11 +8,11 @@ package final class MapOperator: VectorOperator {
     private let input: any VectorOperator
     private let scope: EvaluationScope
     private let renames: Bool
-    private let change: @Sendable (inout StepColumn) throws -> Void
+    private let change: (inout StepColumn) throws -> Void
 
     package init(
         _ input: any VectorOperator, scope: EvaluationScope, renames: Bool,
-        _ change: @escaping @Sendable (inout StepColumn) throws -> Void
+        _ change: @escaping (inout StepColumn) throws -> Void
     ) {
         self.input = input
         self.scope = scope
@@ -29,28 +29,6 @@ package final class MapOperator: VectorOperator {
         try scope.context.check()
         try input.next(into: &column)
         try change(&column)
-    }
-
-    package func makeWorker() -> (any SeriesWorker)? {
-        input.makeWorker().map { Worker(input: $0, change: change) }
-    }
-
-    private final class Worker: SeriesWorker {
-        let input: any SeriesWorker
-        let change: @Sendable (inout StepColumn) throws -> Void
-
-        init(input: any SeriesWorker, change: @escaping @Sendable (inout StepColumn) throws -> Void)
-        {
-            self.input = input
-            self.change = change
-        }
-
-        func compute(
-            _ index: Int, into column: inout StepColumn, _ annotations: Annotations
-        ) throws {
-            try input.compute(index, into: &column, annotations)
-            try change(&column)
-        }
     }
 }
 

@@ -97,5 +97,4 @@ package final class RelabelOperator: VectorOperator {
         return series
     }
     package func next(into column: inout StepColumn) throws { try input.next(into: &column) }
-    package func makeWorker() -> (any SeriesWorker)? { input.makeWorker() }
 }

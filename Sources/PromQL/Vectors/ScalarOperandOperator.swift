@@ -32,27 +32,6 @@ package final class ScalarOperandOperator: VectorOperator {
         try input.next(into: &column)
         operation.apply(to: &column, scope.annotations)
     }
-
-    package func makeWorker() -> (any SeriesWorker)? {
-        input.makeWorker().map { Worker(input: $0, operation: operation) }
-    }
-
-    private final class Worker: SeriesWorker {
-        let input: any SeriesWorker
-        let operation: ScalarOperation
-
-        init(input: any SeriesWorker, operation: ScalarOperation) {
-            self.input = input
-            self.operation = operation
-        }
-
-        func compute(
-            _ index: Int, into column: inout StepColumn, _ annotations: Annotations
-        ) throws {
-            try input.compute(index, into: &column, annotations)
-            operation.apply(to: &column, annotations)
-        }
-    }
 }
 
 /// What is done to each column.

@@ -26,21 +26,6 @@ package protocol VectorOperator: AnyObject {
     func series() throws -> [OutputSeries]
     /// Fills the column, which comes in with the right number of steps and any content.
     func next(into column: inout StepColumn) throws
-    /// Who computes single series in any order and on any thread; nil when series depend on each
-    /// other or on their order. Asked after `series()`, and instead of `next`.
-    func makeWorker() -> (any SeriesWorker)?
-}
-
-extension VectorOperator {
-    package func makeWorker() -> (any SeriesWorker)? { nil }
-}
-
-/// Computes series of an operator on their own. One thread uses it at a time; several workers of
-/// one operator work side by side.
-package protocol SeriesWorker: AnyObject {
-    /// Fills the column, which comes in with the right number of steps and any content.
-    func compute(
-        _ index: Int, into column: inout StepColumn, _ annotations: Annotations) throws
 }
 
 /// A fault of a query that is not one of its text.
@@ -51,8 +36,7 @@ package struct QueryError: Error, Equatable, Sendable, CustomStringConvertible {
         "vector cannot contain metrics with the same labelset")
 }
 
-/// What the nodes of one evaluation share. Used by one thread: workers are given the context and
-/// annotations of their own.
+/// What the nodes of one evaluation share. Used by one thread.
 package final class EvaluationScope {
     package let context: ReadContext
     package let annotations: Annotations
@@ -140,10 +124,6 @@ package class GatheringOperator: VectorOperator {
             consumed += 1
         }
         try produce(index, into: &column)
-    }
-
-    package func makeWorker() -> (any SeriesWorker)? {
-        passesThrough ? input.makeWorker() : nil
     }
 
     func prepare(_ series: [OutputSeries]) throws {}

@@ -38,6 +38,14 @@ struct StorageEndpoints: Sendable {
         guard isEnabled else { throw APIError(.unavailable, "admin APIs disabled") }
     }
 
+    /// What cannot be made durable now may be later: 503, as for writes. The rest is damage.
+    private func failure(_ place: String, _ error: any Error) -> APIError {
+        let isPassing = error is CommitError || error is MetaStoreError || error is FileError
+        return APIError(
+            isPassing ? .unavailable : .internal, "\(place)\(error)",
+            retryAfterSeconds: isPassing ? 5 : nil)
+    }
+
     /// All signals and tenants, as one directory under `snapshots/` of the data directory.
     func snapshot(_ request: APIRequest) async throws -> APIResponse {
         try checkEnabled()
@@ -45,9 +53,7 @@ struct StorageEndpoints: Sendable {
         let name = snapshotName()
         do {
             try await kernel.snapshot(name: name, skipHead: skipHead)
-        } catch {
-            throw APIError(.internal, "create snapshot: \(error)")
-        }
+        } catch { throw failure("create snapshot: ", error) }
         return prometheusSuccess { json in
             json.beginObject()
             json.member("name", name)
@@ -69,8 +75,8 @@ struct StorageEndpoints: Sendable {
         guard !request.parameters(named: "match[]").isEmpty else {
             throw APIError(.badData, "no match[] parameter provided")
         }
-        let start = try request.time("start", default: .min)
-        let end = try request.time("end", default: .max)
+        let start = try request.millis("start", default: .min)
+        let end = try request.millis("end", default: .max)
         let selections = try request.selectors(place: "invalid parameter \"match[]\": ")
         // Nothing lies between an end and a later start.
         guard start <= end else { return .noContent }
@@ -78,9 +84,7 @@ struct StorageEndpoints: Sendable {
             try await metrics.delete(
                 selections, MillisRange(first: Millis(start), last: Millis(end)),
                 tenant: request.tenant, in: kernel)
-        } catch {
-            throw APIError(.internal, "\(error)")
-        }
+        } catch { throw failure("", error) }
         return .noContent
     }
 
@@ -88,32 +92,16 @@ struct StorageEndpoints: Sendable {
         try checkEnabled()
         do {
             try await kernel.cleanDeletions(tenant: request.tenant.name)
-        } catch {
-            throw APIError(.internal, "\(error)")
-        }
+        } catch { throw failure("", error) }
         return .noContent
     }
 }
 
 extension APIRequest {
-    /// A time parameter with upstream's words for a malformed one (`parseTimeParam`).
-    fileprivate func time(_ name: String, default standard: Int64) throws(APIError) -> Int64 {
-        guard let text = nonEmpty(name) else { return standard }
-        do throws(TimeTextError) {
-            return try parseTimeMillis(text)
-        } catch {
-            throw APIError(
-                .badData,
-                "invalid parameter \"\(name)\": invalid time value for '\(name)': "
-                    + "cannot parse \"\(text)\" to a valid timestamp")
-        }
-    }
-
-    /// A truth value as Go's `strconv.ParseBool` reads it; false when absent.
+    /// A truth value, false when absent, with upstream's words for a malformed one.
     fileprivate func boolean(_ name: String) throws(APIError) -> Bool {
         guard let text = nonEmpty(name) else { return false }
-        if ["1", "t", "T", "TRUE", "true", "True"].contains(text) { return true }
-        if ["0", "f", "F", "FALSE", "false", "False"].contains(text) { return false }
+        if let value = goBoolean(text) { return value }
         throw APIError(
             .badData,
             "invalid parameter \"\(name)\": unable to parse boolean: strconv.ParseBool: parsing "

@@ -3,6 +3,7 @@
 
 import Base
 import HTTPTypes
+import ServiceLifecycle
 import Storage
 import Synchronization
 
@@ -137,7 +138,8 @@ private final class NotificationStream: BodyStream {
             let news = changes()
             return news.isEmpty ? Array(": open\n\n".utf8) : news
         }
-        while !isClosed.load(ordering: .relaxed) {
+        // A server that stops does not wait for listeners.
+        while !isClosed.load(ordering: .relaxed), !Task.isShuttingDownGracefully {
             try await Task.sleep(for: .seconds(source.intervalSeconds))
             let news = changes()
             if !news.isEmpty { return news }

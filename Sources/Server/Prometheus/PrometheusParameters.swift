@@ -125,3 +125,12 @@ func unescapedLabelName(_ name: String) -> String {
     }
     return String(out)
 }
+
+/// A truth value as Go's `strconv.ParseBool` reads it.
+func goBoolean(_ text: String) -> Bool? {
+    switch text {
+    case "1", "t", "T", "true", "TRUE", "True": true
+    case "0", "f", "F", "false", "FALSE", "False": false
+    default: nil
+    }
+}

@@ -105,12 +105,8 @@ extension APIRequest {
     /// A boolean parameter as Go writes them.
     func flag(_ name: String, default standard: Bool) throws(APIError) -> Bool {
         guard let text = nonEmpty(name) else { return standard }
-        switch text {
-        case "1", "t", "T", "true", "TRUE", "True": return true
-        case "0", "f", "F", "false", "FALSE", "False": return false
-        default:
-            throw APIError(.badData, "invalid \(name) \(quotedText(text)): must be boolean")
-        }
+        if let value = goBoolean(text) { return value }
+        throw APIError(.badData, "invalid \(name) \(quotedText(text)): must be boolean")
     }
 
     fileprivate func searchMillis(
