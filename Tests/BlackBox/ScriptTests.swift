@@ -31,36 +31,20 @@ import Testing
                     "--enable-feature", "promql-extended-range-selectors",
                 ])
             let port = server.port
-            let failures = try await onThread {
-                var failures: [String] = []
-                var evaluations = 0, queries = 0, excepted = 0
+            let tally = try await onThread {
+                var tally = ScriptTally()
                 for script in scripts {
                     let target = HTTPTarget(port: port, name: script.name)
-                    var runner = ScriptRunner(target, extraRuns: extraRuns)
-                    let outcomes = try runner.run(try Script(script.text))
-                    evaluations += outcomes.count
-                    queries += runner.queryCount
-                    if outcomes.count != script.evaluationCount {
-                        failures.append(
-                            "\(script.name): \(outcomes.count) of \(script.evaluationCount) ran")
-                    }
-                    for outcome in outcomes {
-                        guard let failure = outcome.failure else { continue }
-                        let name = "\(script.name): \(outcome.expression)"
-                        if Self.exceptions.contains(name) {
-                            excepted += 1
-                            continue
-                        }
-                        failures.append(
-                            "\(script.name):\(outcome.line): \(outcome.expression)\n    \(failure)")
-                    }
+                    try tally.run(
+                        script, with: ScriptRunner(target, extraRuns: extraRuns),
+                        exceptions: Self.exceptions)
                 }
-                print(
-                    "scripts over HTTP: \(evaluations) evaluations by \(queries) queries, "
-                        + "\(excepted) excepted")
-                return failures
+                return tally
             }
-            #expect(failures.isEmpty, "\(failures.joined(separator: "\n"))")
+            print(
+                "scripts over HTTP: \(tally.evaluations) evaluations by \(tally.queries) queries, "
+                    + "\(tally.excepted) excepted")
+            #expect(tally.failures.isEmpty, "\(tally.failures.joined(separator: "\n"))")
             #expect(try await server.stop().code == 0)
         }
     }

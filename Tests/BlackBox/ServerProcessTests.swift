@@ -21,6 +21,82 @@ import Testing
         }
     }
 
+    @Test func deletionsSurviveAKill() async throws {
+        try await withTemporaryDirectory { folder in
+            let data = folder + "/data"
+            let flags = ["--web.enable-admin-api"]
+            let form = "application/x-www-form-urlencoded"
+            let path = "/api/v1/admin/tsdb/"
+            let query = "/api/v1/query?query=last_over_time(shop_orders_total%5B1h%5D)"
+            let first = try await ServerProcess.start(data, in: folder, flags: flags)
+            try await writeAllSignals(first)
+            let deleted = try await first.post(
+                path + "delete_series", form, Array("match[]=shop_orders_total".utf8))
+            #expect(deleted.status == 204, "\(deleted.text)")
+            first.program.signal(SIGKILL)
+            #expect(try await first.program.wait().code == -SIGKILL)
+            let second = try await ServerProcess.start(data, in: folder, flags: flags)
+            let gone = try await second.get(query)
+            #expect(gone.text.contains("\"result\":[]"), "\(gone.text)")
+            // Written after the deletion, at another kill: kept.
+            try await writeAllSignals(second)
+            second.program.signal(SIGKILL)
+            #expect(try await second.program.wait().code == -SIGKILL)
+            let third = try await ServerProcess.start(data, in: folder, flags: flags)
+            try await expectAllSignals(third)
+            let cleaned = try await third.post(path + "clean_tombstones", form, [])
+            #expect(cleaned.status == 204, "\(cleaned.text)")
+            try await expectAllSignals(third)
+            #expect(try await third.stop().code == 0)
+            let check = try await tern(["check", "data", data], in: folder)
+            #expect(check.code == 0, "\(check.output)")
+        }
+    }
+
+    @Test func aKillNamesTheQueriesThatRan() async throws {
+        try await withTemporaryDirectory { folder in
+            let data = folder + "/data"
+            let first = try await ServerProcess.start(data, in: folder)
+            #expect(!first.program.errors.contains("didn't finish"))
+            let query = "sum_over_time(vector(1)[150m:1ms])"
+            let running = Task {
+                try await first.get("/api/v1/query?query=" + percentEncoded(query))
+            }
+            var isListed = false
+            for _ in 0..<1000 where !isListed {
+                let reply = try await first.get("/api/v1/status/active_queries")
+                isListed = reply.text.contains(query)
+                if !isListed { try await Task.sleep(for: .milliseconds(5)) }
+            }
+            #expect(isListed)
+            first.program.signal(SIGKILL)
+            #expect(try await first.program.wait().code == -SIGKILL)
+            _ = await running.result
+            let second = try await ServerProcess.start(data, in: folder)
+            let warning = second.program.errors.split(separator: "\n").first {
+                $0.contains("These queries didn't finish in the last run")
+            }
+            #expect(warning?.contains(query) == true, "\(second.program.errors)")
+            #expect(try await second.stop().code == 0)
+            let third = try await ServerProcess.start(data, in: folder)
+            #expect(!third.program.errors.contains("didn't finish"))
+            #expect(try await third.stop().code == 0)
+        }
+    }
+
+    @Test func listenersDoNotHoldTheStop() async throws {
+        try await withTemporaryDirectory { folder in
+            let server = try await ServerProcess.start(folder + "/data", in: folder)
+            let listening = Task { try await server.get("/api/v1/notifications/live") }
+            try await Task.sleep(for: .milliseconds(300))
+            let ended = try await server.stop()
+            #expect(ended.code == 0)
+            #expect(!ended.errors.contains("were cancelled"), "\(ended.errors)")
+            let heard = try await listening.value
+            #expect(heard.text.contains(": open"), "\(heard.text)")
+        }
+    }
+
     @Test func sigtermFlushesEverything() async throws {
         try await withTemporaryDirectory { folder in
             let data = folder + "/data"

@@ -163,15 +163,21 @@ struct DeletionTests {
                 try Deletions(Array(bytes[..<cut]), seriesCount: 10)
             }
         }
+        var read = 0, refused = 0
         for offset in bytes.indices {
             for bit in 0..<8 {
                 var flipped = bytes
                 flipped[offset] ^= 1 << bit
                 // Refused, or something in bounds.
-                guard let read = try? Deletions(flipped, seriesCount: 10) else { continue }
-                #expect(read.entries.allSatisfy { $0.series.allSatisfy { $0.upperBound <= 10 } })
+                do throws(MalformedBytes) {
+                    let some = try Deletions(flipped, seriesCount: 10)
+                    read += 1
+                    #expect(
+                        some.entries.allSatisfy { $0.series.allSatisfy { $0.upperBound <= 10 } })
+                } catch { refused += 1 }
             }
         }
+        #expect(read > 0 && refused > 0, "\(read) read, \(refused) refused")
         let harness = StoreHarness()
         harness.append(batch([("a", "x")], [10]))
         try harness.seal()

@@ -11,24 +11,12 @@ import Testing
     /// `TERN_SCRIPT` picks scripts by the start of their names.
     @Test func everyScriptPasses() throws {
         let only = ProcessInfo.processInfo.environment["TERN_SCRIPT"]
-        var evaluations = 0, queries = 0
-        var failures: [String] = []
+        var tally = ScriptTally()
         for script in scriptCorpus(only: only) {
-            var runner = ScriptRunner(MemoryTarget())
-            let outcomes = try runner.run(try Script(script.text))
-            evaluations += outcomes.count
-            queries += runner.queryCount
-            if outcomes.count != script.evaluationCount {
-                failures.append(
-                    "\(script.name): \(outcomes.count) of \(script.evaluationCount) ran")
-            }
-            for outcome in outcomes {
-                guard let failure = outcome.failure else { continue }
-                failures.append(
-                    "\(script.name):\(outcome.line): \(outcome.expression)\n    \(failure)")
-            }
+            try tally.run(script, with: ScriptRunner(MemoryTarget()))
         }
-        #expect(failures.isEmpty, "\(failures.joined(separator: "\n"))")
-        print("scripts in process: \(evaluations) evaluations by \(queries) queries")
+        #expect(tally.failures.isEmpty, "\(tally.failures.joined(separator: "\n"))")
+        print(
+            "scripts in process: \(tally.evaluations) evaluations by \(tally.queries) queries")
     }
 }

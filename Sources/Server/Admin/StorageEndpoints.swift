@@ -35,7 +35,7 @@ struct StorageEndpoints: Sendable {
     }
 
     private func checkEnabled() throws(APIError) {
-        guard isEnabled else { throw APIError(.unavailable, "admin APIs disabled") }
+        guard isEnabled else { throw APIError(.switchedOff, "admin APIs disabled") }
     }
 
     /// What cannot be made durable now may be later: 503, as for writes. The rest is damage.

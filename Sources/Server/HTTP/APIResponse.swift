@@ -62,6 +62,8 @@ package struct APIError: Error, Sendable, Equatable, CustomStringConvertible {
         case timeout
         /// We cannot now; the client shall come again.
         case unavailable
+        /// Not offered by this server as it was started; trying again changes nothing.
+        case switchedOff
         case unauthorized
         case methodNotAllowed
         case notAcceptable
@@ -95,7 +97,8 @@ package struct APIError: Error, Sendable, Equatable, CustomStringConvertible {
         case .methodNotAllowed: .methodNotAllowed
         case .notAcceptable: .notAcceptable
         case .requestTimeout: .requestTimeout
-        case .internal: .internalServerError
+        // Prometheus has no code of its own for what is switched off.
+        case .switchedOff, .internal: .internalServerError
         }
     }
 }

@@ -12,7 +12,7 @@ extension APIError {
         case .tooLarge: .resourceExhausted
         case .unavailable, .tooManyRequests, .timeout, .requestTimeout: .unavailable
         case .unauthorized: .unauthenticated
-        case .notFound, .methodNotAllowed: .unimplemented
+        case .notFound, .methodNotAllowed, .switchedOff: .unimplemented
         case .cancelled: .cancelled
         case .internal: .internalError
         }

@@ -12,7 +12,7 @@ private func errorType(_ kind: APIError.Kind) -> String {
     case .timeout: "timeout"
     case .notFound: "not_found"
     case .notAcceptable: "not_acceptable"
-    case .unavailable, .tooManyRequests: "unavailable"
+    case .unavailable, .tooManyRequests, .switchedOff: "unavailable"
     case .unauthorized, .methodNotAllowed, .internal: "internal"
     }
 }
