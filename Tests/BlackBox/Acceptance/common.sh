@@ -27,6 +27,25 @@ die() {
     exit 2
 }
 
+# options "NAME..." ARGUMENT...: reads --binary, --keep and, for each NAME, --NAME VALUE into variables of those names.
+options() {
+    local names=" binary $1 " name
+    shift
+    while [ $# -gt 0 ]; do
+        name=${1#--}
+        if [ "$1" = --keep ]; then
+            keep=yes
+            shift
+        elif [ "$1" != "$name" ] && [[ $names == *" $name "* ]]; then
+            [ $# -ge 2 ] || die "$1 takes a value"
+            printf -v "$name" %s "$2"
+            shift 2
+        else
+            die "unknown option $1"
+        fi
+    done
+}
+
 # need_binary: makes $binary absolute and checks that it runs.
 need_binary() {
     [ -x "$binary" ] || die "no server binary at $binary; build it with 'make build' or name one with --binary"

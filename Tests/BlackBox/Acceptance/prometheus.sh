@@ -9,14 +9,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 minutes=10
-while [ $# -gt 0 ]; do
-    case $1 in
-        --minutes) minutes=$2; shift 2 ;;
-        --binary) binary=$2; shift 2 ;;
-        --keep) keep=yes; shift ;;
-        *) die "unknown option $1" ;;
-    esac
-done
+options "minutes" "$@"
 [ "$minutes" -ge 6 ] || die "--minutes is at least 6: the longest query looks back four minutes"
 need_binary
 debian prometheus prometheus-node-exporter curl python3

@@ -12,15 +12,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 queries=${TERN_SHARED:-$repository/../shared}/corpora/compliance/promql-queries.jsonl
 seed=1
-while [ $# -gt 0 ]; do
-    case $1 in
-        --queries) queries=$2; shift 2 ;;
-        --seed) seed=$2; shift 2 ;;
-        --binary) binary=$2; shift 2 ;;
-        --keep) keep=yes; shift ;;
-        *) die "unknown option $1" ;;
-    esac
-done
+options "queries seed" "$@"
 need_binary
 [ -r "$queries" ] || die "no queries at $queries; name the file with --queries"
 debian prometheus curl python3

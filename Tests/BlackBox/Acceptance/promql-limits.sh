@@ -8,14 +8,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 series=60000
-while [ $# -gt 0 ]; do
-    case $1 in
-        --series) series=$2; shift 2 ;;
-        --binary) binary=$2; shift 2 ;;
-        --keep) keep=yes; shift ;;
-        *) die "unknown option $1" ;;
-    esac
-done
+options "series" "$@"
 need_binary
 debian curl python3
 

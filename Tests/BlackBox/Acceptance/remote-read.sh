@@ -7,13 +7,7 @@
 
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-while [ $# -gt 0 ]; do
-    case $1 in
-        --binary) binary=$2; shift 2 ;;
-        --keep) keep=yes; shift ;;
-        *) die "unknown option $1" ;;
-    esac
-done
+options "" "$@"
 need_binary
 debian prometheus curl python3
 
