@@ -26,7 +26,12 @@ struct PromDataSet: Sendable {
         let perHost = MetricShape(timeline: timeline, hosts: 1, batchSamples: 1).seriesCount
         let hosts = (series + perHost - 1) / perHost
         let steps = Int(seconds / 15)
-        let shape = MetricShape(timeline: timeline, hosts: hosts, batchSamples: 5000)
+        // Requests of one size, so that no lane runs ahead: Prometheus refuses what is an hour
+        // older than the newest.
+        let requestsPerStep = (hosts * perHost + 4999) / 5000
+        let shape = MetricShape(
+            timeline: timeline, hosts: hosts,
+            batchSamples: (hosts * perHost + requestsPerStep - 1) / requestsPerStep)
         metrics = MetricLoad(shape: shape, samples: shape.seriesCount * steps, version: .rw1)
         // Between two scrapes: ranges of Prometheus before 3.0 are closed on both sides.
         endSeconds = shape.millis(step: steps - 1) / 1000 + 7
