@@ -101,7 +101,8 @@ struct Core: Sendable {
             observers: [stores.correlation], clock: clock, limits: limits)
         let queries = QueryService(
             metrics: stores.metrics, logs: stores.logs, traces: stores.traces, clock: clock,
-            limits: settings.queries, threads: max(4, 2 * processors), active: active,
+            limits: settings.queries, threads: max(4, 2 * processors), helpers: processors - 1,
+            active: active,
             queryLog: queryLog)
         return Core(
             settings: settings, kernel: kernel, pipeline: pipeline, queries: queries,

@@ -11,8 +11,10 @@ package struct MemoryTarget: ScriptTarget {
     private var store = InMemorySeries()
     private let options: PromQLOptions
 
-    package init() {
+    /// - Parameter slicing: how expressions are cut.
+    package init(slicing: Slicing = Slicing()) {
         var options = PromQLOptions()
+        options.slicing = slicing
         options.delayedNameRemoval = true
         options.useStartTimestamps = true
         self.options = options

@@ -83,11 +83,22 @@ package final class WorkerPool: Sendable {
         }
     }
 
+    /// Hands a job to a thread that has nothing to do; declines when there is none. For help
+    /// that is welcome and never needed.
+    ///
+    /// - Returns: whether the job was taken.
+    package func offer(_ job: @escaping @Sendable () -> Void) -> Bool {
+        push(limit: Int.max, onlyIfFree: true, job) == nil
+    }
+
     /// Queues a job and starts a thread for it where that helps; says why when it does not.
-    private func push(limit: Int, _ job: @escaping @Sendable () -> Void) -> (any Error)? {
+    private func push(
+        limit: Int, onlyIfFree: Bool = false, _ job: @escaping @Sendable () -> Void
+    ) -> (any Error)? {
         state.change { state -> (any Error)? in
             guard !state.stopping else { return WorkerPoolError.stopped(pool: name) }
-            guard state.waiting < limit else {
+            let isBusy = state.waiting >= state.idle && state.threads.count >= threadLimit
+            guard state.waiting < limit, !(onlyIfFree && isBusy) else {
                 return WorkerPoolError.full(pool: name, queueLimit: limit)
             }
             if state.waiting >= state.idle, state.threads.count < threadLimit {

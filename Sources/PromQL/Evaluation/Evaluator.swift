@@ -11,14 +11,20 @@ final class Evaluator {
     let tenant: Tenant
     let options: PromQLOptions
     let scope: EvaluationScope
+    /// What the only selector selects, when this evaluates a slice of an expression.
+    let slice: (any SeriesSet)?
+    /// What was selected last.
+    var selected: (any SeriesSet)?
 
     init(
-        reader: any SeriesReading, tenant: Tenant, options: PromQLOptions, scope: EvaluationScope
+        reader: any SeriesReading, tenant: Tenant, options: PromQLOptions, scope: EvaluationScope,
+        slice: (any SeriesSet)? = nil
     ) {
         self.reader = reader
         self.tenant = tenant
         self.options = options
         self.scope = scope
+        self.slice = slice
     }
 
     // MARK: Kinds of values
@@ -30,6 +36,14 @@ final class Evaluator {
             return BroadcastOperator(
                 try vector(expression, StepGrid(at: grid.start)), steps: grid.count)
         }
+        if let selector = sliceable(expression, grid) {
+            return try sliced(expression, selector, grid)
+        }
+        return try whole(expression, grid)
+    }
+
+    /// The operator of an instant vector, in one piece.
+    func whole(_ expression: Expression, _ grid: StepGrid) throws -> any VectorOperator {
         switch expression {
         case .selector(let node): return try selector(node, grid, .value)
         case .parenthesized(let node): return try vector(node.expression, grid)
@@ -119,12 +133,16 @@ final class Evaluator {
     }
 
     /// Where names go at once, series may end up the same.
+    ///
+    /// - Parameter expression: what `input` is made from.
     func merged(
-        _ input: any VectorOperator, _ grid: StepGrid, strict: Bool = false
+        _ input: any VectorOperator, of expression: Expression, _ grid: StepGrid,
+        strict: Bool = false
     ) -> any VectorOperator {
-        options.delayedNameRemoval
-            ? input
-            : MergeOperator(input, steps: grid.count, scope: scope, strict: strict)
+        if options.delayedNameRemoval || expression.seriesWiseSelector?.hasOneName ?? false {
+            return input
+        }
+        return MergeOperator(input, steps: grid.count, scope: scope, strict: strict)
     }
 
     // MARK: Operators
@@ -141,7 +159,7 @@ final class Evaluator {
                 }
             }
         }
-        return merged(negated, grid)
+        return merged(negated, of: node.operand, grid)
     }
 
     private func aggregation(_ node: Aggregation, _ grid: StepGrid) throws -> any VectorOperator {
@@ -183,12 +201,13 @@ final class Evaluator {
         let leftIsScalar = node.left.kind == .scalar
         if leftIsScalar || node.right.kind == .scalar {
             let scalars = try scalar(leftIsScalar ? node.left : node.right, grid)
-            let input = try vector(leftIsScalar ? node.right : node.left, grid)
+            let operand = leftIsScalar ? node.right : node.left
+            let input = try vector(operand, grid)
             return merged(
                 ScalarOperandOperator(
                     input, node.operation, scalar: scalars, scalarIsLeft: leftIsScalar,
                     returnBool: node.returnBool, scope: scope, at: position),
-                grid)
+                of: operand, grid)
         }
         let left = try vector(node.left, grid), right = try vector(node.right, grid)
         let matching = node.matching ?? VectorMatching()

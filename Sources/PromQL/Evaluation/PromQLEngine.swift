@@ -13,6 +13,7 @@ package struct PromQLOptions: Sendable {
     package var delayedNameRemoval = false
     package var useStartTimestamps = false
     package var parser = ParserOptions()
+    package var slicing = Slicing()
     package init() {}
 }
 

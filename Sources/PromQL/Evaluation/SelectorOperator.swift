@@ -154,8 +154,11 @@ extension Evaluator {
     func select(
         _ matchers: [LabelMatcher], _ range: MillisRange, skippingBuckets: Bool = false
     ) throws -> any SeriesSet {
-        let set = try reader.select(
-            SeriesRequest(tenant: tenant, matchers: matchers, range: range), scope.context)
+        let set =
+            try slice
+            ?? reader.select(
+                SeriesRequest(tenant: tenant, matchers: matchers, range: range), scope.context)
+        selected = set
         return skippingBuckets ? BucketlessSeriesSet(full: set) : set
     }
 }

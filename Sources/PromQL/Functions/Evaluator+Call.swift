@@ -45,7 +45,8 @@ extension Evaluator {
 
     private func timestamp(_ node: Call, _ grid: StepGrid) throws -> any VectorOperator {
         if case .selector(let selector) = node.arguments[0].unwrapped {
-            return merged(try self.selector(selector, grid, .timestamp), grid)
+            return merged(
+                try self.selector(selector, grid, .timestamp), of: node.arguments[0], grid)
         }
         let input = try vector(node.arguments[0], grid)
         let mapped = MapOperator(input, scope: scope, renames: true) { column in
@@ -53,7 +54,7 @@ extension Evaluator {
                 column.set(step, Double(grid.millis(step)) / 1000)
             }
         }
-        return merged(mapped, grid)
+        return merged(mapped, of: node.arguments[0], grid)
     }
 
     private func startTimestamp(_ node: Call, _ grid: StepGrid) throws -> any VectorOperator {
@@ -61,7 +62,8 @@ extension Evaluator {
         guard options.useStartTimestamps,
             case .selector(let selector) = node.arguments[0].unwrapped
         else { return ColumnsOperator([], []) }
-        return merged(try self.selector(selector, grid, .startTimestamp), grid)
+        return merged(
+            try self.selector(selector, grid, .startTimestamp), of: node.arguments[0], grid)
     }
 
     private func rangeCall(
@@ -105,6 +107,6 @@ extension Evaluator {
             return AbsentOperator(
                 result, labels: matrix.labelsWhenAbsent, steps: grid.count, scope: scope)
         }
-        return merged(result, grid, strict: true)
+        return merged(result, of: matrix, grid, strict: true)
     }
 }

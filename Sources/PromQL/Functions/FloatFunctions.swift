@@ -71,7 +71,7 @@ extension Evaluator {
                 }
             }
         }
-        return merged(mapped, grid)
+        return merged(mapped, of: argument, grid)
     }
 
     func mapDates(
@@ -102,7 +102,7 @@ extension Evaluator {
                 }
             }
         }
-        return merged(mapped, grid)
+        return merged(mapped, of: argument, grid)
     }
 
     func clamp(_ node: Call, _ grid: StepGrid) throws -> any VectorOperator {

@@ -77,6 +77,21 @@ package final class Annotations {
 
     package var isEmpty: Bool { entries.isEmpty }
 
+    /// Takes over what another part of the same evaluation had to say, as if said here and now.
+    func append(_ other: Annotations) {
+        for entry in other.entries {
+            if let known = index[entry.text] {
+                entries[known].count += entry.count
+                if let old = entries[known].detail, let new = entry.detail {
+                    entries[known].detail = old.merged(with: new)
+                }
+            } else if entries.count < Annotations.maxEntries {
+                index[entry.text] = entries.count
+                entries.append(entry)
+            }
+        }
+    }
+
     /// The messages of one level as the HTTP API prints them, with the position in the query.
     package func texts(_ level: Level, query: String) -> [String] {
         entries.filter { $0.level == level }.map { entry in

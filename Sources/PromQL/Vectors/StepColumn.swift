@@ -31,6 +31,15 @@ package struct StepColumn: Sendable {
         steps * (MemoryLayout<Double>.stride + MemoryLayout<Kind>.stride)
     }
 
+    /// Bytes the column holds.
+    package var byteCount: Int {
+        StepColumn.byteCount(steps: count)
+            + histograms.reduce(0) {
+                $0 + MemoryLayout<NativeHistogram?>.stride
+                    + ($1.map { $0.positiveBuckets.count + $0.negativeBuckets.count } ?? 0) * 8
+            }
+    }
+
     /// Empties all steps and keeps the memory.
     package mutating func clear() {
         kinds.withUnsafeMutableBufferPointer { $0.update(repeating: .none) }

@@ -36,12 +36,17 @@ package final class QueryService: Sendable {
     package let active: ActiveQueryLog?
     package let queryLog: QueryLogFile?
     private let pool: WorkerPool
+    /// Threads that queries over many series use besides their own, when they are free.
+    let helpers: WorkerPool
 
-    /// - Parameter threads: threads that compute; no more queries than these run at once, whatever
-    ///   `concurrency` says, so that writing keeps its share of the processors.
+    /// - Parameters:
+    ///   - threads: threads that compute; no more queries than these run at once, whatever
+    ///     `concurrency` says, so that writing keeps its share of the processors.
+    ///   - helpers: threads that help them; at least 1.
     package init(
         metrics: any SeriesReading, logs: any LogReading, traces: any SpanReading,
-        clock: any Clock, limits: QueryLimits, threads: Int, active: ActiveQueryLog? = nil,
+        clock: any Clock, limits: QueryLimits, threads: Int, helpers: Int = 1,
+        active: ActiveQueryLog? = nil,
         queryLog: QueryLogFile? = nil
     ) {
         self.metrics = metrics
@@ -55,6 +60,7 @@ package final class QueryService: Sendable {
         gate = QueryGate(running: width, waiting: limits.waiting)
         budget = ReadBudget(limitBytes: limits.totalMemoryBytes)
         pool = WorkerPool(name: "query", threads: width, queueLimit: width)
+        self.helpers = WorkerPool(name: "query-helper", threads: helpers, queueLimit: 0)
     }
 
     /// Runs `work` on a pool thread with a context of its own.
@@ -140,7 +146,10 @@ package final class QueryService: Sendable {
     }
 
     /// Finishes what runs and ends the threads. Blocks.
-    package func stop() { pool.stop() }
+    package func stop() {
+        pool.stop()
+        helpers.stop()
+    }
 }
 
 extension APIError {

@@ -39,6 +39,9 @@ private struct FuzzCheck {
     let end: Int64
     /// 0 = an instant query.
     let step: Int64
+    /// Of every other query each series is a slice of its own.
+    let slicing: Slicing
+    private static let finest = Slicing.finest
     private(set) var failure: String?
     private(set) var isRefused = false
     private(set) var points = 0
@@ -47,6 +50,7 @@ private struct FuzzCheck {
         self.data = data
         self.text = text
         start = Int64.random(in: 60...3600, using: &random) * 1000
+        slicing = Bool.random(using: &random) ? FuzzCheck.finest : Slicing()
         if Bool.random(using: &random) {
             step = 0
             end = start
@@ -81,7 +85,9 @@ private struct FuzzCheck {
     private typealias Answer = [Int64: [Tags: NaiveValue]]
 
     private func ask() throws -> Answer {
-        let engine = PromQLEngine(reader: data.store)
+        var options = PromQLOptions()
+        options.slicing = slicing
+        let engine = PromQLEngine(reader: data.store, options: options)
         let context = ReadContext(timeoutSeconds: 60, now: { SystemClock().monotonicNanos })
         let result =
             step == 0
