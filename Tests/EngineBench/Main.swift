@@ -13,7 +13,7 @@ struct Case {
     var name: String
     var run: (ReadContext) throws -> Int
 
-    /// `enginebench [threads] [part of a name]…`: all cases, or those that contain one of the parts.
+    /// All cases, or those whose names start with one of the arguments.
     static func all(_ engine: PromQLEngine, _ fleet: Fleet) -> [Case] {
         func instant(_ name: String, _ query: String) -> Case {
             Case(name: name) { context in
@@ -104,7 +104,8 @@ private func seconds(_ clock: clockid_t) -> Double {
     return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
 }
 
-/// `BENCH_SECONDS`: how long each case is repeated, for profiles.
+/// `BENCH_SECONDS`: how long each case is repeated, for profiles. `BENCH_HELPERS`: threads that help
+/// with slices, 0 by default; −1 = nothing is cut.
 private let measuredSeconds = getenv("BENCH_SECONDS").map { atof($0) } ?? 1
 
 private func padded(_ text: String, _ width: Int) -> String {
@@ -118,7 +119,16 @@ struct Main {
         let filled = seconds(CLOCK_PROCESS_CPUTIME_ID)
         let fleet = try Fleet()
         print("filled in \(Int(seconds(CLOCK_PROCESS_CPUTIME_ID) - filled)) CPU s")
-        let engine = PromQLEngine(reader: fleet.store)
+        var options = PromQLOptions()
+        if let helpers = getenv("BENCH_HELPERS").map({ atoi($0) }) {
+            if helpers < 0 {
+                options.slicing.leastWork = .max
+            } else if helpers > 0 {
+                options.slicing.helpers = WorkerPool(
+                    name: "helper", threads: Int(helpers), queueLimit: 0)
+            }
+        }
+        let engine = PromQLEngine(reader: fleet.store, options: options)
         let titles = ["wall ms", "cpu ms", "objects", "peak KiB", "values"]
         print(padded("case", 20) + titles.map { padded($0, 12) }.joined())
         for one in Case.all(engine, fleet)

@@ -37,7 +37,8 @@ extension Evaluator {
                 Slice(try evaluator.whole(expression, grid), steps: grid.count, scope: scope))
             start = range.upperBound
         }
-        return SlicedOperator(slices, helpers: options.slicing.helpers, scope: scope)
+        return SlicedOperator(
+            slices, series: set.count, helpers: options.slicing.helpers, scope: scope)
     }
 }
 

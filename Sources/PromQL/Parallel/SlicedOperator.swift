@@ -33,10 +33,12 @@ final class Slice: @unchecked Sendable {
         return series
     }
 
-    /// Computes all columns, in the memory of `spare` ones as far as it goes.
-    func compute(_ spare: [StepColumn], until isStopped: () -> Bool) {
+    /// Takes memory to compute in.
+    func adopt(_ spare: consuming [StepColumn]) { columns = spare }
+
+    /// Computes all columns, in adopted memory as far as it goes.
+    func compute(until isStopped: () -> Bool) {
         guard let input else { return }
-        columns = spare
         if columns.count > count { columns.removeLast(columns.count - count) }
         columns.reserveCapacity(count)
         do {
@@ -107,12 +109,11 @@ final class SliceQueue: Sendable {
 
     /// Slice after slice, until there is none to take. Runs on a helping thread.
     private func help() {
-        while let (index, spare) = take(isHelper: true) { compute(index, spare) }
+        while let index = take(isHelper: true) { compute(index) }
     }
 
-    /// Takes a slice, if one may be taken, and columns for it. A helper that gets none is one
-    /// no more.
-    private func take(isHelper: Bool) -> (Int, [StepColumn])? {
+    /// Takes a slice, if one may be taken. A helper that gets none is one no more.
+    private func take(isHelper: Bool) -> Int? {
         state.change { state in
             guard state.next < min(slices.count, state.current + window),
                 !isStopped.load(ordering: .relaxed)
@@ -121,12 +122,13 @@ final class SliceQueue: Sendable {
                 return nil
             }
             state.next += 1
-            return (state.next - 1, state.spare.popLast() ?? [])
+            if let spare = state.spare.popLast() { slices[state.next - 1].adopt(spare) }
+            return state.next - 1
         }
     }
 
-    private func compute(_ index: Int, _ spare: [StepColumn]) {
-        slices[index].compute(spare) { isStopped.load(ordering: .relaxed) }
+    private func compute(_ index: Int) {
+        slices[index].compute { isStopped.load(ordering: .relaxed) }
         state.change { $0.isFinished[index] = true }
     }
 
@@ -139,8 +141,8 @@ final class SliceQueue: Sendable {
         }
         callHelp(helpers)
         while !(state.withLock { $0.isFinished[index] }) {
-            if let (taken, spare) = take(isHelper: false) {
-                compute(taken, spare)
+            if let taken = take(isHelper: false) {
+                compute(taken)
             } else {
                 state.wait { $0.isFinished[index] ? () : nil }
             }
@@ -175,8 +177,10 @@ final class SlicedOperator: VectorOperator {
     private let scope: EvaluationScope
     /// The slice that is delivered; −1 before the first.
     private var current = -1
+    private let seriesCount: Int
 
-    init(_ slices: [Slice], helpers: WorkerPool?, scope: EvaluationScope) {
+    init(_ slices: [Slice], series: Int, helpers: WorkerPool?, scope: EvaluationScope) {
+        seriesCount = series
         queue = SliceQueue(slices, window: 2 * (1 + (helpers?.threadLimit ?? 0)))
         self.helpers = helpers
         self.scope = scope
@@ -187,6 +191,7 @@ final class SlicedOperator: VectorOperator {
 
     func series() throws -> [OutputSeries] {
         var result: [OutputSeries] = []
+        result.reserveCapacity(seriesCount)
         for slice in queue.slices {
             try scope.context.check()
             result += try slice.series()
