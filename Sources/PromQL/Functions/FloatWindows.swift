@@ -21,12 +21,18 @@ struct FloatWindows {
     let rangeMillis: Int64
     let outValues: UnsafeMutablePointer<Double>
     let outKinds: UnsafeMutablePointer<StepColumn.Kind>
+    /// Time of evaluation of the first step; that of the others is `evaluationStepMillis` apart.
+    let firstEvaluation: Int64
+    let evaluationStepMillis: Int64
+    /// The first number passed to the function at each step; empty when there is none.
+    let parameter: UnsafeBufferPointer<Double>
 
     /// Which functions have a loop here.
     static func covers(_ function: RangeFunction) -> Bool {
         switch function {
         case .rate, .increase, .delta, .irate, .idelta, .changes, .resets, .avg, .sum, .count,
-            .min, .max, .first, .last, .present, .stddev, .stdvar, .timeOfFirst, .timeOfLast:
+            .min, .max, .first, .last, .present, .stddev, .stdvar, .timeOfFirst, .timeOfLast,
+            .deriv, .predictLinear:
             true
         default: false
         }
@@ -58,6 +64,18 @@ struct FloatWindows {
         case .max: extreme { $0 > $1 }
         case .stddev: variance { $0.squareRoot() }
         case .stdvar: variance { $0 }
+        case .deriv:
+            forEach { step, low, high, _ in
+                if high &- low < 2 { return }
+                set(step, line(low, high, origin: millis[low]).slope)
+            }
+        case .predictLinear:
+            forEach { step, low, high, _ in
+                if high &- low < 2 { return }
+                let now = firstEvaluation &+ Int64(step) &* evaluationStepMillis
+                let line = line(low, high, origin: now)
+                set(step, line.slope * parameter[step] + line.intercept)
+            }
         default: preconditionFailure("\(function) has no loop over floats")
         }
     }
@@ -265,5 +283,11 @@ struct FloatWindows {
             }
             set(step, finish((squares + squaresRest) / n))
         }
+    }
+
+    private func line(_ low: Int, _ high: Int, origin: Int64) -> Line {
+        Line(
+            millis: UnsafeBufferPointer(start: millis + low, count: high &- low),
+            values: UnsafeBufferPointer(start: values + low, count: high &- low), origin: origin)
     }
 }

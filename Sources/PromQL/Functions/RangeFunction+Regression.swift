@@ -22,36 +22,12 @@ extension RangeCall {
         return window.floats.count >= 2
     }
 
-    /// Least squares. Source: prometheus/prometheus `promql/functions.go`, `linearRegression`.
-    private func regression(
-        _ window: RangeWindow, origin: Int64
-    ) -> (slope: Double, intercept: Double) {
-        let samples = window.samples
-        let n = Double(window.floats.count)
-        let first = samples.floats[window.floats.lowerBound]
-        var isConstant = true
-        var sumX = 0.0, restX = 0.0, sumY = 0.0, restY = 0.0
-        var sumXY = 0.0, restXY = 0.0, sumX2 = 0.0, restX2 = 0.0
-        for i in window.floats {
-            let x = Double(samples.floatMillis[i] &- origin) / 1000
-            let y = samples.floats[i]
-            if y != first { isConstant = false }
-            compensatedAdd(x, to: &sumX, &restX)
-            compensatedAdd(y, to: &sumY, &restY)
-            compensatedAdd(x * y, to: &sumXY, &restXY)
-            compensatedAdd(x * x, to: &sumX2, &restX2)
+    private func regression(_ window: RangeWindow, origin: Int64) -> Line {
+        window.samples.floatMillis[window.floats].withUnsafeBufferPointer { millis in
+            window.samples.floats[window.floats].withUnsafeBufferPointer { values in
+                Line(millis: millis, values: values, origin: origin)
+            }
         }
-        if isConstant {
-            return first.isInfinite ? (.nan, .nan) : (0, first)
-        }
-        sumX += restX
-        sumY += restY
-        sumXY += restXY
-        sumX2 += restX2
-        let covariance = sumXY - sumX * sumY / n
-        let variance = sumX2 - sumX * sumX / n
-        let slope = covariance / variance
-        return (slope, sumY / n - slope * sumX / n)
     }
 
     /// Holt's linear trend. Source: prometheus/prometheus `funcDoubleExponentialSmoothing`.
@@ -81,5 +57,52 @@ extension RangeCall {
             level = next
         }
         return .float(level)
+    }
+}
+
+/// The line through samples by least squares. Source: prometheus/prometheus `promql/functions.go`,
+/// `linearRegression`.
+struct Line {
+    /// Per second.
+    let slope: Double
+    /// At the origin.
+    let intercept: Double
+
+    /// - Parameters:
+    ///   - millis: times of at least two samples, as many as `values`.
+    ///   - origin: time that x counts from, milliseconds.
+    init(
+        millis: UnsafeBufferPointer<Int64>, values: UnsafeBufferPointer<Double>, origin: Int64
+    ) {
+        let n = Double(values.count)
+        let first = values[0]
+        var isConstant = true
+        // Sums of x, y, x·y and x², each compensated as `compensatedAdd` does it.
+        var sums = SIMD4<Double>.zero, rests = SIMD4<Double>.zero
+        for i in 0..<values.count {
+            let x = Double(millis[i] &- origin) / 1000
+            let y = values[i]
+            isConstant = isConstant && y == first
+            let terms = SIMD4(x, y, x * y, x * x)
+            let totals = sums + terms
+            let added = totals - sums
+            let lost = (sums - (totals - added)) + (terms - added)
+            rests = (rests + lost).replacing(with: 0, where: Line.isInfinite(totals))
+            sums = totals
+        }
+        if isConstant {
+            slope = first.isInfinite ? .nan : 0
+            intercept = first.isInfinite ? .nan : first
+            return
+        }
+        sums += rests
+        let (x, y, xy, x2) = (sums[0], sums[1], sums[2], sums[3])
+        slope = (xy - x * y / n) / (x2 - x * x / n)
+        intercept = y / n - slope * x / n
+    }
+
+    @inline(__always)
+    private static func isInfinite(_ values: SIMD4<Double>) -> SIMDMask<SIMD4<Int64>> {
+        (values .== .init(repeating: .infinity)) .| (values .== .init(repeating: -.infinity))
     }
 }

@@ -56,14 +56,18 @@ final class RangeFunctionOperator: VectorOperator {
                 guard let times = millis.baseAddress, let floats = values.baseAddress else {
                     return
                 }
-                column.withFloats { outValues, outKinds in
-                    FloatWindows(
-                        millis: times, values: floats, count: millis.count,
-                        firstEnd: (vector.anchor ?? grid.start) &- vector.offset,
-                        stepMillis: vector.anchor == nil ? grid.step : 0, steps: grid.count,
-                        rangeMillis: vector.rangeMillis, outValues: outValues,
-                        outKinds: outKinds
-                    ).run(call.function, &scratch)
+                (parameters.first ?? []).withUnsafeBufferPointer { parameter in
+                    column.withFloats { outValues, outKinds in
+                        FloatWindows(
+                            millis: times, values: floats, count: millis.count,
+                            firstEnd: (vector.anchor ?? grid.start) &- vector.offset,
+                            stepMillis: vector.anchor == nil ? grid.step : 0,
+                            steps: grid.count, rangeMillis: vector.rangeMillis,
+                            outValues: outValues, outKinds: outKinds,
+                            firstEvaluation: grid.start, evaluationStepMillis: grid.step,
+                            parameter: parameter
+                        ).run(call.function, &scratch)
+                    }
                 }
             }
         }

@@ -186,6 +186,14 @@ struct AggregateGroup {
                     values.withUnsafeMutableBufferPointer { sums in
                         compensation.withUnsafeMutableBufferPointer { rests in
                             counts.withUnsafeMutableBufferPointer { counts in
+                                if column.isFullOfFloats {
+                                    for step in 0..<steps {
+                                        compensatedAdd(
+                                            floats[step], to: &sums[step], &rests[step])
+                                        counts[step] += 1
+                                    }
+                                    return
+                                }
                                 for step in 0..<steps where kinds[step] == .float {
                                     compensatedAdd(floats[step], to: &sums[step], &rests[step])
                                     counts[step] += 1
@@ -329,14 +337,20 @@ struct AggregateGroup {
     private mutating func finishQuantile(
         into column: inout StepColumn, _ quantiles: [Double]
     ) {
-        var present: [Double] = []
-        for step in counts.indices {
-            present.removeAll(keepingCapacity: true)
-            for input in columns where input.kinds[step] == .float {
-                present.append(input.values[step])
+        // Some steps at once: what lies side by side in a column is read together.
+        let width = 8
+        var present = [[Double]](repeating: [], count: width)
+        for first in stride(from: 0, to: counts.count, by: width) {
+            let steps = first..<Swift.min(first + width, counts.count)
+            for input in columns {
+                for step in steps where input.kinds[step] == .float {
+                    present[step - first].append(input.values[step])
+                }
             }
-            if !present.isEmpty {
-                column.set(step, interpolatedQuantile(quantiles[step], of: &present))
+            for step in steps where !present[step - first].isEmpty {
+                column.set(
+                    step, interpolatedQuantile(quantiles[step], of: &present[step - first]))
+                present[step - first].removeAll(keepingCapacity: true)
             }
         }
     }

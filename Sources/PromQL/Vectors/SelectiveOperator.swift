@@ -46,8 +46,12 @@ package final class SelectiveOperator: VectorOperator {
         let series = try input.series()
         guard try checkParameter() else { return [] }
         var known: [Labels: Int] = [:]
-        // One list of candidates per group and step.
+        // One list of candidates per group and step, and what a value must surpass to get into it:
+        // NaN as long as there is room.
         var lists: [[[Candidate]]] = []
+        var bounds: [[Double]] = []
+        let isTop = operation == .topk
+        let isBounded = isTop || operation == .bottomk
         var scratch = StepColumn(steps: steps)
         for (index, item) in series.enumerated() {
             try scope.context.check()
@@ -56,15 +60,26 @@ package final class SelectiveOperator: VectorOperator {
             let group = known[key] ?? lists.count
             if group == lists.count {
                 known[key] = group
-                try scope.context.reserve(steps * MemoryLayout<[Candidate]>.stride)
+                try scope.context.reserve(
+                    steps * (MemoryLayout<[Candidate]>.stride + MemoryLayout<Double>.stride))
                 lists.append([[Candidate]](repeating: [], count: steps))
+                bounds.append([Double](repeating: .nan, count: steps))
             }
             let offset = Double(item.labels.hash) / Double(UInt64.max)
             for step in 0..<steps where scratch.kinds[step] != .none {
+                if isBounded, scratch.kinds[step] == .float {
+                    let value = scratch.values[step], bound = bounds[group][step]
+                    if isTop ? value <= bound : value >= bound { continue }
+                }
                 let candidate = Candidate(
                     series: index, value: scratch.values[step],
                     histogram: scratch.histogram(step))
                 try offer(candidate, step: step, offset: offset, to: &lists[group][step])
+                if isBounded, let last = lists[group][step].last,
+                    Double(lists[group][step].count) + 1 > parameter[step]
+                {
+                    bounds[group][step] = last.value
+                }
             }
         }
         return assemble(series, lists)
