@@ -1,39 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 // Floating-point numbers as text, in the forms Go's strconv prints.
 
-/// The shortest decimal digits that read back as the same double: `0.d₁d₂… × 10^exponent`.
-private struct ShortestDecimal {
+/// Decimal digits one by one: `0.d₁d₂… × 10^exponent`. For text of other than the usual forms.
+private struct DecimalDigits {
     var negative: Bool
+    /// ASCII; none for zero.
     var digits: [UInt8]
     /// Position of the decimal point relative to the first digit.
     var exponent: Int
 
+    /// The shortest digits that read back as the same double.
+    ///
     /// - Parameter value: finite.
     init(_ value: Double) {
         negative = value.sign == .minus
         digits = []
-        digits.reserveCapacity(17)
-        exponent = 0
-        var sawPoint = false
-        var scale = 0
-        var text = value.magnitude.description[...].utf8
-        while let byte = text.popFirst() {
-            switch byte {
-            case UInt8(ascii: "."): sawPoint = true
-            case UInt8(ascii: "e"):
-                scale = Int(String(decoding: text, as: UTF8.self)) ?? 0
-                text = text.dropFirst(text.count)
-            default:
-                if byte == UInt8(ascii: "0"), digits.isEmpty {
-                    if sawPoint { exponent -= 1 }
-                    continue
-                }
-                digits.append(byte)
-                if !sawPoint { exponent += 1 }
-            }
-        }
-        while digits.last == UInt8(ascii: "0") { digits.removeLast() }
-        exponent = digits.isEmpty ? 0 : exponent + scale
+        let decimal = ShortestDecimal(magnitudeOf: value)
+        if decimal.digits != 0 { appendDecimal(Int64(decimal.digits), into: &digits) }
+        exponent = decimal.digits == 0 ? 0 : digits.count + decimal.exponent
     }
 
     /// Keeps at most `count` digits, rounding half up.
@@ -94,18 +78,12 @@ private func appendNonFinite(_ value: Double, into out: inout [UInt8]) -> Bool {
     return true
 }
 
-/// Appends a sample value as Prometheus' JSON prints it: shortest digits, plain notation between
-/// 1e-6 and 1e21, else an exponent of two digits or more; `NaN`, `+Inf`, `-Inf`.
-///
-/// Source: prometheus/prometheus `util/jsonutil`, Go `strconv.AppendFloat(f, 'f' or 'e', -1, 64)`.
+/// Appends a sample value as Prometheus' JSON prints it; see `writeFloat`.
 package func appendFloat(_ value: Double, into out: inout [UInt8]) {
-    if appendSmallInteger(value, into: &out) || appendNonFinite(value, into: &out) { return }
-    let decimal = ShortestDecimal(value)
-    let magnitude = value.magnitude
-    if magnitude != 0, magnitude < 1e-6 || magnitude >= 1e21 {
-        decimal.appendScientific(into: &out)
-    } else {
-        decimal.appendPlain(into: &out)
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: floatTextCapacity) { scratch in
+        guard let base = scratch.baseAddress else { return }
+        let count = writeFloat(value, to: base)
+        out.append(contentsOf: scratch[..<count])
     }
 }
 
@@ -122,7 +100,7 @@ private func appendSmallInteger(_ value: Double, into out: inout [UInt8]) -> Boo
 /// label values made from numbers.
 package func appendFloatPlain(_ value: Double, into out: inout [UInt8]) {
     if appendSmallInteger(value, into: &out) || appendNonFinite(value, into: &out) { return }
-    ShortestDecimal(value).appendPlain(into: &out)
+    DecimalDigits(value).appendPlain(into: &out)
 }
 
 /// Appends a value as Go's `%g` does: an exponent below 1e-4 and from 1e6 on (or, with `digits`,
@@ -131,7 +109,7 @@ package func appendFloatPlain(_ value: Double, into out: inout [UInt8]) {
 /// - Parameter digits: significant digits at most (`%.2g`), nil = as many as needed.
 package func appendFloatGeneral(_ value: Double, digits: Int? = nil, into out: inout [UInt8]) {
     if appendNonFinite(value, into: &out) { return }
-    var decimal = ShortestDecimal(value)
+    var decimal = DecimalDigits(value)
     var limit = 6
     if let digits {
         decimal.round(to: digits)
@@ -177,7 +155,7 @@ package func fixedText(_ value: Double, decimals: Int) -> String {
         let zeros = decimals > 0 ? "." + String(repeating: "0", count: decimals) : ""
         return (value.sign == .minus ? "-" : "") + String(whole) + zeros
     }
-    var decimal = ShortestDecimal(value)
+    var decimal = DecimalDigits(value)
     let kept = decimal.exponent + decimals
     if kept > 0 {
         decimal.round(to: kept)

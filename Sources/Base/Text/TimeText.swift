@@ -249,15 +249,11 @@ package func rfc3339Text(millis: Int64) -> String {
     return String(decoding: out, as: UTF8.self)
 }
 
-/// Appends milliseconds as the seconds of Prometheus' JSON: an integer, or up to three decimals
-/// when there is a fraction (`1435781430.781`).
+/// Appends milliseconds as the seconds of Prometheus' JSON; see `writeSeconds`.
 package func appendSeconds(millis: Int64, into out: inout [UInt8]) {
-    if millis < 0 { out.append(UInt8(ascii: "-")) }
-    let magnitude = millis.magnitude
-    appendDecimal(Int64(magnitude / 1000), into: &out)
-    let fraction = Int64(magnitude % 1000)
-    if fraction != 0 {
-        out.append(UInt8(ascii: "."))
-        appendPadded(fraction, width: 3, into: &out)
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: secondsTextCapacity) { scratch in
+        guard let base = scratch.baseAddress else { return }
+        let count = writeSeconds(millis: millis, to: base)
+        out.append(contentsOf: scratch[..<count])
     }
 }
