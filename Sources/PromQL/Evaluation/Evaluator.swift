@@ -13,17 +13,20 @@ final class Evaluator {
     let scope: EvaluationScope
     /// What the only selector selects, when this evaluates a slice of an expression.
     let slice: (any SeriesSet)?
+    /// What is evaluated once for several places; nil inside a slice.
+    let shared: SharedEvaluations?
     /// What was selected last.
     var selected: (any SeriesSet)?
 
     init(
         reader: any SeriesReading, tenant: Tenant, options: PromQLOptions, scope: EvaluationScope,
-        slice: (any SeriesSet)? = nil
+        shared: SharedEvaluations? = nil, slice: (any SeriesSet)? = nil
     ) {
         self.reader = reader
         self.tenant = tenant
         self.options = options
         self.scope = scope
+        self.shared = shared
         self.slice = slice
     }
 
@@ -36,10 +39,35 @@ final class Evaluator {
             return BroadcastOperator(
                 try vector(expression, StepGrid(at: grid.start)), steps: grid.count)
         }
+        if let shared, let id = shared.id(expression) {
+            return shared.view(id, grid, into: scope.annotations) {
+                evaluation(of: expression, grid, shared)
+            }
+        }
+        return try unshared(expression, grid)
+    }
+
+    /// The operator of an instant vector for one place only.
+    private func unshared(_ expression: Expression, _ grid: StepGrid) throws -> any VectorOperator {
         if let selector = sliceable(expression, grid) {
             return try sliced(expression, selector, grid)
         }
         return try whole(expression, grid)
+    }
+
+    private func evaluation(
+        of expression: Expression, _ grid: StepGrid, _ shared: SharedEvaluations
+    ) -> SharedEvaluation {
+        SharedEvaluation(
+            steps: grid.count, limitBytes: options.sharedBytes, context: scope.context
+        ) { [reader, tenant, options, scope] annotations in
+            let scope = EvaluationScope(
+                context: scope.context, annotations: annotations,
+                delayedNameRemoval: options.delayedNameRemoval)
+            return try Evaluator(
+                reader: reader, tenant: tenant, options: options, scope: scope, shared: shared
+            ).unshared(expression, grid)
+        }
     }
 
     /// The operator of an instant vector, in one piece.

@@ -14,6 +14,9 @@ package struct PromQLOptions: Sendable {
     package var useStartTimestamps = false
     package var parser = ParserOptions()
     package var slicing = Slicing()
+    /// Most bytes of values that may wait for the places of a query that say the same; a larger
+    /// result is computed for each of them. 0 = nothing is shared.
+    package var sharedBytes = 32 << 20
     package init() {}
 }
 
@@ -83,11 +86,16 @@ package struct PromQLEngine: Sendable {
         let annotations = Annotations()
         var options = options
         if let lookbackMillis { options.lookbackMillis = lookbackMillis }
+        let shared =
+            options.sharedBytes > 0
+            ? SharedEvaluations(SharedExpressions(expression)) : nil
+        defer { shared?.removeAll() }
         let evaluator = Evaluator(
             reader: reader, tenant: tenant, options: options,
             scope: EvaluationScope(
                 context: context, annotations: annotations,
-                delayedNameRemoval: options.delayedNameRemoval))
+                delayedNameRemoval: options.delayedNameRemoval),
+            shared: shared)
         let value: QueryValue
         switch expression.kind {
         case .string: value = .string(millis: grid.start, evaluator.string(expression))

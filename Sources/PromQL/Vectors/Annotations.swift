@@ -79,16 +79,39 @@ package final class Annotations {
 
     /// Takes over what another part of the same evaluation had to say, as if said here and now.
     func append(_ other: Annotations) {
-        for entry in other.entries {
-            if let known = index[entry.text] {
-                entries[known].count += entry.count
-                if let old = entries[known].detail, let new = entry.detail {
-                    entries[known].detail = old.merged(with: new)
-                }
-            } else if entries.count < Annotations.maxEntries {
-                index[entry.text] = entries.count
-                entries.append(entry)
+        for entry in other.entries { append(entry) }
+    }
+
+    private func append(_ entry: Entry) {
+        if let known = index[entry.text] {
+            entries[known].count += entry.count
+            entries[known].showsCount = entries[known].showsCount || entry.showsCount
+            if let old = entries[known].detail, let new = entry.detail {
+                entries[known].detail = old.merged(with: new)
             }
+        } else if entries.count < Annotations.maxEntries {
+            index[entry.text] = entries.count
+            entries.append(entry)
+        }
+    }
+
+    /// How far one list was passed on to another.
+    struct Mark {
+        /// Of each entry, how often it had been added.
+        fileprivate var counts: [Int] = []
+    }
+
+    /// Takes over what another list has gained since the mark, and moves the mark.
+    func append(_ other: Annotations, since mark: inout Mark) {
+        if other.entries.isEmpty { return }
+        for (number, entry) in other.entries.enumerated() {
+            if number == mark.counts.count { mark.counts.append(0) }
+            let gained = entry.count - mark.counts[number]
+            if gained == 0 { continue }
+            mark.counts[number] = entry.count
+            var news = entry
+            news.count = gained
+            append(news)
         }
     }
 

@@ -42,6 +42,8 @@ private struct FuzzCheck {
     /// Of every other query each series is a slice of its own.
     let slicing: Slicing
     private static let finest = Slicing.finest
+    /// Whether what a query says twice is shared always, when it is very small, or never.
+    let sharedBytes: Int
     private(set) var failure: String?
     private(set) var isRefused = false
     private(set) var points = 0
@@ -51,6 +53,7 @@ private struct FuzzCheck {
         self.text = text
         start = Int64.random(in: 60...3600, using: &random) * 1000
         slicing = Bool.random(using: &random) ? FuzzCheck.finest : Slicing()
+        sharedBytes = [0, 200, 1 << 20].randomElement(using: &random) ?? 0
         if Bool.random(using: &random) {
             step = 0
             end = start
@@ -87,6 +90,7 @@ private struct FuzzCheck {
     private func ask() throws -> Answer {
         var options = PromQLOptions()
         options.slicing = slicing
+        options.sharedBytes = sharedBytes
         let engine = PromQLEngine(reader: data.store, options: options)
         let context = ReadContext(timeoutSeconds: 60, now: { SystemClock().monotonicNanos })
         let result =

@@ -110,6 +110,15 @@ struct QueryGenerator {
         return exact || chance(3) ? exactFloats(depth) : anyFloats(depth)
     }
 
+    /// The right side of an operation; sometimes it says again what the left one says.
+    private mutating func other(_ left: String, _ depth: Int, exact: Bool = false) -> String {
+        switch below(6) {
+        case 0: left
+        case 1: pick(["max", "count"]) + " by (\(labels())) (\(left))"
+        default: floats(depth, exact: exact)
+        }
+    }
+
     private mutating func exactFloats(_ depth: Int) -> String {
         let d = depth - 1
         switch below(13) {
@@ -131,10 +140,12 @@ struct QueryGenerator {
             return "(\(floats(d, exact: true)) \(comparison) \(number()))"
         case 7:
             let comparison = pick(["==", "!=", ">", "<", ">=", "<="]) + pick([" ", " bool "])
-            return "(\(floats(d, exact: true)) \(comparison)\(matching())\(floats(d, exact: true)))"
+            let left = floats(d, exact: true)
+            return "(\(left) \(comparison)\(matching())\(other(left, d, exact: true)))"
         case 8:
             let operation = pick(["and", "or", "unless"])
-            return "(\(floats(d, exact: true)) \(operation)\(matching())\(floats(d, exact: true)))"
+            let left = floats(d, exact: true)
+            return "(\(left) \(operation)\(matching())\(other(left, d, exact: true)))"
         case 9:
             return
                 "\(pick(["topk", "bottomk"]))\(grouping())(\(1 + below(3)), \(selector("gauge")))"
@@ -170,7 +181,9 @@ struct QueryGenerator {
             return pick(["sum", "avg", "sum", "stddev", "stdvar"]) + grouping() + "(\(floats(d)))"
         case 8: return "quantile\(grouping())(\(pick(["0.5", "0.99"])), \(floats(d)))"
         case 9: return "(\(floats(d)) \(pick(["+", "-", "*"])) \(scalar(d)))"
-        case 10: return "(\(floats(d)) \(pick(["+", "-", "*"]))\(matching())\(floats(d)))"
+        case 10:
+            let left = floats(d)
+            return "(\(left) \(pick(["+", "-", "*"]))\(matching())\(other(left, d)))"
         case 11:
             return "(\(floats(d)) * on (job, instance) group_left (version) target_info)"
         default:
@@ -201,7 +214,9 @@ struct QueryGenerator {
             return pick(["last_over_time", "sum_over_time", "avg_over_time", "first_over_time"])
                 + "(\(range(name)))"
         case 5: return "(\(histogram(d)) \(pick(["*", "/"])) \(pick(["2", "0.5", "3"])))"
-        case 6: return "(\(histogram(d)) \(pick(["+", "-"]))\(matching())\(histogram(d)))"
+        case 6:
+            let left = histogram(d), right = chance(4) ? left : histogram(d)
+            return "(\(left) \(pick(["+", "-"]))\(matching())\(right))"
         default: return pick(["count", "group"]) + grouping() + "(\(histogram(d)))"
         }
     }
