@@ -80,7 +80,7 @@ var targets: [Target] = [
         cxxSettings: [.unsafeFlags(["-O2"])],
         linkerSettings: [
             .linkedLibrary("snappy"), .linkedLibrary("zstd"), .linkedLibrary("re2"),
-            .linkedLibrary("deflate"), .linkedLibrary("stdc++"),
+            .linkedLibrary("deflate"), .linkedLibrary("z"), .linkedLibrary("stdc++"),
         ]),
     core("Base", ["CShims"]),
     core("Telemetry", ["Base"]),

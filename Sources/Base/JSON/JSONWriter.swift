@@ -15,6 +15,16 @@ package struct JSONWriter: Sendable {
         bytes.reserveCapacity(capacity)
     }
 
+    /// Takes what is written so far; more may follow.
+    ///
+    /// - Parameter capacity: bytes to make room for.
+    package mutating func takeBytes(reserving capacity: Int) -> [UInt8] {
+        var taken: [UInt8] = []
+        swap(&taken, &bytes)
+        bytes.reserveCapacity(capacity)
+        return taken
+    }
+
     private mutating func separate() {
         if needsComma { bytes.append(UInt8(ascii: ",")) }
         needsComma = true
@@ -69,6 +79,12 @@ package struct JSONWriter: Sendable {
         var start = 0
         var i = 0
         while i < text.count {
+            if text.count &- i >= 8,
+                !needsEscape(text.loadUnaligned(fromByteOffset: i, as: UInt64.self))
+            {
+                i &+= 8
+                continue
+            }
             let byte = text[i]
             if byte >= 0x20, byte < 0x80, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\") {
                 i += 1
@@ -81,12 +97,12 @@ package struct JSONWriter: Sendable {
                     continue
                 }
             }
-            bytes.append(contentsOf: text[start..<i])
+            bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: text[start..<i]))
             appendEscape(byte)
             i += 1
             start = i
         }
-        bytes.append(contentsOf: text[start..<text.count])
+        bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: text[start..<text.count]))
     }
 
     private mutating func appendEscape(_ byte: UInt8) {
@@ -110,6 +126,35 @@ package struct JSONWriter: Sendable {
         appendDecimal(value, into: &bytes)
     }
     package mutating func int(_ value: Int) { int(Int64(value)) }
+    /// A string that holds a number, as Prometheus writes sample values; see `writeFloat`.
+    package mutating func floatString(_ value: Double) {
+        written(capacity: floatTextCapacity + 2) { out in
+            out[0] = UInt8(ascii: "\"")
+            let count = writeFloat(value, to: out + 1)
+            out[count + 1] = UInt8(ascii: "\"")
+            return count + 2
+        }
+    }
+    /// Milliseconds as a number of seconds; see `writeSeconds`.
+    package mutating func seconds(millis: Int64) {
+        written(capacity: secondsTextCapacity) { writeSeconds(millis: millis, to: $0) }
+    }
+    /// A value, or several with commas between them, that `body` writes.
+    ///
+    /// - Parameters:
+    ///   - capacity: bytes that `body` may write, a few thousand at most.
+    ///   - body: gets the memory and returns how many bytes it wrote.
+    @inline(__always)
+    package mutating func written(
+        capacity: Int, _ body: (UnsafeMutablePointer<UInt8>) -> Int
+    ) {
+        separate()
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: capacity) { scratch in
+            guard let base = scratch.baseAddress else { return }
+            let count = body(base)
+            bytes.append(contentsOf: UnsafeBufferPointer(rebasing: scratch[..<count]))
+        }
+    }
     package mutating func bool(_ value: Bool) {
         separate()
         bytes.append(contentsOf: (value ? "true" : "false").utf8)
@@ -144,6 +189,19 @@ package struct JSONWriter: Sendable {
         key(name)
         bool(value)
     }
+}
+
+/// Whether one of eight bytes is a quote, a backslash, a control character or not ASCII.
+private func needsEscape(_ eight: UInt64) -> Bool {
+    let ones: UInt64 = 0x0101_0101_0101_0101, tops: UInt64 = 0x8080_8080_8080_8080
+    // A byte becomes zero where it is the one looked for; the borrow of a zero sets its top bit,
+    // and that of the next byte at worst.
+    let quotes = eight ^ (ones &* UInt64(UInt8(ascii: "\"")))
+    let backslashes = eight ^ (ones &* UInt64(UInt8(ascii: "\\")))
+    let found =
+        eight | (quotes &- ones) & ~quotes | (backslashes &- ones) & ~backslashes
+        | (eight &- ones &* 0x20) & ~eight
+    return found & tops != 0
 }
 
 /// Bytes of the valid UTF-8 sequence that starts at `i` with a byte of 0x80 or above, or 0.

@@ -81,6 +81,16 @@ long tern_gzip_compress(uint8_t *out, size_t capacity, const uint8_t *in, size_t
 /// zlib's format; what fits gzip fits it.
 long tern_zlib_compress(uint8_t *out, size_t capacity, const uint8_t *in, size_t count, int level);
 
+/// gzip or zlib (TERN_DEFLATE) piece by piece; null when there is no memory.
+typedef struct tern_packer tern_packer;
+tern_packer *_Nullable tern_packer_new(int kind, int level);
+void tern_packer_free(tern_packer *packer);
+/// Takes up to `count` bytes, says how many in `used`, and returns how many it wrote. Less than
+/// `capacity` means that it wants more input, or with `finish` that the end is written. At most
+/// 2^31 bytes at a time.
+long tern_packer_write(tern_packer *packer, uint8_t *out, size_t capacity,
+                       const uint8_t *_Nullable in, size_t count, bool finish, size_t *used);
+
 // MARK: search
 
 /// Offset of the first occurrence of the needle, or -1. An empty needle is found at 0.

@@ -8,6 +8,12 @@ package struct VectorSample: Sendable, Equatable {
     package var labels: Labels
     package var millis: Int64
     package var value: SampleValue
+
+    /// Bytes the sample takes, about.
+    package var byteCount: Int {
+        let histogram = if case .histogram(let histogram) = value { histogram.byteCount } else { 0 }
+        return MemoryLayout<VectorSample>.stride + labels.bytes.count + histogram
+    }
 }
 
 /// Values of one series, floats and histograms apart, each ascending in time.
@@ -17,6 +23,8 @@ package struct MatrixSeries: Sendable, Equatable {
     package var floats: [Double] = []
     package var histogramMillis: [Int64] = []
     package var histograms: [NativeHistogram] = []
+    /// Whether `floatMillis` lies in memory that other series use too.
+    private var sharesMillis = false
 
     package init(labels: Labels) { self.labels = labels }
 
@@ -28,6 +36,7 @@ package struct MatrixSeries: Sendable, Equatable {
         if column.isFullOfFloats {
             floatMillis = gridMillis
             floats = column.values
+            sharesMillis = true
             return
         }
         var floatCount = 0
@@ -50,13 +59,11 @@ package struct MatrixSeries: Sendable, Equatable {
 
     package var isEmpty: Bool { floats.isEmpty && histograms.isEmpty }
 
-    /// Bytes the series takes, about.
-    var byteCount: Int {
-        labels.bytes.count + OutputSeries.overheadBytes + floats.count * 16
-            + histograms.reduce(0) {
-                $0 + MemoryLayout<NativeHistogram>.stride
-                    + ($1.positiveBuckets.count + $1.negativeBuckets.count) * 8 + 16
-            }
+    /// Bytes the series takes, about, without times it shares.
+    package var byteCount: Int {
+        labels.bytes.count + OutputSeries.overheadBytes
+            + floats.count * (sharesMillis ? 8 : 16)
+            + histograms.reduce(0) { $0 + $1.byteCount + 16 }
     }
 
     mutating func append(_ millis: Int64, _ value: SampleValue) {
@@ -78,6 +85,25 @@ package enum QueryValue: Sendable, Equatable {
     case vector([VectorSample])
     /// Sorted by labels.
     case matrix([MatrixSeries])
+
+    /// Samples or series; 0 of a single value.
+    package var count: Int {
+        switch self {
+        case .scalar, .string: 0
+        case .vector(let samples): samples.count
+        case .matrix(let series): series.count
+        }
+    }
+
+    /// Bytes the value takes, about.
+    package var byteCount: Int {
+        switch self {
+        case .scalar: 0
+        case .string(_, let text): text.utf8.count
+        case .vector(let samples): samples.reduce(0) { $0 + $1.byteCount }
+        case .matrix(let series): series.reduce(0) { $0 + $1.byteCount }
+        }
+    }
 }
 
 package struct QueryResult: Sendable {
@@ -85,4 +111,11 @@ package struct QueryResult: Sendable {
     /// With prefix and position, as the HTTP API prints them.
     package var warnings: [String]
     package var infos: [String]
+}
+
+extension NativeHistogram {
+    /// Bytes the histogram takes, about.
+    fileprivate var byteCount: Int {
+        MemoryLayout<NativeHistogram>.stride + (positiveBuckets.count + negativeBuckets.count) * 8
+    }
 }

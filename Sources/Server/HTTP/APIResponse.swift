@@ -17,7 +17,7 @@ package struct APIResponse: Sendable {
     package var status: HTTPResponse.Status
     package var headers: HTTPFields
     package var body: [UInt8]
-    /// When set, the body; sent uncompressed and in pieces.
+    /// When set, the body; sent in pieces.
     package var stream: (any BodyStream)?
     /// Sent as it is, whatever the client could unpack.
     package var isPlain = false

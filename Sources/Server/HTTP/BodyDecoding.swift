@@ -57,19 +57,22 @@ extension APIResponse {
 
     /// Compresses the body with gzip or deflate where the client takes that and it is worth it.
     mutating func compress(for request: HTTPFields) {
-        guard !isPlain, body.count >= Self.smallBody, headers[.contentEncoding] == nil else {
-            return
-        }
+        guard !isPlain, stream != nil || body.count >= Self.smallBody,
+            headers[.contentEncoding] == nil
+        else { return }
         vary("Accept-Encoding")
-        switch ContentCoding(acceptedBy: request[.acceptEncoding] ?? "") {
-        case .gzip:
-            body = Deflate.gzip(body)
-            headers[.contentEncoding] = "gzip"
-        case .deflate:
-            body = Deflate.zlib(body)
-            headers[.contentEncoding] = "deflate"
-        default: break
+        let coding = ContentCoding(acceptedBy: request[.acceptEncoding] ?? "")
+        guard let coding, coding == .gzip || coding == .deflate else { return }
+        if let pieces = stream {
+            // Without memory for compressing, plain is what is left.
+            guard let packed = CompressedBody(pieces, coding == .gzip ? .gzip : .deflate) else {
+                return
+            }
+            stream = packed
+        } else {
+            body = coding == .gzip ? Deflate.gzip(body) : Deflate.zlib(body)
         }
+        headers[.contentEncoding] = coding.rawValue
     }
 
     /// Notes a header of the request that the answer depends on.

@@ -12,6 +12,8 @@ struct ConnectionLimits: Sendable {
     var bodySeconds = 60.0
     /// Between two requests.
     var idleSeconds = 120.0
+    /// In which the client must take some of the answer that waits for it.
+    var writeSeconds = 60.0
     /// Bytes of a request line with its headers.
     var headBytes = 2 << 20
     /// After an answer to a request that did not arrive whole: time for the client to read it.
@@ -57,6 +59,9 @@ final class RequestGuard: ChannelDuplexHandler {
     private let watch: ConnectionWatch
     private let counter: HeadByteCounter
     private var timer: Scheduled<Void>?
+    /// Parts of answers that the client has not taken yet.
+    private var unsentCount = 0
+    private var writeTimer: Scheduled<Void>?
     private var headsRead = 0
     private var endsRead = 0
     private var answersWritten = 0
@@ -95,6 +100,32 @@ final class RequestGuard: ChannelDuplexHandler {
         context.fireChannelReadComplete()
     }
 
+    /// Has the connection closed when the client takes nothing: what it asked for is kept in memory.
+    private func watched(
+        _ promise: EventLoopPromise<Void>?, _ context: ChannelHandlerContext
+    ) -> EventLoopPromise<Void> {
+        let promise = promise ?? context.eventLoop.makePromise()
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        unsentCount += 1
+        if unsentCount == 1 { restartWriteTimer(context) }
+        promise.futureResult.whenComplete { _ in
+            let (guardian, context) = bound.value
+            guardian.unsentCount -= 1
+            guardian.restartWriteTimer(context)
+        }
+        return promise
+    }
+
+    private func restartWriteTimer(_ context: ChannelHandlerContext) {
+        writeTimer?.cancel()
+        writeTimer = nil
+        guard unsentCount > 0 else { return }
+        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+        writeTimer = context.eventLoop.scheduleTask(
+            in: .nanoseconds(Int64(limits.writeSeconds * 1e9))
+        ) { bound.value.close(promise: nil) }
+    }
+
     private func stopTimer() {
         timer?.cancel()
         timer = nil
@@ -127,6 +158,7 @@ final class RequestGuard: ChannelDuplexHandler {
     }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        let promise = watched(promise, context)
         switch unwrapOutboundIn(data) {
         case .head(var head):
             if head.status.code >= 400, endsRead <= answersWritten {
@@ -153,6 +185,7 @@ final class RequestGuard: ChannelDuplexHandler {
 
     func channelInactive(context: ChannelHandlerContext) {
         stopTimer()
+        writeTimer?.cancel()
         watch.close()
         context.fireChannelInactive()
     }

@@ -117,8 +117,8 @@ private func writeSeries(
 
 private func writePoint(_ nanos: Int64, _ value: Double, into json: inout JSONWriter) {
     json.beginArray()
-    writeSeconds(nanos / 1_000_000, into: &json)
-    json.string(floatText(value))
+    json.seconds(millis: nanos / 1_000_000)
+    json.floatString(value)
     json.endArray()
 }
 

@@ -91,7 +91,7 @@ extension LokiQueryEndpoints {
                     json.endObject()
                     json.key("value")
                     json.beginArray()
-                    writeSeconds(seconds, into: &json)
+                    json.seconds(millis: seconds)
                     json.string(String(count))
                     json.endArray()
                     json.endObject()

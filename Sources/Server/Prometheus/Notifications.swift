@@ -101,6 +101,8 @@ final class Notifications: Sendable {
         guard isLetIn else { return .noContent }
         var answer = APIResponse(.ok, contentType: "text/event-stream")
         answer.headers[.cacheControl] = "no-cache"
+        // Each event is to arrive when it happens.
+        answer.isPlain = true
         answer.stream = NotificationStream(self, ConnectionWatch.current)
         return answer
     }

@@ -139,34 +139,13 @@ struct QueryEndpoints: Sendable {
     ) -> APIResponse {
         // What is missing first: it is never among what the cap leaves out.
         var warnings = missing + result.warnings
-        let value = limited(result.value, limit, &warnings)
-        return prometheusSuccess(
-            warnings: capped(warnings, "warning"), infos: capped(result.infos, "info"),
-            reserving: 1 << 14
-        ) { json in
-            json.beginObject()
-            write(value, into: &json)
-            if let stats {
-                json.key("stats")
-                stats.write(into: &json)
-            }
-            json.endObject()
-        }
-    }
-
-    private func limited(
-        _ value: QueryValue, _ limit: Int, _ warnings: inout [String]
-    ) -> QueryValue {
-        guard limit > 0 else { return value }
-        switch value {
-        case .vector(let samples) where samples.count > limit:
-            warnings.append("results truncated due to limit")
-            return .vector(Array(samples.prefix(limit)))
-        case .matrix(let series) where series.count > limit:
-            warnings.append("results truncated due to limit")
-            return .matrix(Array(series.prefix(limit)))
-        default: return value
-        }
+        let isCut = limit > 0 && result.value.count > limit
+        if isCut { warnings.append("results truncated due to limit") }
+        return .json(
+            from: PrometheusEnvelope(
+                QueryResultJSON(result.value, limit: isCut ? limit : nil, stats: stats),
+                warnings: capped(warnings, "warning"), infos: capped(result.infos, "info")),
+            holding: service.budget.share(result.value.byteCount))
     }
 
     private func capped(_ texts: [String], _ kind: String) -> [String] {
@@ -187,107 +166,4 @@ func prometheusWording(_ interruption: QueryInterruption) -> APIError {
             "query processing would load too many samples into memory in query execution")
     case .memoryLimit, .sharedMemoryLimit: APIError(interruption)
     }
-}
-
-/// `resultType` first: Grafana buffers a result that comes before its type.
-private func write(_ value: QueryValue, into json: inout JSONWriter) {
-    switch value {
-    case .scalar(let millis, let number):
-        json.member("resultType", "scalar")
-        json.key("result")
-        writePoint(millis, floatText(number), into: &json)
-    case .string(let millis, let text):
-        json.member("resultType", "string")
-        json.key("result")
-        writePoint(millis, text, into: &json)
-    case .vector(let samples):
-        json.member("resultType", "vector")
-        json.key("result")
-        json.beginArray()
-        for sample in samples {
-            json.beginObject()
-            json.key("metric")
-            writeLabels(sample.labels, into: &json)
-            switch sample.value {
-            case .float(let number):
-                json.key("value")
-                writePoint(sample.millis, floatText(number), into: &json)
-            case .histogram(let histogram):
-                json.key("histogram")
-                writePoint(sample.millis, histogram, into: &json)
-            }
-            json.endObject()
-        }
-        json.endArray()
-    case .matrix(let series):
-        json.member("resultType", "matrix")
-        json.key("result")
-        json.beginArray()
-        for one in series { write(one, into: &json) }
-        json.endArray()
-    }
-}
-
-private func write(_ series: MatrixSeries, into json: inout JSONWriter) {
-    json.beginObject()
-    json.key("metric")
-    writeLabels(series.labels, into: &json)
-    if !series.floats.isEmpty {
-        json.key("values")
-        json.beginArray()
-        for (millis, number) in zip(series.floatMillis, series.floats) {
-            writePoint(millis, floatText(number), into: &json)
-        }
-        json.endArray()
-    }
-    if !series.histograms.isEmpty {
-        json.key("histograms")
-        json.beginArray()
-        for (millis, histogram) in zip(series.histogramMillis, series.histograms) {
-            writePoint(millis, histogram, into: &json)
-        }
-        json.endArray()
-    }
-    json.endObject()
-}
-
-private func writePoint(_ millis: Int64, _ text: String, into json: inout JSONWriter) {
-    json.beginArray()
-    writeSeconds(millis, into: &json)
-    json.string(text)
-    json.endArray()
-}
-
-private func writePoint(
-    _ millis: Int64, _ histogram: NativeHistogram, into json: inout JSONWriter
-) {
-    json.beginArray()
-    writeSeconds(millis, into: &json)
-    json.beginObject()
-    json.member("count", floatText(histogram.count))
-    json.member("sum", floatText(histogram.sum))
-    let buckets = histogram.allBuckets.filter { $0.count != 0 }
-    if !buckets.isEmpty {
-        json.key("buckets")
-        json.beginArray()
-        for bucket in buckets {
-            json.beginArray()
-            json.int(boundaryRule(bucket, histogram))
-            json.string(floatText(bucket.lower))
-            json.string(floatText(bucket.upper))
-            json.string(floatText(bucket.count))
-            json.endArray()
-        }
-        json.endArray()
-    }
-    json.endObject()
-    json.endArray()
-}
-
-/// 0 = open on the left, 1 = open on the right, 3 = closed on both sides.
-private func boundaryRule(_ bucket: HistogramBucket, _ histogram: NativeHistogram) -> Int {
-    // The first custom bucket reaches down to −Inf and includes it.
-    if histogram.usesCustomBounds { return bucket.lower == -.infinity ? 3 : 0 }
-    if bucket.lower <= 0, bucket.upper >= 0 { return 3 }
-    return bucket.upper < 0 ? 1 : 0
 }

@@ -34,11 +34,7 @@ struct SeriesEndpoints: Sendable {
         let cut = limit > 0 && values.count > limit
         if cut { values.removeLast(values.count - limit) }
         if cut { missing += Self.truncated }
-        return prometheusSuccess(warnings: missing) { json in
-            json.beginArray()
-            for value in values { json.string(value) }
-            json.endArray()
-        }
+        return .json(from: PrometheusEnvelope(TextList(values), warnings: missing))
     }
 
     private func emptyList() -> APIResponse {
@@ -87,13 +83,11 @@ struct SeriesEndpoints: Sendable {
             if selectors.count > 1 { found.sort() }
             let cut = limit > 0 && found.count > limit
             if cut { found.removeLast(found.count - limit) }
-            return prometheusSuccess(
-                warnings: context.warnings + (cut ? Self.truncated : [])
-            ) { json in
-                json.beginArray()
-                for labels in found { writeLabels(labels, into: &json) }
-                json.endArray()
-            }
+            return .json(
+                from: PrometheusEnvelope(
+                    LabelsList(found), warnings: context.warnings + (cut ? Self.truncated : [])),
+                holding: service.budget.share(
+                    found.reduce(0) { $0 + $1.bytes.count + OutputSeries.overheadBytes }))
         }
     }
 
@@ -159,9 +153,10 @@ struct SeriesEndpoints: Sendable {
                         json.beginObject()
                         json.key("labels")
                         writeLabels(exemplar.labels, into: &json)
-                        json.member("value", floatText(exemplar.value))
+                        json.key("value")
+                        json.floatString(exemplar.value)
                         json.key("timestamp")
-                        writeSeconds(exemplar.millis, into: &json)
+                        json.seconds(millis: exemplar.millis)
                         json.endObject()
                         index += 1
                     }
@@ -182,13 +177,6 @@ func writeLabels(_ labels: Labels, into json: inout JSONWriter) {
         json.string(value)
     }
     json.endObject()
-}
-
-/// Milliseconds as a JSON number of seconds.
-func writeSeconds(_ millis: Int64, into json: inout JSONWriter) {
-    var text: [UInt8] = []
-    appendSeconds(millis: millis, into: &text)
-    json.raw(text)
 }
 
 /// Matchers of every selector in a query, whatever it does with them.

@@ -25,6 +25,23 @@ package final class ReadBudget: Sendable {
         held.wrappingSubtract(context.heldBytes, ordering: .relaxed)
     }
 
+    /// Takes bytes for what is left when a query has ended: an answer that is being sent.
+    package func share(_ byteCount: Int) -> Share { Share(of: self, byteCount) }
+
+    /// Bytes that are given back when the share goes.
+    package final class Share: Sendable {
+        private let budget: ReadBudget
+        private let byteCount: Int
+
+        fileprivate init(of budget: ReadBudget, _ byteCount: Int) {
+            self.budget = budget
+            self.byteCount = byteCount
+            budget.held.wrappingAdd(byteCount, ordering: .relaxed)
+        }
+
+        deinit { budget.release(byteCount) }
+    }
+
     func reserve(_ byteCount: Int) {
         guard held.wrappingAdd(byteCount, ordering: .relaxed).newValue > limitBytes else { return }
         running.withLock { $0.max { $0.heldBytes < $1.heldBytes } }?.evict()
