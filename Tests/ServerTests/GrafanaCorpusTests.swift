@@ -22,7 +22,19 @@ import Testing
         private static let standIn = "stands_in"
         let metric: CorpusJSON
         /// Times with values, as in the answer.
-        let points: [CorpusJSON]
+        private(set) var points: [CorpusJSON]
+
+        init(metric: CorpusJSON, points: [CorpusJSON]) {
+            self.metric = metric
+            self.points = points
+        }
+
+        /// Moves all times: what is years old is not taken any more.
+        mutating func shift(by shiftMillis: Int64) {
+            points = points.map { point in
+                .array([.number(Double(millis(point) + shiftMillis) / 1000), point.array[1]])
+            }
+        }
 
         private var isNamed: Bool { metric["__name__"] != nil }
 
@@ -54,6 +66,20 @@ import Testing
             let step = zip(times.dropFirst(), times).map { $0 - $1 }.min() ?? 1000
             return (times.first ?? 0, times.last ?? 0, step)
         }
+    }
+
+    /// The series of an answer, each moved so that its last sample is of now.
+    private func recent(_ answer: CorpusJSON, _ key: String) -> [AnswerSeries] {
+        var series = (answer["data"]?["result"]?.array ?? []).map { one in
+            let value = one[key] ?? .null
+            // The value of a vector is one point, those of a matrix are a list.
+            let isPoint = value.array.first?.double != nil
+            return AnswerSeries(
+                metric: one["metric"] ?? .null, points: isPoint ? [value] : value.array)
+        }
+        let now = nowMillis
+        for index in series.indices { series[index].shift(by: now - series[index].grid.end) }
+        return series
     }
 
     private func store(_ series: [AnswerSeries], on server: TestServer) async throws {
@@ -89,9 +115,7 @@ import Testing
     ])
     func rangesComeBackAsTheyWere(_ name: String) async throws {
         guard let answer = try corpus(name) else { return }
-        let series = (answer["data"]?["result"]?.array ?? []).map {
-            AnswerSeries(metric: $0["metric"] ?? .null, points: $0["values"]?.array ?? [])
-        }
+        let series = recent(answer, "values")
         #expect(!series.isEmpty)
         try await withServer { server in
             try await store(series, on: server)
@@ -115,9 +139,7 @@ import Testing
 
     @Test func vectorsComeBackAsTheyWere() async throws {
         guard let answer = try corpus("answers/prom-vector.json") else { return }
-        let series = (answer["data"]?["result"]?.array ?? []).map {
-            AnswerSeries(metric: $0["metric"] ?? .null, points: [$0["value"] ?? .null])
-        }
+        let series = recent(answer, "value")
         #expect(!series.isEmpty)
         try await withServer { server in
             try await store(series, on: server)

@@ -3,6 +3,7 @@
 
 import Base
 import Glibc
+import Telemetry
 import TestKit
 import Testing
 
