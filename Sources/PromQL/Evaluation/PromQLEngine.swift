@@ -40,7 +40,8 @@ package struct PromQLEngine: Sendable {
     ) throws -> QueryResult {
         let expression = try parseExpression(text, options: options.parser)
         let times = QueryTimes(start: time.rawValue, end: time.rawValue, step: 0)
-        let resolved = try Resolution(times: times).resolve(expression)
+        let resolved = MatcherPropagation.apply(
+            try Resolution(times: times).resolve(expression))
         return try evaluate(
             resolved, text, tenant, StepGrid(at: time.rawValue), context, lookbackMillis,
             isInstant: true)
@@ -59,7 +60,8 @@ package struct PromQLEngine: Sendable {
         }
         let times = QueryTimes(
             start: start.rawValue, end: end.rawValue, step: stepMillis)
-        let resolved = try Resolution(times: times).resolve(expression)
+        let resolved = MatcherPropagation.apply(
+            try Resolution(times: times).resolve(expression))
         guard stepMillis > 0 else { throw QueryError("query step must be greater than 0") }
         let grid = StepGrid(start: start.rawValue, end: end.rawValue, step: stepMillis)
         try PromQLEngine.checkSize(grid)
