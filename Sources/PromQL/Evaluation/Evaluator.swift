@@ -15,22 +15,31 @@ final class Evaluator {
     let slice: (any SeriesSet)?
     /// What was selected last.
     var selected: (any SeriesSet)?
+    /// Who watches, when the query is explained.
+    let recorder: PlanRecorder?
 
     init(
         reader: any SeriesReading, tenant: Tenant, options: PromQLOptions, scope: EvaluationScope,
-        slice: (any SeriesSet)? = nil
+        slice: (any SeriesSet)? = nil, recorder: PlanRecorder? = nil
     ) {
         self.reader = reader
         self.tenant = tenant
         self.options = options
         self.scope = scope
         self.slice = slice
+        self.recorder = recorder
     }
 
     // MARK: Kinds of values
 
     /// The operator of an instant vector.
     func vector(_ expression: Expression, _ grid: StepGrid) throws -> any VectorOperator {
+        guard let recorder else { return try planned(expression, grid) }
+        let inner = expression.unwrapped
+        return try recorder.vector(inner, grid) { try planned(inner, grid) }
+    }
+
+    private func planned(_ expression: Expression, _ grid: StepGrid) throws -> any VectorOperator {
         if grid.count == 0 { return ColumnsOperator([], []) }
         if grid.count > 1, expression.isStepInvariant {
             return BroadcastOperator(
@@ -59,6 +68,11 @@ final class Evaluator {
 
     /// The value of a scalar at each step.
     func scalar(_ expression: Expression, _ grid: StepGrid) throws -> [Double] {
+        guard let recorder else { return try computed(expression, grid) }
+        return try recorder.scalar(expression, grid) { try computed(expression, grid) }
+    }
+
+    private func computed(_ expression: Expression, _ grid: StepGrid) throws -> [Double] {
         switch expression {
         case .number(let node): return [Double](repeating: node.value, count: grid.count)
         case .parenthesized(let node): return try scalar(node.expression, grid)

@@ -166,7 +166,7 @@ final class SubqueryRangeSource: RangeSource {
 
 /// A range vector and the window each step sees of it.
 struct RangeVector {
-    let source: any RangeSource
+    var source: any RangeSource
     let rangeMillis: Int64
     let offset: Int64
     let anchor: Int64?
@@ -177,6 +177,11 @@ struct RangeVector {
 
 extension Evaluator {
     func rangeVector(_ expression: Expression, _ grid: StepGrid) throws -> RangeVector {
+        guard let recorder else { return try planned(expression, grid) }
+        return try recorder.rangeVector(expression, grid) { try planned(expression, grid) }
+    }
+
+    private func planned(_ expression: Expression, _ grid: StepGrid) throws -> RangeVector {
         switch expression {
         case .parenthesized(let node): return try rangeVector(node.expression, grid)
         case .matrix(let node): return try rangeVector(node, grid, at: expression.range)

@@ -154,10 +154,9 @@ extension Evaluator {
     func select(
         _ matchers: [LabelMatcher], _ range: MillisRange, skippingBuckets: Bool = false
     ) throws -> any SeriesSet {
-        let set =
-            try slice
-            ?? reader.select(
-                SeriesRequest(tenant: tenant, matchers: matchers, range: range), scope.context)
+        let request = SeriesRequest(tenant: tenant, matchers: matchers, range: range)
+        let set = try slice ?? reader.select(request, scope.context)
+        recorder?.note(request, series: set.count)
         selected = set
         return skippingBuckets ? BucketlessSeriesSet(full: set) : set
     }
