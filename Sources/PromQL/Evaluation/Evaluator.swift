@@ -42,8 +42,10 @@ final class Evaluator {
     private func planned(_ expression: Expression, _ grid: StepGrid) throws -> any VectorOperator {
         if grid.count == 0 { return ColumnsOperator([], []) }
         if grid.count > 1, expression.isStepInvariant {
+            let single = StepGrid(at: grid.start)
             return BroadcastOperator(
-                try vector(expression, StepGrid(at: grid.start)), steps: grid.count)
+                try onGrid(single, .stepInvariant) { try $0.vector(expression, single) },
+                steps: grid.count)
         }
         if let selector = sliceable(expression, grid) {
             return try sliced(expression, selector, grid)

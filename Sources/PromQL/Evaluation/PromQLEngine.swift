@@ -37,23 +37,28 @@ package struct PromQLEngine: Sendable {
 
     /// Evaluates at one time.
     ///
+    /// - Parameter countsSamples: also count samples by step; costs a pass over the windows of
+    ///   ranges.
     /// - Throws: `ParseError` for bad text, `QueryError` for what cannot be evaluated,
     ///   `QueryInterruption` when a limit of `context` is reached, and what the reader throws.
     package func query(
         _ text: String, tenant: Tenant = .anonymous, at time: Millis, context: ReadContext,
-        lookbackMillis: Int64? = nil
+        lookbackMillis: Int64? = nil, countsSamples: Bool = false
     ) throws -> QueryResult {
-        try evaluate(try prepared(text, at: time), tenant, context, lookbackMillis)
+        try evaluate(
+            try prepared(text, at: time), tenant, context, lookbackMillis,
+            countsSamples: countsSamples)
     }
 
     /// Evaluates at `start`, `start + stepMillis`, … up to `end`; always answers a matrix.
     package func queryRange(
         _ text: String, tenant: Tenant = .anonymous, start: Millis, end: Millis,
-        stepMillis: Int64, context: ReadContext, lookbackMillis: Int64? = nil
+        stepMillis: Int64, context: ReadContext, lookbackMillis: Int64? = nil,
+        countsSamples: Bool = false
     ) throws -> QueryResult {
         try evaluate(
             try prepared(text, start: start, end: end, stepMillis: stepMillis), tenant, context,
-            lookbackMillis)
+            lookbackMillis, countsSamples: countsSamples)
     }
 
     // MARK: Preparation
@@ -100,19 +105,19 @@ package struct PromQLEngine: Sendable {
     /// - Parameter recorder: who watches, when the query is explained.
     func evaluate(
         _ query: PreparedQuery, _ tenant: Tenant, _ context: ReadContext,
-        _ lookbackMillis: Int64?, _ recorder: PlanRecorder? = nil
+        _ lookbackMillis: Int64?, _ recorder: PlanRecorder? = nil, countsSamples: Bool = false
     ) throws -> QueryResult {
         let expression = query.expression, grid = query.grid
         try context.check()
         let annotations = Annotations()
         var options = options
         if let lookbackMillis { options.lookbackMillis = lookbackMillis }
+        let scope = EvaluationScope(
+            context: context, annotations: annotations,
+            delayedNameRemoval: options.delayedNameRemoval)
+        if countsSamples { scope.counts = try SampleCounts(grid, context) }
         let evaluator = Evaluator(
-            reader: reader, tenant: tenant, options: options,
-            scope: EvaluationScope(
-                context: context, annotations: annotations,
-                delayedNameRemoval: options.delayedNameRemoval),
-            recorder: recorder)
+            reader: reader, tenant: tenant, options: options, scope: scope, recorder: recorder)
         let value: QueryValue
         switch expression.kind {
         case .string: value = .string(millis: grid.start, evaluator.string(expression))
@@ -137,7 +142,7 @@ package struct PromQLEngine: Sendable {
         }
         return QueryResult(
             value: value, warnings: annotations.texts(.warning, query: query.text),
-            infos: annotations.texts(.info, query: query.text))
+            infos: annotations.texts(.info, query: query.text), samples: scope.counts?.total())
     }
 
     private func collectVector(

@@ -45,6 +45,7 @@ final class SelectorOperator: VectorOperator {
         index += 1
         column.clear()
         lookup.fill(&column, from: samples, part)
+        scope.counts?.add(column)
     }
 }
 
