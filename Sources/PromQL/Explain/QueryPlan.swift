@@ -50,8 +50,29 @@ package struct ExplainedQuery: Sendable {
     package var infos: [String]
 }
 
+extension ExplainedQuery {
+    /// The answer of the API.
+    ///
+    /// - Parameter text: the query as it was sent.
+    package func write(_ text: String, into json: inout JSONWriter) {
+        json.beginObject()
+        json.member("query", text)
+        json.member("kind", kind.rawValue)
+        json.key("plan")
+        plan.write(into: &json)
+        json.key("totals")
+        json.beginObject()
+        json.member("series", series)
+        json.member("samples", samples)
+        json.member("peakBytes", peakBytes)
+        json.member("nanos", Int(nanos))
+        json.endObject()
+        json.endObject()
+    }
+}
+
 extension PlanNode {
-    package func write(into json: inout JSONWriter) {
+    fileprivate func write(into json: inout JSONWriter) {
         json.beginObject()
         json.member("operator", operation)
         json.member("text", text)

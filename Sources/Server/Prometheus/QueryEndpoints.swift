@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// query and query_range.
+// query, query_range and explain.
 
 import Base
 import PromQL
@@ -19,52 +19,43 @@ struct QueryEndpoints: Sendable {
     }
 
     func query(_ request: APIRequest) async throws -> APIResponse {
-        let text = request.parameter("query") ?? ""
         _ = try request.limitParameter()
-        let at = try request.millis("time", default: service.clock.wallNanos / 1_000_000)
-        let engine = self.engine
-        let tenant = request.tenant
-        let lookback = try lookback(request)
-        return try await run(request) { context in
-            try engine.query(
-                text, tenant: tenant, at: Millis(at), context: context, lookbackMillis: lookback)
-        }
+        let times = try request.instant(service.clock)
+        return try await run(request, times)
     }
 
     func queryRange(_ request: APIRequest) async throws -> APIResponse {
-        let text = request.parameter("query") ?? ""
         _ = try request.limitParameter()
-        let start = try request.millis("start")
-        let end = try request.millis("end")
-        guard end >= start else {
-            throw APIError(
-                .badData,
-                "invalid parameter \"end\": end timestamp must not be before start time")
-        }
-        guard let step = try request.durationMillis("step") else {
-            throw APIError(
-                .badData, "invalid parameter \"step\": cannot parse \"\" to a valid duration")
-        }
-        guard step > 0 else {
-            throw APIError(
-                .badData,
-                "invalid parameter \"step\": zero or negative query resolution step widths are not "
-                    + "accepted. Try a positive integer")
-        }
-        let (span, overflow) = end.subtractingReportingOverflow(start)
-        guard !overflow, span / step <= Int64(service.limits.points) else {
-            throw APIError(
-                .badData,
-                "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the "
-                    + "query resolution (?step=XX)")
-        }
+        let times = try request.range(maxPoints: service.limits.points)
+        return try await run(request, times)
+    }
+
+    /// `explain`: what each operator of the query did. A range query when any of its parameters
+    /// is there.
+    func explain(_ request: APIRequest) async throws -> APIResponse {
+        let isRange = ["start", "end", "step"].contains { request.nonEmpty($0) != nil }
+        let times =
+            try isRange
+            ? request.range(maxPoints: service.limits.points) : request.instant(service.clock)
+        let text = request.parameter("query") ?? ""
         let engine = self.engine
         let tenant = request.tenant
         let lookback = try lookback(request)
-        return try await run(request) { context in
-            try engine.queryRange(
-                text, tenant: tenant, start: Millis(start), end: Millis(end), stepMillis: step,
-                context: context, lookbackMillis: lookback)
+        return try await evaluated(request) { context in
+            let query: ExplainedQuery
+            switch times {
+            case .instant(let time):
+                query = try engine.explain(
+                    text, tenant: tenant, at: time, context: context, lookbackMillis: lookback)
+            case .range(let start, let end, let stepMillis):
+                query = try engine.explainRange(
+                    text, tenant: tenant, start: start, end: end, stepMillis: stepMillis,
+                    context: context, lookbackMillis: lookback)
+            }
+            return prometheusSuccess(
+                warnings: capped(context.warnings + query.warnings, "warning"),
+                infos: capped(query.infos, "info")
+            ) { query.write(text, into: &$0) }
         }
     }
 
@@ -100,29 +91,54 @@ struct QueryEndpoints: Sendable {
         return millis.flatMap { $0 > 0 ? $0 : nil }
     }
 
-    private func run(
-        _ request: APIRequest, _ work: @escaping @Sendable (ReadContext) throws -> QueryResult
-    ) async throws -> APIResponse {
+    private func run(_ request: APIRequest, _ times: QueryMoments) async throws -> APIResponse {
+        let text = request.parameter("query") ?? ""
+        let engine = self.engine
+        let tenant = request.tenant
+        let lookback = try lookback(request)
         let limit = try request.limitParameter()
+        let statistics = request.nonEmpty("stats")
+        let stepsOf =
+            statistics == "all" && service.limits.features.perStepStatistics ? times : nil
+        return try await evaluated(request) { context in
+            let queued = context.elapsedNanos
+            let result: QueryResult
+            switch times {
+            case .instant(let time):
+                result = try engine.query(
+                    text, tenant: tenant, at: time, context: context, lookbackMillis: lookback,
+                    countsSamples: statistics != nil)
+            case .range(let start, let end, let stepMillis):
+                result = try engine.queryRange(
+                    text, tenant: tenant, start: start, end: end, stepMillis: stepMillis,
+                    context: context, lookbackMillis: lookback,
+                    countsSamples: statistics != nil)
+            }
+            let stats = result.samples.map {
+                QueryStatistics(context, queuedNanos: queued, $0, stepsOf: stepsOf)
+            }
+            var missing = context.warnings
+            if let text = statistics, text != "true", text != "all" {
+                missing.append(
+                    "value \(quotedText(text)) for parameter \"stats\" is deprecated and will be "
+                        + "rejected in the next major release, use \"true\" or \"all\"")
+            }
+            return answer(result, limit: limit, missing: missing, stats: stats)
+        }
+    }
+
+    /// Runs an evaluation with the timeout of the request; what ends it comes out as Prometheus
+    /// puts it.
+    private func evaluated(
+        _ request: APIRequest, _ work: @escaping @Sendable (ReadContext) throws -> APIResponse
+    ) async throws -> APIResponse {
         let timeout = try request.durationMillis("timeout").map { Double($0) / 1000 }
         if let timeout, timeout <= 0 {
             throw APIError(.timeout, "query timed out in query queue")
         }
-        let statistics = request.nonEmpty("stats")
         do {
-            return try await service.run(timeoutSeconds: timeout, wording: prometheusWording) {
-                context in
-                let queued = context.elapsedNanos
-                let result = try work(context)
-                let stats = statistics.map { _ in QueryStatistics(context, queuedNanos: queued) }
-                var missing = context.warnings
-                if let text = statistics, text != "true", text != "all" {
-                    missing.append(
-                        "value \(quotedText(text)) for parameter \"stats\" is deprecated and will "
-                            + "be rejected in the next major release, use \"true\" or \"all\"")
-                }
-                return answer(result, limit: limit, missing: missing, stats: stats)
-            }
+            return try await service.run(
+                timeoutSeconds: timeout, wording: prometheusWording, work)
         } catch let error as ParseError {
             throw APIError(.badData, "invalid parameter \"query\": \(error)")
         } catch let error as QueryError {
@@ -187,107 +203,4 @@ func prometheusWording(_ interruption: QueryInterruption) -> APIError {
             "query processing would load too many samples into memory in query execution")
     case .memoryLimit, .sharedMemoryLimit: APIError(interruption)
     }
-}
-
-/// `resultType` first: Grafana buffers a result that comes before its type.
-private func write(_ value: QueryValue, into json: inout JSONWriter) {
-    switch value {
-    case .scalar(let millis, let number):
-        json.member("resultType", "scalar")
-        json.key("result")
-        writePoint(millis, floatText(number), into: &json)
-    case .string(let millis, let text):
-        json.member("resultType", "string")
-        json.key("result")
-        writePoint(millis, text, into: &json)
-    case .vector(let samples):
-        json.member("resultType", "vector")
-        json.key("result")
-        json.beginArray()
-        for sample in samples {
-            json.beginObject()
-            json.key("metric")
-            writeLabels(sample.labels, into: &json)
-            switch sample.value {
-            case .float(let number):
-                json.key("value")
-                writePoint(sample.millis, floatText(number), into: &json)
-            case .histogram(let histogram):
-                json.key("histogram")
-                writePoint(sample.millis, histogram, into: &json)
-            }
-            json.endObject()
-        }
-        json.endArray()
-    case .matrix(let series):
-        json.member("resultType", "matrix")
-        json.key("result")
-        json.beginArray()
-        for one in series { write(one, into: &json) }
-        json.endArray()
-    }
-}
-
-private func write(_ series: MatrixSeries, into json: inout JSONWriter) {
-    json.beginObject()
-    json.key("metric")
-    writeLabels(series.labels, into: &json)
-    if !series.floats.isEmpty {
-        json.key("values")
-        json.beginArray()
-        for (millis, number) in zip(series.floatMillis, series.floats) {
-            writePoint(millis, floatText(number), into: &json)
-        }
-        json.endArray()
-    }
-    if !series.histograms.isEmpty {
-        json.key("histograms")
-        json.beginArray()
-        for (millis, histogram) in zip(series.histogramMillis, series.histograms) {
-            writePoint(millis, histogram, into: &json)
-        }
-        json.endArray()
-    }
-    json.endObject()
-}
-
-private func writePoint(_ millis: Int64, _ text: String, into json: inout JSONWriter) {
-    json.beginArray()
-    writeSeconds(millis, into: &json)
-    json.string(text)
-    json.endArray()
-}
-
-private func writePoint(
-    _ millis: Int64, _ histogram: NativeHistogram, into json: inout JSONWriter
-) {
-    json.beginArray()
-    writeSeconds(millis, into: &json)
-    json.beginObject()
-    json.member("count", floatText(histogram.count))
-    json.member("sum", floatText(histogram.sum))
-    let buckets = histogram.allBuckets.filter { $0.count != 0 }
-    if !buckets.isEmpty {
-        json.key("buckets")
-        json.beginArray()
-        for bucket in buckets {
-            json.beginArray()
-            json.int(boundaryRule(bucket, histogram))
-            json.string(floatText(bucket.lower))
-            json.string(floatText(bucket.upper))
-            json.string(floatText(bucket.count))
-            json.endArray()
-        }
-        json.endArray()
-    }
-    json.endObject()
-    json.endArray()
-}
-
-/// 0 = open on the left, 1 = open on the right, 3 = closed on both sides.
-private func boundaryRule(_ bucket: HistogramBucket, _ histogram: NativeHistogram) -> Int {
-    // The first custom bucket reaches down to −Inf and includes it.
-    if histogram.usesCustomBounds { return bucket.lower == -.infinity ? 3 : 0 }
-    if bucket.lower <= 0, bucket.upper >= 0 { return 3 }
-    return bucket.upper < 0 ? 1 : 0
 }
