@@ -11,6 +11,7 @@
 ///   unit tests (`parseSeriesNotation`).
 /// - `Planning`: puts a query's times into its tree and finds what is the same at every step.
 /// - `Evaluation`: turns a tree into operators over `SeriesReading` and collects their answer.
+/// - `Explain`: watches an evaluation and tells what each operator did (`PromQLEngine.explain`).
 /// - `Functions`: what calls do, one family per file.
 /// - `Vectors`: operators on labels and per-step values, free of PromQL's syntax.
 ///

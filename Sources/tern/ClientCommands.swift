@@ -104,16 +104,50 @@ struct QueryMetrics: ClientCommand {
     func adjust(_ options: inout ShellOptions) throws {
         options.time = time
         guard let step else { return }
-        guard let seconds = shellDuration(step), seconds > 0 else {
-            throw ValidationError("--step takes a duration such as 15s, not \(step)")
-        }
-        options.stepSeconds = seconds
+        options.stepSeconds = try seconds(step, of: "--step")
         options.range = true
     }
 
     func ask(_ commands: ShellCommands) async throws -> ShellCommands.Output {
         try await commands.query(.metrics, expression)
     }
+}
+
+struct ExplainCommand: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "explain",
+        abstract: "Run a PromQL query and show the series, samples and time of its operators.")
+    @OptionGroup var client: ClientFlags
+    @Option(help: "Evaluate at this time: RFC 3339 or Unix seconds (now).")
+    var time: String?
+    @Option(help: "Makes it a range query over this stretch up to now, for example 1h.")
+    var range: String?
+    @Option(help: "Step of the range query, for example 15s; makes it one over --since.")
+    var step: String?
+    @Argument(help: "The query.")
+    var expression: String
+
+    func adjust(_ options: inout ShellOptions) throws {
+        options.time = time
+        options.range = range != nil || step != nil
+        if time != nil, options.range {
+            throw ValidationError("--time is one moment, --range and --step are a stretch")
+        }
+        if let range { options.sinceSeconds = try seconds(range, of: "--range") }
+        if let step { options.stepSeconds = try seconds(step, of: "--step") }
+    }
+
+    func ask(_ commands: ShellCommands) async throws -> ShellCommands.Output {
+        try await commands.explain(expression)
+    }
+}
+
+/// A duration above zero.
+private func seconds(_ text: String, of option: String) throws -> Double {
+    guard let seconds = shellDuration(text), seconds > 0 else {
+        throw ValidationError("\(option) takes a duration such as 15s, not \(text)")
+    }
+    return seconds
 }
 
 struct QueryLogs: ClientCommand {

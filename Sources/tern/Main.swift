@@ -12,9 +12,9 @@ struct Tern: AsyncParsableCommand {
         abstract: "Metrics, logs and traces in one binary, linked by service and trace id.",
         version: Base.version,
         subcommands: [
-            ServeCommand.self, QueryCommand.self, TraceCommand.self, ServicesCommand.self,
-            LabelsCommand.self, SeriesCommand.self, ShellCommand.self, CheckCommand.self,
-            VersionCommand.self,
+            ServeCommand.self, QueryCommand.self, ExplainCommand.self, TraceCommand.self,
+            ServicesCommand.self, LabelsCommand.self, SeriesCommand.self, ShellCommand.self,
+            CheckCommand.self, VersionCommand.self,
         ])
 
     /// Runs the command. Usage errors end with 2, where the argument parser's own code is 64.

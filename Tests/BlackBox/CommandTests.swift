@@ -21,6 +21,17 @@ import Testing
                     ["series\ttimestamp\tvalue\n"]
                 ),
                 (
+                    ["explain", "sum(shop_orders_total)"],
+                    [
+                        "operator\tseries\tsamples\t", "\naggregate sum\t1\t\t1\t",
+                        "\n  select\t1\t1\t1\t", "\t{__name__=\"shop_orders_total\"}",
+                    ]
+                ),
+                (
+                    ["explain", "shop_orders_total", "--range", "10m", "--step", "60s"],
+                    ["\nselect\t1\t1\t11\t", "\nwhole query\t1\t1\t"]
+                ),
+                (
                     ["query", "logs", "{service_name=\"shop\"}"],
                     ["time\tlabels\tline\n", "\torder failed trace_id=\(traceID)\n"]
                 ),

@@ -17,10 +17,13 @@ final class Evaluator {
     let shared: SharedEvaluations?
     /// What was selected last.
     var selected: (any SeriesSet)?
+    /// Who watches, when the query is explained.
+    let recorder: PlanRecorder?
 
     init(
         reader: any SeriesReading, tenant: Tenant, options: PromQLOptions, scope: EvaluationScope,
-        shared: SharedEvaluations? = nil, slice: (any SeriesSet)? = nil
+        shared: SharedEvaluations? = nil, slice: (any SeriesSet)? = nil,
+        recorder: PlanRecorder? = nil
     ) {
         self.reader = reader
         self.tenant = tenant
@@ -28,19 +31,28 @@ final class Evaluator {
         self.scope = scope
         self.shared = shared
         self.slice = slice
+        self.recorder = recorder
     }
 
     // MARK: Kinds of values
 
     /// The operator of an instant vector.
     func vector(_ expression: Expression, _ grid: StepGrid) throws -> any VectorOperator {
+        guard let recorder else { return try planned(expression, grid) }
+        let inner = expression.unwrapped
+        return try recorder.vector(inner, grid) { try planned(inner, grid) }
+    }
+
+    private func planned(_ expression: Expression, _ grid: StepGrid) throws -> any VectorOperator {
         if grid.count == 0 { return ColumnsOperator([], []) }
         if grid.count > 1, expression.isStepInvariant {
+            let single = StepGrid(at: grid.start)
             return BroadcastOperator(
-                try vector(expression, StepGrid(at: grid.start)), steps: grid.count)
+                try onGrid(single, .stepInvariant) { try $0.vector(expression, single) },
+                steps: grid.count)
         }
         if let shared, let id = shared.id(expression) {
-            return shared.view(id, grid, into: scope.annotations) {
+            return shared.view(id, grid, into: scope.annotations, recorder) {
                 evaluation(of: expression, grid, shared)
             }
         }
@@ -60,12 +72,13 @@ final class Evaluator {
     ) -> SharedEvaluation {
         SharedEvaluation(
             steps: grid.count, limitBytes: options.sharedBytes, context: scope.context
-        ) { [reader, tenant, options, scope] annotations in
+        ) { [reader, tenant, options, scope, recorder] annotations in
             let scope = EvaluationScope(
                 context: scope.context, annotations: annotations,
                 delayedNameRemoval: options.delayedNameRemoval)
             return try Evaluator(
-                reader: reader, tenant: tenant, options: options, scope: scope, shared: shared
+                reader: reader, tenant: tenant, options: options, scope: scope, shared: shared,
+                recorder: recorder
             ).unshared(expression, grid)
         }
     }
@@ -87,6 +100,11 @@ final class Evaluator {
 
     /// The value of a scalar at each step.
     func scalar(_ expression: Expression, _ grid: StepGrid) throws -> [Double] {
+        guard let recorder else { return try computed(expression, grid) }
+        return try recorder.scalar(expression, grid) { try computed(expression, grid) }
+    }
+
+    private func computed(_ expression: Expression, _ grid: StepGrid) throws -> [Double] {
         switch expression {
         case .number(let node): return [Double](repeating: node.value, count: grid.count)
         case .parenthesized(let node): return try scalar(node.expression, grid)

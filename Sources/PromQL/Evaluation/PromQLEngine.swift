@@ -20,9 +20,17 @@ package struct PromQLOptions: Sendable {
     package init() {}
 }
 
+/// A query that is parsed, with its times put in.
+struct PreparedQuery {
+    let text: String
+    let expression: Expression
+    let grid: StepGrid
+    let isInstant: Bool
+}
+
 /// Evaluates PromQL over whatever can be read series by series. Safe to share between threads.
 package struct PromQLEngine: Sendable {
-    private let reader: any SeriesReading
+    let reader: any SeriesReading
     package let options: PromQLOptions
 
     package init(reader: any SeriesReading, options: PromQLOptions = PromQLOptions()) {
@@ -32,26 +40,43 @@ package struct PromQLEngine: Sendable {
 
     /// Evaluates at one time.
     ///
+    /// - Parameter countsSamples: also count samples by step; costs a pass over the windows of
+    ///   ranges.
     /// - Throws: `ParseError` for bad text, `QueryError` for what cannot be evaluated,
     ///   `QueryInterruption` when a limit of `context` is reached, and what the reader throws.
     package func query(
         _ text: String, tenant: Tenant = .anonymous, at time: Millis, context: ReadContext,
-        lookbackMillis: Int64? = nil
+        lookbackMillis: Int64? = nil, countsSamples: Bool = false
     ) throws -> QueryResult {
-        let expression = try parseExpression(text, options: options.parser)
-        let times = QueryTimes(start: time.rawValue, end: time.rawValue, step: 0)
-        let resolved = MatcherPropagation.apply(
-            try Resolution(times: times).resolve(expression))
-        return try evaluate(
-            resolved, text, tenant, StepGrid(at: time.rawValue), context, lookbackMillis,
-            isInstant: true)
+        try evaluate(
+            try prepared(text, at: time), tenant, context, lookbackMillis,
+            countsSamples: countsSamples)
     }
 
     /// Evaluates at `start`, `start + stepMillis`, … up to `end`; always answers a matrix.
     package func queryRange(
         _ text: String, tenant: Tenant = .anonymous, start: Millis, end: Millis,
-        stepMillis: Int64, context: ReadContext, lookbackMillis: Int64? = nil
+        stepMillis: Int64, context: ReadContext, lookbackMillis: Int64? = nil,
+        countsSamples: Bool = false
     ) throws -> QueryResult {
+        try evaluate(
+            try prepared(text, start: start, end: end, stepMillis: stepMillis), tenant, context,
+            lookbackMillis, countsSamples: countsSamples)
+    }
+
+    // MARK: Preparation
+
+    func prepared(_ text: String, at time: Millis) throws -> PreparedQuery {
+        let expression = try parseExpression(text, options: options.parser)
+        let times = QueryTimes(start: time.rawValue, end: time.rawValue, step: 0)
+        return PreparedQuery(
+            text: text, expression: try Resolution(times: times).resolve(expression),
+            grid: StepGrid(at: time.rawValue), isInstant: true)
+    }
+
+    func prepared(
+        _ text: String, start: Millis, end: Millis, stepMillis: Int64
+    ) throws -> PreparedQuery {
         let expression = try parseExpression(text, options: options.parser)
         guard expression.kind == .vector || expression.kind == .scalar else {
             throw QueryError(
@@ -60,13 +85,11 @@ package struct PromQLEngine: Sendable {
         }
         let times = QueryTimes(
             start: start.rawValue, end: end.rawValue, step: stepMillis)
-        let resolved = MatcherPropagation.apply(
-            try Resolution(times: times).resolve(expression))
+        let resolved = try Resolution(times: times).resolve(expression)
         guard stepMillis > 0 else { throw QueryError("query step must be greater than 0") }
         let grid = StepGrid(start: start.rawValue, end: end.rawValue, step: stepMillis)
         try PromQLEngine.checkSize(grid)
-        return try evaluate(
-            resolved, text, tenant, grid, context, lookbackMillis, isInstant: false)
+        return PreparedQuery(text: text, expression: resolved, grid: grid, isInstant: false)
     }
 
     /// Most steps of a query or subquery: what a column of them takes must stay affordable.
@@ -80,30 +103,38 @@ package struct PromQLEngine: Sendable {
         }
     }
 
-    private func evaluate(
-        _ expression: Expression, _ text: String, _ tenant: Tenant, _ grid: StepGrid,
-        _ context: ReadContext, _ lookbackMillis: Int64?, isInstant: Bool
+    // MARK: Evaluation
+
+    /// - Parameter recorder: who watches, when the query is explained.
+    func evaluate(
+        _ query: PreparedQuery, _ tenant: Tenant, _ context: ReadContext,
+        _ lookbackMillis: Int64?, _ recorder: PlanRecorder? = nil, countsSamples: Bool = false
     ) throws -> QueryResult {
+        let grid = query.grid
         try context.check()
         let annotations = Annotations()
         var options = options
         if let lookbackMillis { options.lookbackMillis = lookbackMillis }
+        // What upstream would read is counted, so that is read: every place for itself.
+        let expression =
+            countsSamples ? query.expression : MatcherPropagation.apply(query.expression)
         let shared =
-            options.sharedBytes > 0
-            ? SharedEvaluations(SharedExpressions(expression)) : nil
+            countsSamples || options.sharedBytes <= 0
+            ? nil : SharedEvaluations(SharedExpressions(expression))
         defer { shared?.removeAll() }
+        let scope = EvaluationScope(
+            context: context, annotations: annotations,
+            delayedNameRemoval: options.delayedNameRemoval)
+        if countsSamples { scope.counts = try SampleCounts(grid, context) }
         let evaluator = Evaluator(
-            reader: reader, tenant: tenant, options: options,
-            scope: EvaluationScope(
-                context: context, annotations: annotations,
-                delayedNameRemoval: options.delayedNameRemoval),
-            shared: shared)
+            reader: reader, tenant: tenant, options: options, scope: scope, shared: shared,
+            recorder: recorder)
         let value: QueryValue
         switch expression.kind {
         case .string: value = .string(millis: grid.start, evaluator.string(expression))
         case .scalar:
             let values = try evaluator.scalar(expression, grid)
-            if isInstant {
+            if query.isInstant {
                 value = .scalar(millis: grid.start, values.first ?? .nan)
             } else {
                 var series = MatrixSeries(labels: .empty)
@@ -116,13 +147,13 @@ package struct PromQLEngine: Sendable {
         default:
             let root = evaluator.named(try evaluator.vector(expression, grid), grid)
             value =
-                isInstant
+                query.isInstant
                 ? .vector(try collectVector(root, grid, context))
                 : .matrix(try collectMatrix(root, grid, context))
         }
         return QueryResult(
-            value: value, warnings: annotations.texts(.warning, query: text),
-            infos: annotations.texts(.info, query: text))
+            value: value, warnings: annotations.texts(.warning, query: query.text),
+            infos: annotations.texts(.info, query: query.text), samples: scope.counts?.total())
     }
 
     private func collectVector(

@@ -111,6 +111,8 @@ package struct QueryResult: Sendable {
     /// With prefix and position, as the HTTP API prints them.
     package var warnings: [String]
     package var infos: [String]
+    /// Samples by step, where they were asked for.
+    package var samples: QuerySamples?
 }
 
 extension NativeHistogram {

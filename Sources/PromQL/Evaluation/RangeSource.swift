@@ -166,21 +166,37 @@ final class SubqueryRangeSource: RangeSource {
 
 /// A range vector and the window each step sees of it.
 struct RangeVector {
-    let source: any RangeSource
+    var source: any RangeSource
     let rangeMillis: Int64
     let offset: Int64
     let anchor: Int64?
     var anchored = false
     var smoothed = false
+    /// Its samples are values of an expression, not read from the store.
+    var isSubquery = false
     let position: SourceRange
 }
 
 extension Evaluator {
-    func rangeVector(_ expression: Expression, _ grid: StepGrid) throws -> RangeVector {
+    /// - Parameter isResult: it is the answer, not the argument of a function.
+    func rangeVector(
+        _ expression: Expression, _ grid: StepGrid, isResult: Bool = false
+    ) throws -> RangeVector {
+        guard let recorder else { return try planned(expression, grid, isResult) }
+        return try recorder.rangeVector(expression, grid) {
+            try planned(expression, grid, isResult)
+        }
+    }
+
+    private func planned(
+        _ expression: Expression, _ grid: StepGrid, _ isResult: Bool
+    ) throws -> RangeVector {
         switch expression {
-        case .parenthesized(let node): return try rangeVector(node.expression, grid)
+        case .parenthesized(let node):
+            return try rangeVector(node.expression, grid, isResult: isResult)
         case .matrix(let node): return try rangeVector(node, grid, at: expression.range)
-        case .subquery(let node): return try rangeVector(node, grid, at: expression.range)
+        case .subquery(let node):
+            return try rangeVector(node, grid, at: expression.range, isResult)
         default:
             throw QueryError("expected a range vector, got \(expression.kind.documented)")
         }
@@ -205,16 +221,18 @@ extension Evaluator {
     }
 
     private func rangeVector(
-        _ node: Subquery, _ grid: StepGrid, at position: SourceRange
+        _ node: Subquery, _ grid: StepGrid, at position: SourceRange, _ isResult: Bool
     ) throws -> RangeVector {
         var anchor: Int64?
         if case .millis(let millis)? = node.anchor { anchor = millis }
         let inner = subqueryGrid(node, anchor.map { StepGrid(at: $0) } ?? grid)
         try PromQLEngine.checkSize(inner)
+        let kind = SampleCounts.Inner.subquery(
+            offsetMillis: node.offsetMillis, rangeMillis: node.rangeMillis, isResult: isResult)
+        let input = try onGrid(inner, kind) { try $0.vector(node.expression, inner) }
         return RangeVector(
-            source: SubqueryRangeSource(try vector(node.expression, inner), grid: inner),
-            rangeMillis: node.rangeMillis, offset: node.offsetMillis, anchor: anchor,
-            position: position)
+            source: SubqueryRangeSource(input, grid: inner), rangeMillis: node.rangeMillis,
+            offset: node.offsetMillis, anchor: anchor, isSubquery: true, position: position)
     }
 
     /// Steps of a subquery: multiples of its step, those that any step of `outer` can see.
@@ -228,7 +246,7 @@ extension Evaluator {
 
     /// A range vector as the result of an instant query.
     func matrix(_ expression: Expression, _ grid: StepGrid) throws -> [MatrixSeries] {
-        let vector = try rangeVector(expression, grid)
+        let vector = try rangeVector(expression, grid, isResult: true)
         let samples = RangeSamples()
         let end = (vector.anchor ?? grid.start) &- vector.offset
         var result: [MatrixSeries] = []
@@ -245,6 +263,7 @@ extension Evaluator {
             series.histogramMillis = Array(samples.histogramMillis[window.histograms])
             series.histograms = Array(samples.histograms[window.histograms])
             if series.isEmpty { continue }
+            if !vector.isSubquery { scope.counts?.add(series) }
             try scope.context.reserve(series.byteCount)
             if !known.insert(series.labels).inserted { throw QueryError.sameLabelset }
             result.append(series)

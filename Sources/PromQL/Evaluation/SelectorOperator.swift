@@ -45,6 +45,7 @@ final class SelectorOperator: VectorOperator {
         index += 1
         column.clear()
         lookup.fill(&column, from: samples, part)
+        scope.counts?.add(column)
     }
 }
 
@@ -154,10 +155,9 @@ extension Evaluator {
     func select(
         _ matchers: [LabelMatcher], _ range: MillisRange, skippingBuckets: Bool = false
     ) throws -> any SeriesSet {
-        let set =
-            try slice
-            ?? reader.select(
-                SeriesRequest(tenant: tenant, matchers: matchers, range: range), scope.context)
+        let request = SeriesRequest(tenant: tenant, matchers: matchers, range: range)
+        let set = try slice ?? reader.select(request, scope.context)
+        recorder?.note(request, series: set.count)
         selected = set
         return skippingBuckets ? BucketlessSeriesSet(full: set) : set
     }

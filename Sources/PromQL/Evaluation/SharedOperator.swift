@@ -22,7 +22,8 @@ final class SharedEvaluations {
     ///
     /// - Parameter make: the evaluation, if it is the first one or all others have begun.
     func view(
-        _ id: Int, _ grid: StepGrid, into annotations: Annotations, _ make: () -> SharedEvaluation
+        _ id: Int, _ grid: StepGrid, into annotations: Annotations, _ recorder: PlanRecorder?,
+        _ make: () -> SharedEvaluation
     ) -> any VectorOperator {
         let key = Key(id: id, start: grid.start, step: grid.step, count: grid.count)
         let evaluation: SharedEvaluation
@@ -32,7 +33,8 @@ final class SharedEvaluations {
             evaluation = make()
             evaluations[key] = evaluation
         }
-        return SharedOperator(evaluation, reader: evaluation.addReader(), into: annotations)
+        return SharedOperator(
+            evaluation, reader: evaluation.addReader(), into: annotations, recorder)
     }
 
     /// Evaluations know the evaluator that makes them, which knows them.
@@ -150,9 +152,14 @@ private final class SharedOperator: VectorOperator {
     /// does that.
     private var passedOn: Annotations.Mark? = Annotations.Mark()
     private var own: (any VectorOperator)?
+    private let recorder: PlanRecorder?
 
-    init(_ evaluation: SharedEvaluation, reader: Int, into annotations: Annotations) {
+    init(
+        _ evaluation: SharedEvaluation, reader: Int, into annotations: Annotations,
+        _ recorder: PlanRecorder?
+    ) {
         self.evaluation = evaluation
+        self.recorder = recorder
         self.reader = reader
         self.annotations = annotations
     }
@@ -161,7 +168,13 @@ private final class SharedOperator: VectorOperator {
         let isFirst = !evaluation.hasBegun
         let (series, own) = try evaluation.begin(annotations)
         self.own = own
-        if own != nil, !isFirst { passedOn = nil }
+        if !isFirst {
+            if own == nil {
+                recorder?.note("shared: computed once, for an equal expression")
+            } else {
+                passedOn = nil
+            }
+        }
         passOn()
         return series
     }

@@ -33,7 +33,7 @@ final class AbsentOperator: VectorOperator {
                 missing -= 1
             }
             // The rest of the input cannot change anything.
-            if missing == 0 { break }
+            if missing == 0, scope.counts == nil { break }
         }
         column.clear()
         for step in 0..<steps where !present[step] { column.set(step, 1) }

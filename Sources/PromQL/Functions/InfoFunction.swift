@@ -100,6 +100,7 @@ extension Evaluator {
             try set.read(index, into: &samples, scope.context)
             var column = StepColumn(steps: lookup.grid.count)
             lookup.fill(&column, from: samples, .value)
+            scope.counts?.add(column)
             if column.kinds.contains(.histogram) {
                 throw QueryError(
                     "this should be an info metric, with float samples: \(labels.description)")

@@ -36,6 +36,10 @@ final class RangeFunctionOperator: VectorOperator {
     func next(into column: inout StepColumn) throws {
         try scope.context.check()
         try call.vector.source.next(into: samples)
+        if let counts = scope.counts {
+            let (before, after) = reach
+            counts.add(samples, of: call.vector, before: before, after: after)
+        }
         column.clear()
         call.series = input[index].labels
         index += 1
@@ -43,6 +47,14 @@ final class RangeFunctionOperator: VectorOperator {
             computeFloats(into: &column)
             ? !column.isEmpty : try computeWindows(into: &column)
         if yieldedFloat, call.function == .rate || call.function == .increase { checkName() }
+    }
+
+    /// How far beyond its range a window reaches: an extended range also sees the samples around it.
+    private var reach: (before: Int64, after: Int64) {
+        let vector = call.vector
+        return (
+            vector.anchored || vector.smoothed ? lookback : 0, vector.smoothed ? lookback : 0
+        )
     }
 
     /// Floats only, nothing special asked for. Returns whether it was that case.
@@ -77,9 +89,7 @@ final class RangeFunctionOperator: VectorOperator {
     /// Window by window. Returns whether any result is a float.
     private func computeWindows(into column: inout StepColumn) throws -> Bool {
         let vector = call.vector
-        // An extended range also sees the samples around it.
-        let before = vector.anchored || vector.smoothed ? lookback : 0
-        let after = vector.smoothed ? lookback : 0
+        let (before, after) = reach
         var slider = WindowSlider()
         var yieldedFloat = false
         for step in 0..<grid.count {

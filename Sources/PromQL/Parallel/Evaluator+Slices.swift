@@ -30,6 +30,9 @@ extension Evaluator {
             let scope = EvaluationScope(
                 context: scope.context, annotations: Annotations(),
                 delayedNameRemoval: options.delayedNameRemoval)
+            if self.scope.counts != nil {
+                scope.counts = try SampleCounts(grid, scope.context)
+            }
             let evaluator = Evaluator(
                 reader: reader, tenant: tenant, options: options, scope: scope,
                 slice: SeriesSlice(set: set, range: range))

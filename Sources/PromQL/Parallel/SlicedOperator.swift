@@ -59,8 +59,12 @@ final class Slice: @unchecked Sendable {
     /// Hands over the next column; returns false when there is none left.
     ///
     /// - Throws: what ended the computation early, after the columns before.
-    func next(into column: inout StepColumn, _ annotations: Annotations) throws -> Bool {
-        if delivered == 0 { annotations.append(scope.annotations) }
+    func next(into column: inout StepColumn, _ outer: EvaluationScope) throws -> Bool {
+        if delivered == 0 {
+            outer.annotations.append(scope.annotations)
+            if let counts = scope.counts { outer.counts?.add(counts) }
+            scope.counts = nil
+        }
         if delivered < computed {
             swap(&column, &columns[delivered])
             delivered += 1
@@ -201,10 +205,10 @@ final class SlicedOperator: VectorOperator {
 
     func next(into column: inout StepColumn) throws {
         if current >= 0 {
-            if try queue.slices[current].next(into: &column, scope.annotations) { return }
+            if try queue.slices[current].next(into: &column, scope) { return }
         }
         current += 1
         queue.advance(to: current, helpers)
-        _ = try queue.slices[current].next(into: &column, scope.annotations)
+        _ = try queue.slices[current].next(into: &column, scope)
     }
 }

@@ -44,7 +44,10 @@ package final class SelectiveOperator: VectorOperator {
 
     package func series() throws -> [OutputSeries] {
         let series = try input.series()
-        guard try checkParameter() else { return [] }
+        guard try checkParameter() else {
+            if scope.counts != nil { try drain(series.count) }
+            return []
+        }
         var known: [Labels: Int] = [:]
         // One list of candidates per group and step, and what a value must surpass to get into it:
         // NaN as long as there is room.
@@ -83,6 +86,15 @@ package final class SelectiveOperator: VectorOperator {
             }
         }
         return assemble(series, lists)
+    }
+
+    /// Reads what nothing is picked from, for those who count.
+    private func drain(_ count: Int) throws {
+        var scratch = StepColumn(steps: steps)
+        for _ in 0..<count {
+            try scope.context.check()
+            try input.next(into: &scratch)
+        }
     }
 
     /// Whether anything can be picked at all.

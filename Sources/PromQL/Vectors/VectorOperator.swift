@@ -42,6 +42,8 @@ package final class EvaluationScope {
     package let annotations: Annotations
     /// Names are kept until the end of the evaluation (`promql-delayed-name-removal`).
     package let delayedNameRemoval: Bool
+    /// Where samples are counted by step; nil when nobody asks.
+    var counts: SampleCounts?
     /// Bytes of labels that were made for this evaluation, held until it ends.
     private var labelBytes = 0
 

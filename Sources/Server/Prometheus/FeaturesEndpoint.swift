@@ -49,7 +49,7 @@ struct FeaturesEndpoint: Sendable {
             "anchored": features.extendedRangeSelectors,
             "smoothed": features.extendedRangeSelectors,
             "delayed_name_removal": features.delayedNameRemoval,
-            "per_step_stats": false, "type_and_unit_labels": false,
+            "per_step_stats": features.perStepStatistics, "type_and_unit_labels": false,
         ]
         for name in ["fill", "fill_left", "fill_right"] { result[name] = features.fillModifiers }
         for name in [

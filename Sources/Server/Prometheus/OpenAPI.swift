@@ -9,6 +9,9 @@ private let parametersByPath: [String: [String]] = [
     "/api/v1/query_range": [
         "query", "start", "end", "step", "timeout", "limit", "lookback_delta", "stats",
     ],
+    "/api/v1/explain": [
+        "query", "time", "start", "end", "step", "timeout", "lookback_delta",
+    ],
     "/api/v1/query_exemplars": ["query", "start", "end"],
     "/api/v1/format_query": ["query"], "/api/v1/parse_query": ["query"],
     "/api/v1/labels": ["match[]", "start", "end", "limit"],

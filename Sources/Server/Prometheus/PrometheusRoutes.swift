@@ -21,6 +21,7 @@ func prometheusRoutes(
     let own = SelfMetricsEndpoint(admin: admin)
     let queries = QueryEndpoints(service: service)
     return [
+        Route(both, "/api/v1/explain", .prometheus, queries.explain),
         Route(both, "/api/v1/parse_query", .prometheus, queries.parseQuery),
         Route([.get], "/api/v1/features", .prometheus, features.features),
         Route(both, "/api/v1/search/metric_names", .prometheus, search.metricNames),

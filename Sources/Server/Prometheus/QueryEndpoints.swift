@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// query and query_range.
+// query, query_range and explain.
 
 import Base
 import PromQL
@@ -19,52 +19,43 @@ struct QueryEndpoints: Sendable {
     }
 
     func query(_ request: APIRequest) async throws -> APIResponse {
-        let text = request.parameter("query") ?? ""
         _ = try request.limitParameter()
-        let at = try request.millis("time", default: service.clock.wallNanos / 1_000_000)
-        let engine = self.engine
-        let tenant = request.tenant
-        let lookback = try lookback(request)
-        return try await run(request) { context in
-            try engine.query(
-                text, tenant: tenant, at: Millis(at), context: context, lookbackMillis: lookback)
-        }
+        let times = try request.instant(service.clock)
+        return try await run(request, times)
     }
 
     func queryRange(_ request: APIRequest) async throws -> APIResponse {
-        let text = request.parameter("query") ?? ""
         _ = try request.limitParameter()
-        let start = try request.millis("start")
-        let end = try request.millis("end")
-        guard end >= start else {
-            throw APIError(
-                .badData,
-                "invalid parameter \"end\": end timestamp must not be before start time")
-        }
-        guard let step = try request.durationMillis("step") else {
-            throw APIError(
-                .badData, "invalid parameter \"step\": cannot parse \"\" to a valid duration")
-        }
-        guard step > 0 else {
-            throw APIError(
-                .badData,
-                "invalid parameter \"step\": zero or negative query resolution step widths are not "
-                    + "accepted. Try a positive integer")
-        }
-        let (span, overflow) = end.subtractingReportingOverflow(start)
-        guard !overflow, span / step <= Int64(service.limits.points) else {
-            throw APIError(
-                .badData,
-                "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the "
-                    + "query resolution (?step=XX)")
-        }
+        let times = try request.range(maxPoints: service.limits.points)
+        return try await run(request, times)
+    }
+
+    /// `explain`: what each operator of the query did. A range query when any of its parameters
+    /// is there.
+    func explain(_ request: APIRequest) async throws -> APIResponse {
+        let isRange = ["start", "end", "step"].contains { request.nonEmpty($0) != nil }
+        let times =
+            try isRange
+            ? request.range(maxPoints: service.limits.points) : request.instant(service.clock)
+        let text = request.parameter("query") ?? ""
         let engine = self.engine
         let tenant = request.tenant
         let lookback = try lookback(request)
-        return try await run(request) { context in
-            try engine.queryRange(
-                text, tenant: tenant, start: Millis(start), end: Millis(end), stepMillis: step,
-                context: context, lookbackMillis: lookback)
+        return try await evaluated(request) { context in
+            let query: ExplainedQuery
+            switch times {
+            case .instant(let time):
+                query = try engine.explain(
+                    text, tenant: tenant, at: time, context: context, lookbackMillis: lookback)
+            case .range(let start, let end, let stepMillis):
+                query = try engine.explainRange(
+                    text, tenant: tenant, start: start, end: end, stepMillis: stepMillis,
+                    context: context, lookbackMillis: lookback)
+            }
+            return prometheusSuccess(
+                warnings: capped(context.warnings + query.warnings, "warning"),
+                infos: capped(query.infos, "info")
+            ) { query.write(text, into: &$0) }
         }
     }
 
@@ -100,29 +91,54 @@ struct QueryEndpoints: Sendable {
         return millis.flatMap { $0 > 0 ? $0 : nil }
     }
 
-    private func run(
-        _ request: APIRequest, _ work: @escaping @Sendable (ReadContext) throws -> QueryResult
-    ) async throws -> APIResponse {
+    private func run(_ request: APIRequest, _ times: QueryMoments) async throws -> APIResponse {
+        let text = request.parameter("query") ?? ""
+        let engine = self.engine
+        let tenant = request.tenant
+        let lookback = try lookback(request)
         let limit = try request.limitParameter()
+        let statistics = request.nonEmpty("stats")
+        let stepsOf =
+            statistics == "all" && service.limits.features.perStepStatistics ? times : nil
+        return try await evaluated(request) { context in
+            let queued = context.elapsedNanos
+            let result: QueryResult
+            switch times {
+            case .instant(let time):
+                result = try engine.query(
+                    text, tenant: tenant, at: time, context: context, lookbackMillis: lookback,
+                    countsSamples: statistics != nil)
+            case .range(let start, let end, let stepMillis):
+                result = try engine.queryRange(
+                    text, tenant: tenant, start: start, end: end, stepMillis: stepMillis,
+                    context: context, lookbackMillis: lookback,
+                    countsSamples: statistics != nil)
+            }
+            let stats = result.samples.map {
+                QueryStatistics(context, queuedNanos: queued, $0, stepsOf: stepsOf)
+            }
+            var missing = context.warnings
+            if let text = statistics, text != "true", text != "all" {
+                missing.append(
+                    "value \(quotedText(text)) for parameter \"stats\" is deprecated and will be "
+                        + "rejected in the next major release, use \"true\" or \"all\"")
+            }
+            return answer(result, limit: limit, missing: missing, stats: stats)
+        }
+    }
+
+    /// Runs an evaluation with the timeout of the request; what ends it comes out as Prometheus
+    /// puts it.
+    private func evaluated(
+        _ request: APIRequest, _ work: @escaping @Sendable (ReadContext) throws -> APIResponse
+    ) async throws -> APIResponse {
         let timeout = try request.durationMillis("timeout").map { Double($0) / 1000 }
         if let timeout, timeout <= 0 {
             throw APIError(.timeout, "query timed out in query queue")
         }
-        let statistics = request.nonEmpty("stats")
         do {
-            return try await service.run(timeoutSeconds: timeout, wording: prometheusWording) {
-                context in
-                let queued = context.elapsedNanos
-                let result = try work(context)
-                let stats = statistics.map { _ in QueryStatistics(context, queuedNanos: queued) }
-                var missing = context.warnings
-                if let text = statistics, text != "true", text != "all" {
-                    missing.append(
-                        "value \(quotedText(text)) for parameter \"stats\" is deprecated and will "
-                            + "be rejected in the next major release, use \"true\" or \"all\"")
-                }
-                return answer(result, limit: limit, missing: missing, stats: stats)
-            }
+            return try await service.run(
+                timeoutSeconds: timeout, wording: prometheusWording, work)
         } catch let error as ParseError {
             throw APIError(.badData, "invalid parameter \"query\": \(error)")
         } catch let error as QueryError {

@@ -39,7 +39,7 @@ package struct QueryDescription: Sendable {
         let family: Family
         if path.hasPrefix("/loki/api/v1/") {
             family = .logql
-        } else if path.hasPrefix("/api/v1/query") {
+        } else if path.hasPrefix("/api/v1/query") || path == "/api/v1/explain" {
             family = .promql
         } else if path.hasPrefix("/api/search") || path.hasPrefix("/api/metrics/")
             || path.hasPrefix("/api/v2/search")

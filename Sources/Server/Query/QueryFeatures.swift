@@ -12,6 +12,8 @@ package struct QueryFeatures: Sendable, Equatable {
     package var fillModifiers = false
     package var delayedNameRemoval = false
     package var useStartTimestamps = false
+    /// `stats=all` shows samples by step.
+    package var perStepStatistics = false
 
     package init() {}
 
@@ -20,6 +22,7 @@ package struct QueryFeatures: Sendable, Equatable {
         ("promql-delayed-name-removal", { $0.delayedNameRemoval = true }),
         ("promql-experimental-functions", { $0.experimentalFunctions = true }),
         ("promql-extended-range-selectors", { $0.extendedRangeSelectors = true }),
+        ("promql-per-step-stats", { $0.perStepStatistics = true }),
         ("use-start-timestamps", { $0.useStartTimestamps = true }),
     ]
     /// Names of Prometheus whose feature is always on here; a command line may still hold them.

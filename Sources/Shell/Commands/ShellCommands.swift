@@ -62,10 +62,24 @@ package struct ShellCommands: Sendable {
     }
 
     private func metrics(_ text: String) async throws -> Output {
+        let answer = try await options.client.get(
+            options.range ? "/api/v1/query_range" : "/api/v1/query", metricParameters(text))
+        return output(answer) { mode in
+            metricTable(answer["data"], mode, unicode: options.terminal.unicode)
+        }
+    }
+
+    /// `tern explain`: what each operator of a metric query does.
+    package func explain(_ text: String) async throws -> Output {
+        let answer = try await options.client.get("/api/v1/explain", metricParameters(text))
+        return output(answer) { mode in
+            planTable(answer["data"], mode, unicode: options.terminal.unicode)
+        }
+    }
+
+    private func metricParameters(_ text: String) -> [(String, String)] {
         var parameters = [("query", text)]
-        let path: String
         if options.range {
-            path = "/api/v1/query_range"
             let end = seconds(clock.wallNanos)
             let step =
                 options.stepSeconds > 0
@@ -74,14 +88,10 @@ package struct ShellCommands: Sendable {
                 ("start", decimal(end - options.sinceSeconds)), ("end", decimal(end)),
                 ("step", decimal(step)),
             ]
-        } else {
-            path = "/api/v1/query"
-            if let time = options.time { parameters.append(("time", time)) }
+        } else if let time = options.time {
+            parameters.append(("time", time))
         }
-        let answer = try await options.client.get(path, parameters)
-        return output(answer) { mode in
-            metricTable(answer["data"], mode, unicode: options.terminal.unicode)
-        }
+        return parameters
     }
 
     private func logs(_ text: String) async throws -> Output {

@@ -113,6 +113,7 @@ package struct Prompt: Sendable {
         let rest = words.count > 1 ? trimmedLine(String(words[1])) : ""
         switch words.first.map(String.init) ?? "" {
         case "\\trace": return try await commands.trace(rest)
+        case "\\explain": return try await commands.explain(rest)
         case "\\services": return try await commands.services()
         case "\\labels": return try await commands.labels(rest.isEmpty ? nil : rest)
         case "\\series": return try await commands.series(rest)
@@ -170,6 +171,7 @@ package struct Prompt: Sendable {
         A line is a query; its language is told from its form, or set with \\metrics \\logs \\traces
         (\\auto goes back).
           \\trace ID        spans of a trace with their log lines
+          \\explain QUERY   operators of a metric query with their series, samples and time
           \\services        services seen, with rates and latencies
           \\labels [NAME]   label names, or the values of one
           \\series SELECTOR series that match
