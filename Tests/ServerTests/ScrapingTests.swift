@@ -135,6 +135,48 @@ private let twoJobs = """
     try await fixture.remove()
 }
 
+@Test func relabellingIsShownStepByStep() async throws {
+    let fixture = try Fixture(
+        """
+        scrape_configs:
+          - job_name: b
+            static_configs: [{targets: ["h:1"]}]
+            relabel_configs:
+              - {source_labels: [__address__], regex: "(.*):1", target_label: host}
+              - {source_labels: [host, job], separator: "/", regex: "h/t", action: drop}
+              - {regex: "job", action: labeldrop}
+        """)
+    let path = "/api/v1/targets/relabel_steps"
+    let kept = try await fixture.call(
+        path, .get, [("scrapePool", "b"), ("labels", #"{"job":"x","__address__":"h:1"}"#)])
+    #expect(
+        kept.text == #"""
+            {"status":"success","data":{"steps":[\#
+            {"rule":{"sourceLabels":["__address__"],"separator":";","regex":"(.*):1",\#
+            "targetLabel":"host","replacement":"$1","action":"replace"},\#
+            "output":{"__address__":"h:1","host":"h","job":"x"},"keep":true},\#
+            {"rule":{"sourceLabels":["host","job"],"separator":"/","regex":"h/t",\#
+            "replacement":"$1","action":"drop"},\#
+            "output":{"__address__":"h:1","host":"h","job":"x"},"keep":true},\#
+            {"rule":{"separator":";","regex":"job","replacement":"$1","action":"labeldrop"},\#
+            "output":{"__address__":"h:1","host":"h"},"keep":true}]}}
+            """#)
+    let dropped = try await fixture.call(
+        path, .get, [("scrapePool", "b"), ("labels", #"{"job":"t","__address__":"h:1"}"#)])
+    #expect(dropped.text.hasSuffix(#""output":{},"keep":false}]}}"#))
+    for (parameters, fault) in [
+        ([], "no scrapePool parameter provided"),
+        ([("scrapePool", "b")], "no labels parameter provided"),
+        ([("scrapePool", "c"), ("labels", "{}")], #"unknown scrape pool \"c\""#),
+        ([("scrapePool", "b"), ("labels", #"{"a":1}"#)], "a JSON object of strings is expected"),
+        ([("scrapePool", "b"), ("labels", "[")], "error parsing labels: "),
+    ] as [([(name: String, value: String)], String)] {
+        let refused = try await fixture.call(path, .get, parameters)
+        #expect(refused.status == 400 && refused.text.contains(fault), "\(refused.text)")
+    }
+    try await fixture.remove()
+}
+
 @Test func targetsHavePrometheusShape() async throws {
     let fixture = try Fixture(twoJobs)
     let empty = try await fixture.call("/api/v1/targets")

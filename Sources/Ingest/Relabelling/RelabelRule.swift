@@ -29,7 +29,8 @@ package struct RelabelRule: Sendable {
         package init() {}
     }
 
-    private let definition: Definition
+    /// As configured.
+    package let definition: Definition
     let sourceLabels: [String]
     let separator: [UInt8]
     let expression: RegularExpression

@@ -20,6 +20,7 @@ private let parametersByPath: [String: [String]] = [
     "/api/v1/metadata": ["limit", "limit_per_metric", "metric"],
     "/api/v1/targets": ["state", "scrapePool"],
     "/api/v1/targets/metadata": ["match_target", "metric", "limit"],
+    "/api/v1/targets/relabel_steps": ["scrapePool", "labels"],
     "/api/v1/scrape_pools/config": ["scrapePool"],
     "/api/v1/status/tsdb": ["limit"],
     "/api/v1/status/self_metrics": ["metric_name_pattern"],

@@ -17,6 +17,7 @@ struct ScrapingEndpoints: Sendable {
         var routes = [
             Route([.get], "/api/v1/targets", .prometheus, targets),
             Route([.get], "/api/v1/targets/metadata", .prometheus, targetsMetadata),
+            Route([.get], "/api/v1/targets/relabel_steps", .prometheus, relabelSteps),
             Route([.get], "/api/v1/scrape_pools", .prometheus, scrapePools),
             Route([.get], "/api/v1/scrape_pools/config", .prometheus, scrapePoolConfiguration),
             Route([.get], "/api/v1/status/config", .prometheus, configuration),
