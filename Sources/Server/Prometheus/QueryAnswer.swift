@@ -6,7 +6,11 @@ import PromQL
 import Telemetry
 
 /// `resultType` first: Grafana buffers a result that comes before its type.
-func write(_ value: QueryValue, into json: inout JSONWriter) {
+///
+/// - Throws: `QueryInterruption` when the query is to end: an answer may be long.
+func write(
+    _ value: QueryValue, into json: inout JSONWriter, _ context: ReadContext
+) throws(QueryInterruption) {
     switch value {
     case .scalar(let millis, let number):
         json.member("resultType", "scalar")
@@ -20,7 +24,8 @@ func write(_ value: QueryValue, into json: inout JSONWriter) {
         json.member("resultType", "vector")
         json.key("result")
         json.beginArray()
-        for sample in samples {
+        for (number, sample) in samples.enumerated() {
+            if number & 255 == 255 { try context.check() }
             json.beginObject()
             json.key("metric")
             writeLabels(sample.labels, into: &json)
@@ -39,28 +44,36 @@ func write(_ value: QueryValue, into json: inout JSONWriter) {
         json.member("resultType", "matrix")
         json.key("result")
         json.beginArray()
-        for one in series { write(one, into: &json) }
+        for one in series { try write(one, into: &json, context) }
         json.endArray()
     }
 }
 
-private func write(_ series: MatrixSeries, into json: inout JSONWriter) {
+/// Points between two looks at the limits of the query.
+private let pointsPerCheck = 4096
+
+private func write(
+    _ series: MatrixSeries, into json: inout JSONWriter, _ context: ReadContext
+) throws(QueryInterruption) {
+    try context.check()
     json.beginObject()
     json.key("metric")
     writeLabels(series.labels, into: &json)
     if !series.floats.isEmpty {
         json.key("values")
         json.beginArray()
-        for (millis, number) in zip(series.floatMillis, series.floats) {
-            writePoint(millis, floatText(number), into: &json)
+        for index in series.floats.indices {
+            if index % pointsPerCheck == pointsPerCheck - 1 { try context.check() }
+            writePoint(series.floatMillis[index], floatText(series.floats[index]), into: &json)
         }
         json.endArray()
     }
     if !series.histograms.isEmpty {
         json.key("histograms")
         json.beginArray()
-        for (millis, histogram) in zip(series.histogramMillis, series.histograms) {
-            writePoint(millis, histogram, into: &json)
+        for index in series.histograms.indices {
+            if index & 255 == 255 { try context.check() }
+            writePoint(series.histogramMillis[index], series.histograms[index], into: &json)
         }
         json.endArray()
     }

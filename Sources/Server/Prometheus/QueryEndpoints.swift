@@ -123,7 +123,7 @@ struct QueryEndpoints: Sendable {
                     "value \(quotedText(text)) for parameter \"stats\" is deprecated and will be "
                         + "rejected in the next major release, use \"true\" or \"all\"")
             }
-            return answer(result, limit: limit, missing: missing, stats: stats)
+            return try answer(result, limit: limit, missing: missing, stats: stats, context)
         }
     }
 
@@ -151,17 +151,18 @@ struct QueryEndpoints: Sendable {
     }
 
     private func answer(
-        _ result: QueryResult, limit: Int, missing: [String], stats: QueryStatistics?
-    ) -> APIResponse {
+        _ result: QueryResult, limit: Int, missing: [String], stats: QueryStatistics?,
+        _ context: ReadContext
+    ) throws -> APIResponse {
         // What is missing first: it is never among what the cap leaves out.
         var warnings = missing + result.warnings
         let value = limited(result.value, limit, &warnings)
-        return prometheusSuccess(
+        return try prometheusSuccess(
             warnings: capped(warnings, "warning"), infos: capped(result.infos, "info"),
             reserving: 1 << 14
         ) { json in
             json.beginObject()
-            write(value, into: &json)
+            try write(value, into: &json, context)
             if let stats {
                 json.key("stats")
                 stats.write(into: &json)
