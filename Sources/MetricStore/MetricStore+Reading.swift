@@ -21,7 +21,9 @@ extension MetricStore {
             }
             guard let (index, ids) = found else { continue }
             let source = builder.addPart(part, index)
-            for series in ids.ids where part.hasSamples(Int(series), request.range, index) {
+            for (number, series) in ids.ids.enumerated() {
+                if number & 1023 == 1023 { try context.check() }
+                guard part.hasSamples(Int(series), request.range, index) else { continue }
                 builder.add(
                     Labels(canonical: index.labels(Int(series))), part: source, series: series)
             }
@@ -31,11 +33,14 @@ extension MetricStore {
             for shard in head.shards {
                 // Out of the lock with copies: the merge below is none of the writers' business.
                 let found = try shard.select(request, context)
-                for (labels, piece) in found { builder.add(labels, head: piece) }
+                for (number, (labels, piece)) in found.enumerated() {
+                    if number & 1023 == 1023 { try context.check() }
+                    builder.add(labels, head: piece)
+                }
                 try builder.reserve()
             }
         }
-        return builder.finish(request.range)
+        return try builder.finish(request.range)
     }
 
     /// Runs what reads one part. Damage is noted in the context, and nil is the answer.
@@ -240,7 +245,9 @@ extension HeadShard {
         try state.withLock { state in
             guard state.overlaps(request.range) else { return [] }
             var found: [(Labels, HeadPiece)] = []
-            for ref in try state.select(request.matchers, context).ids {
+            let selected = try state.select(request.matchers, context).ids
+            for (number, ref) in selected.enumerated() {
+                if number & 1023 == 1023 { try context.check() }
                 let piece = HeadPiece(state, Int(ref))
                 guard piece.overlaps(request.range) else { continue }
                 found.append(

@@ -85,3 +85,51 @@ private final class TickingClock: Sendable {
     }
     #expect(faults.isEmpty, "\(faults.joined(separator: "\n"))")
 }
+
+/// 500 series of one sample and one series of 40,000, a second apart.
+private func crowd() -> InMemorySeries {
+    var store = InMemorySeries()
+    for number in 0..<500 {
+        var columns = SampleColumns()
+        columns.append(millis: 40_000_000, value: Double(number % 250))
+        store.append(
+            Labels([
+                ("__name__", "one"), ("job", "j\(number % 7)"), ("n", "\(number)"),
+                ("le", "\(number % 10)"),
+            ]), columns)
+    }
+    var columns = SampleColumns()
+    for second in 0..<40_000 {
+        columns.append(millis: Int64(second) * 1000, value: Double(second % 977) + 0.5)
+    }
+    store.append(Labels([("__name__", "long")]), columns)
+    return store
+}
+
+/// A query is to end soon after its client, so long loops look at the limits as they go, not only
+/// once per series.
+@Test func longLoopsLookAtTheLimits() throws {
+    var options = PromQLOptions()
+    options.parser.experimentalFunctions = true
+    options.parser.fillModifiers = true
+    let engine = PromQLEngine(reader: crowd(), options: options)
+    let cases: [(String, steps: Int64, atLeast: Int)] = [
+        ("sort(one)", 1, 1500), ("sort_by_label(one, \"n\")", 1, 1500),
+        ("topk(500, one)", 50, 1600), ("quantile(0.5, one)", 50, 1050),
+        ("count_values(\"v\", one)", 1, 1500), ("info(one)", 300, 3500),
+        ("histogram_quantile(0.9, one)", 2, 2010),
+        ("one + on (n) fill (1) one{n!~\"1.*\"}", 2, 2600),
+        // Windows of 36,000 samples, a million or so at a time.
+        ("stddev_over_time(long[10h])", 60, 8), ("sum_over_time(long[10h])", 60, 8),
+        ("quantile_over_time(0.5, long[10h])", 3, 8),
+    ]
+    for (query, steps, atLeast) in cases {
+        let clock = TickingClock()
+        let context = ReadContext(timeoutSeconds: 1000, now: { clock.next() })
+        _ = try engine.queryRange(
+            query, start: Millis(40_000_000), end: Millis(40_000_000 + (steps - 1) * 1000),
+            stepMillis: 1000, context: context)
+        let looks = Int(clock.next())
+        #expect(looks >= atLeast, "\(query) looked \(looks) times")
+    }
+}

@@ -40,17 +40,22 @@ extension LabelIndex {
             if let current = candidates {
                 if current.isEmpty { return .empty }
                 if current.count * Plan.testCost < plan.cost {
-                    candidates = Postings(
-                        ascending: try current.ids.filter { try satisfies($0, plan.matcher) })
+                    var tested = 0
+                    let kept = try current.ids.filter { series in
+                        tested += 1
+                        if tested & 1023 == 0 { try context.check() }
+                        return try satisfies(series, plan.matcher)
+                    }
+                    candidates = Postings(ascending: kept)
                     continue
                 }
             }
             try context.check()
             if plan.matchesEmpty {
                 let base = candidates ?? Postings(all: seriesCount)
-                candidates = base.subtracting(try postings(notMatching: plan))
+                candidates = base.subtracting(try postings(notMatching: plan, context))
             } else {
-                let matching = try postings(matching: plan)
+                let matching = try postings(matching: plan, context)
                 candidates = candidates.map { $0.intersection(matching) } ?? matching
             }
         }
@@ -61,29 +66,33 @@ extension LabelIndex {
         withBytes(of: matcher.name) { findName($0) }
     }
 
-    private func postings(matching plan: Plan) throws -> Postings {
+    private func postings(matching plan: Plan, _ context: ReadContext) throws -> Postings {
         guard let name = plan.name else { return .empty }
         if let values = plan.finite {
             return .union(try values.map { try postings(name, $0) }, limit: seriesCount)
         }
         var sets: [Postings] = []
-        for value in values(name, startingWith: plan.matcher.literalPrefix)
-        where withValue(name, value, { plan.matcher.matches($0) }) {
-            sets.append(try postings(name, value))
+        for value in values(name, startingWith: plan.matcher.literalPrefix) {
+            if value & 1023 == 1023 { try context.check() }
+            if withValue(name, value, { plan.matcher.matches($0) }) {
+                sets.append(try postings(name, value))
+            }
         }
         return .union(sets, limit: seriesCount)
     }
 
-    private func postings(notMatching plan: Plan) throws -> Postings {
+    private func postings(notMatching plan: Plan, _ context: ReadContext) throws -> Postings {
         guard let name = plan.name else { return .empty }
         if plan.matcher.operation == .notEqual {
             return .union(
                 try (plan.finite ?? []).map { try postings(name, $0) }, limit: seriesCount)
         }
         var sets: [Postings] = []
-        for value in 0..<valueCount(name)
-        where !withValue(name, value, { plan.matcher.matches($0) }) {
-            sets.append(try postings(name, value))
+        for value in 0..<valueCount(name) {
+            if value & 1023 == 1023 { try context.check() }
+            if !withValue(name, value, { plan.matcher.matches($0) }) {
+                sets.append(try postings(name, value))
+            }
         }
         return .union(sets, limit: seriesCount)
     }

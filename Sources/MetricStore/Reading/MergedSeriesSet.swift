@@ -37,8 +37,7 @@ final class MergedSeriesSet: SeriesSet {
         pieces = builder.pieces
         parts = builder.parts
         heads = builder.heads
-        entries =
-            builder.isSorted ? builder.entries : builder.entries.sorted { $0.labels < $1.labels }
+        entries = builder.entries
     }
 
     deinit { context.release(reservedBytes) }
@@ -142,7 +141,16 @@ struct SeriesSetBuilder: ~Copyable {
         }
     }
 
-    consuming func finish(_ range: MillisRange) -> MergedSeriesSet {
-        MergedSeriesSet(self, range: range)
+    /// - Throws: `QueryInterruption` when the query is to end before the series are in order.
+    consuming func finish(_ range: MillisRange) throws -> MergedSeriesSet {
+        if !isSorted {
+            do {
+                try context.sort(&entries) { $0.labels < $1.labels }
+            } catch {
+                context.release(reservedBytes)
+                throw error
+            }
+        }
+        return MergedSeriesSet(self, range: range)
     }
 }

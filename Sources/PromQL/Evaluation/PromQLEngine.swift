@@ -187,7 +187,7 @@ package struct PromQLEngine: Sendable {
             try context.reserve(series.byteCount)
             result.append(series)
         }
-        result.sort { $0.labels < $1.labels }
+        try context.sort(&result) { $0.labels < $1.labels }
         return result
     }
 }

@@ -268,7 +268,7 @@ extension Evaluator {
             if !known.insert(series.labels).inserted { throw QueryError.sameLabelset }
             result.append(series)
         }
-        result.sort { $0.labels < $1.labels }
+        try scope.context.sort(&result) { $0.labels < $1.labels }
         return result
     }
 }

@@ -26,6 +26,11 @@ struct FloatWindows {
     let evaluationStepMillis: Int64
     /// The first number passed to the function at each step; empty when there is none.
     let parameter: UnsafeBufferPointer<Double>
+    /// Ends the loop over the windows when the query is to end; the caller then asks it why.
+    let context: ReadContext
+
+    /// Samples in windows between two looks at the limits of the query: some milliseconds.
+    static let samplesPerCheck = 1 << 20
 
     /// Which functions have a loop here.
     static func covers(_ function: RangeFunction) -> Bool {
@@ -98,6 +103,7 @@ struct FloatWindows {
     private func forEach(_ body: (Int, Int, Int, Int64) -> Void) {
         var low = 0, high = 0
         var end = firstEnd
+        var seen = 0
         for step in 0..<steps {
             let start = end &- rangeMillis
             while low < count, millis[low] <= start { low &+= 1 }
@@ -105,6 +111,11 @@ struct FloatWindows {
             if high < low { high = low }
             while high < count, millis[high] <= end { high &+= 1 }
             if high > low { body(step, low, high, end) }
+            seen &+= high &- low &+ 1
+            if seen > FloatWindows.samplesPerCheck {
+                if context.isInterrupted { return }
+                seen = 0
+            }
             end &+= stepMillis
         }
     }

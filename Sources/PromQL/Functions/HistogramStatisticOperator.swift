@@ -43,7 +43,7 @@ package final class HistogramStatisticOperator: GatheringOperator {
         super.init(input, steps: grid.count, scope: scope)
     }
 
-    override func prepare(_ series: [OutputSeries]) {
+    override func prepare(_ series: [OutputSeries]) throws {
         var known: [Labels: Int] = [:]
         var keys: [Labels] = []
         func group(_ key: Labels) -> Int {
@@ -56,6 +56,7 @@ package final class HistogramStatisticOperator: GatheringOperator {
             return groups.count - 1
         }
         for (index, item) in series.enumerated() {
+            if index & 255 == 255 { try scope.context.check() }
             let text = item.labels["le"] ?? ""
             let bound = text.isEmpty ? nil : parseFloat(text)
             bounds.append(bound)
@@ -72,6 +73,7 @@ package final class HistogramStatisticOperator: GatheringOperator {
         }
         pendingGroups = bounds.map { $0 == nil ? 1 : 2 }
         for (index, key) in keys.enumerated() {
+            if index & 255 == 255 { try scope.context.check() }
             for statistic in statistics {
                 var labels = scope.delayedNameRemoval ? key : key.withoutName
                 if case .labelledQuantile(_, let name, let text) = statistic {
@@ -104,6 +106,7 @@ package final class HistogramStatisticOperator: GatheringOperator {
         let native = group.native.flatMap { columns[$0] }
         var found: [ClassicBucket] = []
         for step in 0..<steps {
+            if step & 255 == 255 { try scope.context.check() }
             found.removeAll(keepingCapacity: true)
             for bucket in group.buckets {
                 if let input = columns[bucket.input], input.kinds[step] == .float {

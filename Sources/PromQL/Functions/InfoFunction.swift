@@ -18,8 +18,10 @@ extension Evaluator {
         let nameMatchers = try effectiveNameMatchers(
             matchers.filter { $0.name == Labels.metricName })
         let dataMatchers = matchers.filter { $0.name != Labels.metricName }
-        let isInfo = base.map { item in
-            nameMatchers.allSatisfy { $0.matches(item.series.labels[Labels.metricName] ?? "") }
+        let isInfo = try base.map { item in
+            try scope.context.check()
+            let name = item.series.labels[Labels.metricName] ?? ""
+            return nameMatchers.allSatisfy { $0.matches(name) }
         }
         let place = infoPlace(node.arguments[0])
         let lookup = SampleLookup(
@@ -28,7 +30,7 @@ extension Evaluator {
         let infos = try infoSeries(base, isInfo, nameMatchers + dataMatchers, lookup)
         return try InfoJoin(
             base: base, isInfo: isInfo, infos: infos, dataMatchers: dataMatchers,
-            steps: grid.count
+            steps: grid.count, scope: scope
         ).join()
     }
 
@@ -82,6 +84,7 @@ extension Evaluator {
     ) throws -> [InfoJoin.Element] {
         var wanted: [String: Set<String>] = [:]
         for (item, skip) in zip(base, isInfo) where !skip {
+            try scope.context.check()
             for name in identifyingLabels {
                 if let value = item.series.labels[name] { wanted[name, default: []].insert(value) }
             }
@@ -127,6 +130,7 @@ struct InfoJoin {
     let infos: [Element]
     let dataMatchers: [LabelMatcher]
     let steps: Int
+    let scope: EvaluationScope
 
     private struct Key: Hashable {
         var name: String
@@ -137,6 +141,7 @@ struct InfoJoin {
         var byKey: [Key: [Int]] = [:]
         var names: Set<String> = []
         for (index, info) in infos.enumerated() {
+            if index & 255 == 255 { try scope.context.check() }
             let name = info.series.labels[Labels.metricName] ?? ""
             names.insert(name)
             let identity = info.series.labels.keeping(identifyingLabels)
@@ -147,9 +152,11 @@ struct InfoJoin {
         var columns: [StepColumn] = []
         var known: [Labels: Int] = [:]
         for (item, skip) in zip(base, isInfo) {
+            try scope.context.check()
             let identity = item.series.labels.keeping(identifyingLabels)
             let candidates = sortedNames.compactMap { byKey[Key(name: $0, identity: identity)] }
             for step in 0..<steps {
+                if step & 255 == 255 { try scope.context.check() }
                 guard let value = item.column[step] else { continue }
                 var labels = item.series.labels
                 if !skip {
@@ -159,6 +166,7 @@ struct InfoJoin {
                 let output = known[labels] ?? outputs.count
                 if output == outputs.count {
                     known[labels] = output
+                    try scope.context.reserve(StepColumn.byteCount(steps: steps))
                     outputs.append(OutputSeries(labels, dropName: item.series.dropName))
                     columns.append(StepColumn(steps: steps))
                 }

@@ -44,7 +44,7 @@ final class RangeFunctionOperator: VectorOperator {
         call.series = input[index].labels
         index += 1
         let yieldedFloat =
-            computeFloats(into: &column)
+            try computeFloats(into: &column)
             ? !column.isEmpty : try computeWindows(into: &column)
         if yieldedFloat, call.function == .rate || call.function == .increase { checkName() }
     }
@@ -58,7 +58,7 @@ final class RangeFunctionOperator: VectorOperator {
     }
 
     /// Floats only, nothing special asked for. Returns whether it was that case.
-    private func computeFloats(into column: inout StepColumn) -> Bool {
+    private func computeFloats(into column: inout StepColumn) throws -> Bool {
         let vector = call.vector
         guard samples.histograms.isEmpty, samples.floatStarts.isEmpty, !vector.anchored,
             !vector.smoothed, FloatWindows.covers(call.function)
@@ -77,11 +77,16 @@ final class RangeFunctionOperator: VectorOperator {
                             steps: grid.count, rangeMillis: vector.rangeMillis,
                             outValues: outValues, outKinds: outKinds,
                             firstEvaluation: grid.start, evaluationStepMillis: grid.step,
-                            parameter: parameter
+                            parameter: parameter, context: scope.context
                         ).run(call.function, &scratch)
                     }
                 }
             }
+        }
+        if samples.floats.count + grid.count > FloatWindows.samplesPerCheck
+            || samples.floats.count * grid.count > FloatWindows.samplesPerCheck
+        {
+            try scope.context.check()
         }
         return true
     }
@@ -92,12 +97,18 @@ final class RangeFunctionOperator: VectorOperator {
         let (before, after) = reach
         var slider = WindowSlider()
         var yieldedFloat = false
+        var work = 0
         for step in 0..<grid.count {
             let end = (vector.anchor ?? grid.millis(step)) &- vector.offset
             let start = end &- vector.rangeMillis
             slider.move(samples, after: start &- before, through: end &+ after)
             if slider.floats.isEmpty, slider.histograms.isEmpty { continue }
-            if step & 63 == 63 { try scope.context.check() }
+            // Some functions sort their window, and a histogram costs as much as many floats.
+            work += slider.floats.count + 64 * slider.histograms.count + 64
+            if work > 1 << 14 {
+                try scope.context.check()
+                work = 0
+            }
             let window = RangeWindow(
                 samples: samples, floats: slider.floats, histograms: slider.histograms,
                 evaluation: grid.millis(step), start: start, end: end,

@@ -8,6 +8,7 @@ final class SortOperator: VectorOperator {
     private let input: any VectorOperator
     private let precedes: (Element, Element) -> Bool
     private let keepsHistograms: Bool
+    private let scope: EvaluationScope
     private var sorted: [Element] = []
     private var next = 0
 
@@ -18,23 +19,25 @@ final class SortOperator: VectorOperator {
     }
 
     init(
-        _ input: any VectorOperator, keepsHistograms: Bool,
+        _ input: any VectorOperator, keepsHistograms: Bool, scope: EvaluationScope,
         by precedes: @escaping (Element, Element) -> Bool
     ) {
         self.input = input
         self.keepsHistograms = keepsHistograms
+        self.scope = scope
         self.precedes = precedes
     }
 
     func series() throws -> [OutputSeries] {
         for series in try input.series() {
+            try scope.context.check()
             var column = StepColumn(steps: 1)
             try input.next(into: &column)
             if column.kinds[0] == .float || keepsHistograms && column.kinds[0] == .histogram {
                 sorted.append(Element(series: series, column: column))
             }
         }
-        sorted.sort(by: precedes)
+        try scope.context.sort(&sorted, by: precedes)
         return sorted.map(\.series)
     }
 
@@ -62,7 +65,7 @@ extension Evaluator {
         }
         let descends = node.name.hasSuffix("_desc")
         guard byLabel else {
-            return SortOperator(input, keepsHistograms: false) { a, b in
+            return SortOperator(input, keepsHistograms: false, scope: scope) { a, b in
                 // NaN comes last either way.
                 if a.value.isNaN { return false }
                 if b.value.isNaN { return true }
@@ -70,7 +73,7 @@ extension Evaluator {
             }
         }
         let names = node.arguments.dropFirst().map(string)
-        return SortOperator(input, keepsHistograms: true) { a, b in
+        return SortOperator(input, keepsHistograms: true, scope: scope) { a, b in
             for name in names {
                 let x = a.series.labels[name] ?? "", y = b.series.labels[name] ?? ""
                 if x == y { continue }

@@ -87,9 +87,9 @@ package final class AggregateOperator: GatheringOperator {
 
     override func produce(_ index: Int, into column: inout StepColumn) throws {
         column.clear()
-        groups[index].finish(
+        try groups[index].finish(
             into: &column, quantiles: parameter,
-            FoldNotes(scope.annotations, position, .empty))
+            FoldNotes(scope.annotations, position, .empty), scope.context)
         scope.context.release(groups[index].reservedBytes)
         groups[index] = AggregateGroup(operation)
     }
@@ -299,11 +299,12 @@ struct AggregateGroup {
     }
 
     mutating func finish(
-        into column: inout StepColumn, quantiles: [Double], _ notes: FoldNotes
-    ) {
+        into column: inout StepColumn, quantiles: [Double], _ notes: FoldNotes,
+        _ context: ReadContext
+    ) throws {
         guard isStarted else { return }
         if operation == .quantile {
-            finishQuantile(into: &column, quantiles)
+            try finishQuantile(into: &column, quantiles, context)
             return
         }
         for step in counts.indices {
@@ -335,19 +336,21 @@ struct AggregateGroup {
     }
 
     private mutating func finishQuantile(
-        into column: inout StepColumn, _ quantiles: [Double]
-    ) {
+        into column: inout StepColumn, _ quantiles: [Double], _ context: ReadContext
+    ) throws {
         // Some steps at once: what lies side by side in a column is read together.
         let width = 8
         var present = [[Double]](repeating: [], count: width)
         for first in stride(from: 0, to: counts.count, by: width) {
             let steps = first..<Swift.min(first + width, counts.count)
-            for input in columns {
+            for (number, input) in columns.enumerated() {
+                if number & 4095 == 0 { try context.check() }
                 for step in steps where input.kinds[step] == .float {
                     present[step - first].append(input.values[step])
                 }
             }
             for step in steps where !present[step - first].isEmpty {
+                try context.check()
                 column.set(
                     step, interpolatedQuantile(quantiles[step], of: &present[step - first]))
                 present[step - first].removeAll(keepingCapacity: true)

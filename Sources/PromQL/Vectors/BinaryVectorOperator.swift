@@ -82,8 +82,10 @@ package final class BinaryVectorOperator: VectorOperator {
         oneSeries = try one.series()
         let names = matching.names
         var known = LabelsTable()
+        var grouped = 0
         func group(_ series: OutputSeries) throws -> Int {
-            if known.count & 1023 == 1023 { try scope.context.check() }
+            grouped += 1
+            if grouped & 1023 == 0 { try scope.context.check() }
             let number = known.number(of: series.labels, names)
             if number == groups.count { groups.append(OneSide()) }
             return number
@@ -124,6 +126,7 @@ package final class BinaryVectorOperator: VectorOperator {
             try merge(index, scratch, into: group)
         }
         for group in groups.indices where groups[group].column != nil {
+            if group & 127 == 127 { try scope.context.check() }
             if matching.cardinality == .oneToOne && manyPerGroup[group] > 1 || manyFill != nil {
                 groups[group].matched = [Bool](repeating: false, count: steps)
             }
@@ -167,12 +170,14 @@ package final class BinaryVectorOperator: VectorOperator {
 
     private func planOutputs() throws {
         var known = LabelsTable(minimumCapacity: manySeries.count)
+        var pairs = 0
         func add(_ many: Int, _ one: Int, _ labels: Labels, needs: Int) throws {
+            pairs += 1
+            if pairs & 127 == 0 { try scope.context.check() }
             let output = known.number(of: labels)
             if output < outputs.count {
                 outputs[output].inputsNeeded = max(outputs[output].inputsNeeded, needs)
             } else {
-                if output & 127 == 127 { try scope.context.check() }
                 try scope.reserveLabels(
                     labels.bytes.count + OutputSeries.overheadBytes
                         + MemoryLayout<PairKey>.stride * 4)
@@ -318,6 +323,7 @@ package final class BinaryVectorOperator: VectorOperator {
         guard let manyFill else { return }
         for group in groups.indices {
             guard let column = groups[group].column else { continue }
+            try scope.context.check()
             for step in 0..<steps {
                 guard let value = column[step], !groups[group].matched[step] else { continue }
                 let member =

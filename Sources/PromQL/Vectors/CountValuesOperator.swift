@@ -47,6 +47,7 @@ package final class CountValuesOperator: VectorOperator {
                     if let existing = known[key] {
                         output = existing
                     } else {
+                        try scope.context.check()
                         output = result.count
                         known[key] = output
                         result.append(OutputSeries(key))

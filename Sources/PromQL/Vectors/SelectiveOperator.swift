@@ -18,6 +18,8 @@ package final class SelectiveOperator: VectorOperator {
     private let parameterPosition: SourceRange
     private var picked: [StepColumn] = []
     private var next = 0
+    /// Of the picked columns.
+    private var reservedBytes = 0
 
     /// A candidate at one step.
     private struct Candidate {
@@ -41,6 +43,8 @@ package final class SelectiveOperator: VectorOperator {
         self.scope = scope
         self.position = position
     }
+
+    deinit { scope.context.release(reservedBytes) }
 
     package func series() throws -> [OutputSeries] {
         let series = try input.series()
@@ -70,6 +74,7 @@ package final class SelectiveOperator: VectorOperator {
             }
             let offset = Double(item.labels.hash) / Double(UInt64.max)
             for step in 0..<steps where scratch.kinds[step] != .none {
+                if step & 127 == 127 { try scope.context.check() }
                 if isBounded, scratch.kinds[step] == .float {
                     let value = scratch.values[step], bound = bounds[group][step]
                     if isTop ? value <= bound : value >= bound { continue }
@@ -85,7 +90,7 @@ package final class SelectiveOperator: VectorOperator {
                 }
             }
         }
-        return assemble(series, lists)
+        return try assemble(series, lists)
     }
 
     /// Reads what nothing is picked from, for those who count.
@@ -182,22 +187,28 @@ package final class SelectiveOperator: VectorOperator {
     /// otherwise.
     private func assemble(
         _ series: [OutputSeries], _ lists: [[[Candidate]]]
-    ) -> [OutputSeries] {
-        var outputOfSeries: [Int: Int] = [:]
+    ) throws -> [OutputSeries] {
+        // −1 = not picked.
+        var outputOfSeries = [Int](repeating: -1, count: series.count)
         var order: [Int] = []
+        let bytes = StepColumn.byteCount(steps: steps)
         for group in lists {
             for list in group {
-                for candidate in list where outputOfSeries[candidate.series] == nil {
+                try scope.context.check()
+                for candidate in list where outputOfSeries[candidate.series] < 0 {
                     outputOfSeries[candidate.series] = order.count
                     order.append(candidate.series)
+                    reservedBytes += bytes
+                    try scope.context.reserve(bytes)
+                    picked.append(StepColumn(steps: steps))
                 }
             }
         }
-        picked = order.map { _ in StepColumn(steps: steps) }
         for group in lists {
             for (step, list) in group.enumerated() {
+                try scope.context.check()
                 for candidate in list {
-                    guard let output = outputOfSeries[candidate.series] else { continue }
+                    let output = outputOfSeries[candidate.series]
                     if let histogram = candidate.histogram {
                         picked[output].set(step, histogram)
                     } else {
@@ -213,5 +224,8 @@ package final class SelectiveOperator: VectorOperator {
         column = picked[next]
         picked[next] = StepColumn(steps: 0)
         next += 1
+        let bytes = StepColumn.byteCount(steps: steps)
+        reservedBytes -= bytes
+        scope.context.release(bytes)
     }
 }

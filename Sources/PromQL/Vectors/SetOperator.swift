@@ -34,8 +34,10 @@ package final class SetOperator: VectorOperator {
         let rightSeries = try right.series()
         let names = matching.names
         var known = LabelsTable()
+        var grouped = 0
         func group(_ series: OutputSeries) throws -> Int {
-            if known.count & 1023 == 1023 { try scope.context.check() }
+            grouped += 1
+            if grouped & 1023 == 0 { try scope.context.check() }
             return known.number(of: series.labels, names)
         }
         leftGroups = try leftSeries.map(group)

@@ -5,6 +5,7 @@ import argparse
 import http.client
 import json
 import random
+import select
 import threading
 import time
 import urllib.parse
@@ -15,6 +16,9 @@ from remote_write import write
 LIMIT = 512 << 20
 POINTS = 11_000
 CANCELLED = 1000
+# Places in a query at which its client leaves, and how long the query may then go on.
+PLACES = 10
+PATIENCE = 0.05
 
 
 def load(url, count, now):
@@ -22,6 +26,14 @@ def load(url, count, now):
     for first in range(0, count, 5000):
         numbers = range(first, min(count, first + 5000))
         write(url, [({"__name__": "wide", "n": f"{n:06}"}, [(now * 1000, float(n))]) for n in numbers])
+
+
+def load_long(url, count, now):
+    """A day of samples, one a second, of a few series."""
+    for n in range(count):
+        for first in range(now - 86_400, now, 10_800):
+            samples = [(second * 1000, second % 977 + n / 7) for second in range(first, min(first + 10_800, now))]
+            write(url, [({"__name__": "long", "n": f"{n}"}, samples)])
 
 
 def metric(url, name):
@@ -131,6 +143,90 @@ def cancelled(options, table, now):
     )
 
 
+def heavy(now):
+    """Queries that stay long in one operator each: name, path, parameters."""
+    steps = {"start": now, "end": now + 199, "step": 1}
+    instant = {"time": now}
+    digits = " or ".join(f'wide{{n=~".*{a}.*{b}.*{c}.*"}}' for a in "13" for b in "57" for c in "24")
+    rows = [
+        ("subquery over many series", "query", "sum(max_over_time(wide[5m:1s]))", {"time": now + 299}),
+        ("count_values", "query_range", 'count_values("v", wide)', steps),
+        ("join", "query_range", "count(wide * on (n) wide)", steps),
+        ("many-to-one join", "query_range", "count(wide * on (m) group_left () "
+         'label_replace(wide{n="000001"}, "m", "", "n", ".*"))', steps),
+        ("set operator", "query_range", "count(wide and on (n) wide)", steps),
+        ("fill", "query_range", 'count(wide{n=~"0.*"} + on (n) fill (1) wide{n=~".*[0-4]"})', steps),
+        ("sort", "query", "sort_desc(wide)", instant),
+        ("sort by label", "query", 'sort_by_label(wide, "n")', instant),
+        ("topk", "query_range", "count(topk(2000, wide))", steps),
+        ("quantile", "query_range", "quantile(0.9, wide)", steps),
+        ("info", "query_range", "count(info(wide))", steps),
+        ("label_replace", "query", 'count(label_replace(wide, "m", "$2", "n", "(..)(.*)"))', instant),
+        ("histogram_quantile", "query_range",
+         'count(histogram_quantile(0.9, label_replace(wide, "le", "$1", "n", ".*(.)")))', steps),
+        ("regex over many values", "query", f"count({digits})", instant),
+        ("selection of many series", "query", "count(wide)", instant),
+        ("JSON of a large matrix", "query_range", 'wide{n=~"00.*"}', steps),
+        ("long windows", "query_range", "sum(stddev_over_time(long[12h]))",
+         {"start": now - 3600, "end": now, "step": 4}),
+        ("sorted windows", "query_range", "sum(quantile_over_time(0.5, long[12h]))",
+         {"start": now - 3600, "end": now, "step": 60}),
+        ("raw samples", "query", "long[1d]", instant),
+    ]
+    return [(name, "/api/v1/" + path, dict(times, query=query)) for name, path, query, times in rows]
+
+
+class Watcher:
+    """Looks at what the server is working on, as often as it can."""
+
+    def __init__(self, url):
+        address = urllib.parse.urlsplit(url)
+        self.connection = http.client.HTTPConnection(address.hostname, address.port, timeout=60)
+
+    def is_running(self, query):
+        self.connection.request("GET", "/api/v1/status/active_queries")
+        running = json.loads(self.connection.getresponse().read())["data"]
+        return any(entry["query"] == query for entry in running)
+
+
+def seconds_after(options, watcher, path, parameters, seconds):
+    """How long a query goes on after its client has left at some place in it; None when it was answered before."""
+    address = urllib.parse.urlsplit(options.tern)
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=60)
+    connection.request("GET", path + "?" + urllib.parse.urlencode(parameters))
+    while not watcher.is_running(parameters["query"]):
+        if select.select([connection.sock], [], [], 0)[0]:
+            break
+    time.sleep(seconds)
+    is_answered = bool(select.select([connection.sock], [], [], 0)[0])
+    connection.close()
+    left = time.monotonic()
+    while watcher.is_running(parameters["query"]):
+        if time.monotonic() - left > 60:
+            break
+    return None if is_answered else time.monotonic() - left
+
+
+def stopped(options, table, now):
+    """A query ends when its client leaves, wherever in it that happens."""
+    watcher = Watcher(options.tern)
+    for name, path, parameters in heavy(now):
+        begin = time.monotonic()
+        status, text = get(options.tern + path, parameters)
+        whole = time.monotonic() - begin
+        if status != 200:
+            table.check(f"{name}: the query runs", False, f"{status} {text[:200]}")
+            continue
+        places = [whole * (place + 0.5) / PLACES for place in range(PLACES)]
+        times = [seconds_after(options, watcher, path, parameters, place) for place in places]
+        times = sorted(t for t in times if t is not None)
+        table.check(
+            f"{name}: ends within {PATIENCE * 1000:.0f} ms of its client", times and times[-1] <= PATIENCE,
+            f"at most {times[-1] * 1000:.0f} ms after, {len(times)} times within a query of {whole:.2f} s" if times
+            else f"answered in {whole:.3f} s each time",
+        )
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--tern", required=True)
@@ -141,6 +237,8 @@ def main():
     table = Table(options.results)
     now = int(time.time()) - 10
     load(options.tern, options.series, now)
+    load_long(options.tern, 4, now)
+    stopped(options, table, now)
     refused(options, table, now)
     cancelled(options, table, now)
 
