@@ -60,6 +60,29 @@ enum ValueColumn {
         }
     }
 
+    /// Whether value `position` of `n` is a stale marker. Of a decimal column only the exceptions
+    /// are read, of others what comes before the value.
+    static func isStale(
+        at position: Int, _ n: Int, _ reader: inout ByteReader
+    ) throws(MalformedBytes) -> Bool {
+        switch try reader.u8() {
+        case 0: return try reader.u64() == StaleMarker.bits
+        case 1:
+            _ = try reader.u8()
+            var isStale = false
+            try forEachException(n, &reader) { index, bits in
+                if index == position { isStale = bits == StaleMarker.bits }
+            }
+            return isStale
+        case 2:
+            var values: [Double] = []
+            values.reserveCapacity(position + 1)
+            try decodeXOR(position + 1, &reader, into: &values)
+            return values[position].bitPattern == StaleMarker.bits
+        default: throw reader.malformed("value codec")
+        }
+    }
+
     // MARK: - Decimal
 
     /// The integer whose quotient by the power is exactly `value`, if there is one.
@@ -124,16 +147,8 @@ enum ValueColumn {
     ) throws(MalformedBytes) {
         let exponent = Int(try reader.u8())
         guard exponent < powers.count else { throw reader.malformed("decimal exponent") }
-        let exceptionCount = try reader.length(limit: n, "number of exceptions")
         var exceptions: [(index: Int, bits: UInt64)] = []
-        var index = 0
-        for _ in 0..<exceptionCount {
-            let mark = try reader.length(limit: 2 * n, "exception")
-            index += mark >> 1
-            guard index < n else { throw reader.malformed("exception inside the column") }
-            exceptions.append((index, mark & 1 == 1 ? StaleMarker.bits : try reader.u64()))
-            index += 1
-        }
+        try forEachException(n, &reader) { exceptions.append(($0, $1)) }
         var integers: [Int64] = []
         integers.reserveCapacity(n)
         try IntegerColumn.decode(n, &reader, into: &integers)
@@ -146,6 +161,20 @@ enum ValueColumn {
         }
         for exception in exceptions {
             out[start + exception.index] = Double(bitPattern: exception.bits)
+        }
+    }
+
+    /// Calls `body` with place and bits of each value that is no decimal number.
+    private static func forEachException(
+        _ n: Int, _ reader: inout ByteReader, _ body: (Int, UInt64) -> Void
+    ) throws(MalformedBytes) {
+        var index = 0
+        for _ in 0..<(try reader.length(limit: n, "number of exceptions")) {
+            let mark = try reader.length(limit: 2 * n, "exception")
+            index += mark >> 1
+            guard index < n else { throw reader.malformed("exception inside the column") }
+            body(index, mark & 1 == 1 ? StaleMarker.bits : try reader.u64())
+            index += 1
         }
     }
 

@@ -18,6 +18,17 @@ struct HeadPiece: Sendable {
         series.closed.reduce(series.open.bits.byteCount) { $0 + $1.bits.byteCount } + 64
     }
 
+    /// Time of the newest sample; meaningful when there is one.
+    var maxMillis: Int64 {
+        var latest = series.hasFloats ? series.lastMillis : .min
+        if let extras {
+            latest = max(
+                latest, extras.sideMillis.last ?? .min, extras.histogramMillis.last ?? .min)
+            for chunk in extras.sideChunks { latest = max(latest, chunk.samples.lastMillis) }
+        }
+        return latest
+    }
+
     func overlaps(_ range: MillisRange) -> Bool {
         if let first = series.closed.first?.firstMillis
             ?? (series.hasFloats ? series.open.firstMillis : nil),

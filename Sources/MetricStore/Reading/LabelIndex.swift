@@ -19,8 +19,14 @@ protocol LabelIndex {
     ) rethrows -> R
     func postingCount(_ name: Int, _ value: Int) -> Int
     func postings(_ name: Int, _ value: Int) throws -> Postings
-    /// Whether the series' value of a label (empty when absent) satisfies a matcher.
-    func satisfies(_ series: UInt32, _ matcher: LabelMatcher) throws -> Bool
+    /// Calls `body` with the series that have a value, ascending, until it returns false. Returns
+    /// whether it was called with all.
+    @discardableResult
+    func forEachSeries(_ name: Int, _ value: Int, _ body: (UInt32) -> Bool) throws -> Bool
+    /// Adds the numbers of the values that some series have of a label.
+    func insertValues(_ name: Int, of series: Postings, into values: inout PostingsBitmap)
+    /// Those of some series whose value of a label (empty when absent) satisfies a matcher.
+    func filter(_ series: Postings, _ matcher: LabelMatcher) -> Postings
 }
 
 extension LabelIndex {
@@ -40,8 +46,7 @@ extension LabelIndex {
             if let current = candidates {
                 if current.isEmpty { return .empty }
                 if current.count * Plan.testCost < plan.cost {
-                    candidates = Postings(
-                        ascending: try current.ids.filter { try satisfies($0, plan.matcher) })
+                    candidates = filter(current, plan.matcher)
                     continue
                 }
             }
@@ -66,12 +71,9 @@ extension LabelIndex {
         if let values = plan.finite {
             return .union(try values.map { try postings(name, $0) }, limit: seriesCount)
         }
-        var sets: [Postings] = []
-        for value in values(name, startingWith: plan.matcher.literalPrefix)
-        where withValue(name, value, { plan.matcher.matches($0) }) {
-            sets.append(try postings(name, value))
+        return try postings(name, values(name, startingWith: plan.matcher.literalPrefix)) {
+            plan.matcher.matches($0)
         }
-        return .union(sets, limit: seriesCount)
     }
 
     private func postings(notMatching plan: Plan) throws -> Postings {
@@ -80,12 +82,76 @@ extension LabelIndex {
             return .union(
                 try (plan.finite ?? []).map { try postings(name, $0) }, limit: seriesCount)
         }
-        var sets: [Postings] = []
-        for value in 0..<valueCount(name)
-        where !withValue(name, value, { plan.matcher.matches($0) }) {
-            sets.append(try postings(name, value))
+        return try postings(name, 0..<valueCount(name)) { !plan.matcher.matches($0) }
+    }
+
+    /// Series that have one of those values that are wanted. Nothing is allocated per value.
+    private func postings(
+        _ name: Int, _ values: Range<Int>, where isWanted: (UnsafeRawBufferPointer) -> Bool
+    ) throws -> Postings {
+        var set = PostingsBitmap(limit: seriesCount)
+        for value in values where withValue(name, value, isWanted) {
+            try forEachSeries(name, value) { series in
+                set.insert(series)
+                return true
+            }
         }
-        return .union(sets, limit: seriesCount)
+        return set.postings
+    }
+
+    /// Series that have a label.
+    func seriesWith(_ name: [UInt8]) throws -> Postings {
+        guard let number = name.withUnsafeBytes({ findName($0) }) else { return .empty }
+        return try postings(number, 0..<valueCount(number)) { _ in true }
+    }
+
+    // MARK: - Values
+
+    /// Calls `body` with the numbers of the values that a label has on the series which satisfy all
+    /// matchers, ascending.
+    ///
+    /// Matchers of the label itself test its values. For the others, either each value's series are
+    /// looked for in those selected, up to the first, or the series selected are asked for their
+    /// values, whichever promises to look at fewer.
+    ///
+    /// - Parameter isLeftOut: series that do not count; nil = none.
+    func forEachValue(
+        _ name: Int, _ text: String, _ matchers: [LabelMatcher], _ context: ReadContext,
+        leavingOut isLeftOut: ((UInt32) -> Bool)?, _ body: (Int) throws -> Void
+    ) throws {
+        let own = matchers.filter { $0.name == text }
+        let others = matchers.filter { $0.name != text }
+        let candidates = (0..<valueCount(name)).filter { value in
+            own.allSatisfy { matcher in withValue(name, value) { matcher.matches($0) } }
+        }
+        if candidates.isEmpty { return }
+        try context.check()
+        if others.isEmpty, isLeftOut == nil {
+            for value in candidates { try body(value) }
+            return
+        }
+        var selected = try select(others, context)
+        if let isLeftOut {
+            selected = Postings(ascending: selected.ids.filter { !isLeftOut($0) })
+        }
+        if selected.isEmpty { return }
+        if selected.count == seriesCount {
+            for value in candidates { try body(value) }
+            return
+        }
+        try context.check()
+        let perValue = 1 + seriesCount / selected.count
+        if selected.count * Plan.testCost < candidates.count * perValue {
+            var found = PostingsBitmap(limit: valueCount(name))
+            insertValues(name, of: selected, into: &found)
+            for value in candidates where found.contains(UInt32(truncatingIfNeeded: value)) {
+                try body(value)
+            }
+            return
+        }
+        let set = PostingsBitmap(selected, limit: seriesCount)
+        for value in candidates
+        where try !forEachSeries(name, value, { !set.contains($0) }) { try body(value) }
     }
 }
 
@@ -136,12 +202,4 @@ private struct Plan {
 func withBytes<R>(of text: String, _ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
     var text = text
     return try text.withUTF8 { try body(UnsafeRawBufferPointer($0)) }
-}
-
-extension LabelMatcher {
-    /// Whether canonical label bytes satisfy the matcher.
-    func isSatisfied(by labels: UnsafeRawBufferPointer) -> Bool {
-        let value = withBytes(of: name) { labelValue(of: $0, in: labels) }
-        return matches(value ?? UnsafeRawBufferPointer(start: nil, count: 0))
-    }
 }

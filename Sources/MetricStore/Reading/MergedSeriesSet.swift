@@ -1,13 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // The series of one selection across heads and parts.
 
+import Base
 import Storage
 import Telemetry
+
+/// A part and its index, held for one reading.
+final class OpenedPart: Sendable {
+    let part: MetricPart
+    let index: PartIndex
+
+    init(_ part: MetricPart, _ index: PartIndex) {
+        self.part = part
+        self.index = index
+    }
+}
 
 /// Series sorted by labels, each with its pieces in the order in which they were acknowledged.
 /// Parts are immutable and head pieces are copies: nothing that happens later shows.
 final class MergedSeriesSet: SeriesSet {
-    fileprivate struct Piece {
+    struct Piece {
         /// Index into the parts, or `.max` for a head piece.
         var source: UInt32
         /// Series number in the part, or index of the head piece.
@@ -15,7 +27,7 @@ final class MergedSeriesSet: SeriesSet {
         /// The series' next piece, or −1.
         var next: Int32
     }
-    fileprivate struct Entry {
+    struct Entry {
         var labels: Labels
         var firstPiece: Int32
         var lastPiece: Int32
@@ -24,21 +36,25 @@ final class MergedSeriesSet: SeriesSet {
     private let range: MillisRange
     private let entries: [Entry]
     private let pieces: [Piece]
-    private let parts: [(part: MetricPart, index: PartIndex)]
+    private let parts: [OpenedPart]
     private let heads: [HeadPiece]
     private let context: ReadContext
     private let reservedBytes: Int
     private let times = TimeColumnCache()
 
-    fileprivate init(_ builder: consuming SeriesSetBuilder, range: MillisRange) {
+    init(_ builder: consuming SeriesSetBuilder, range: MillisRange, isSorted: Bool) {
         self.range = range
         context = builder.context
         reservedBytes = builder.reservedBytes
         pieces = builder.pieces
         parts = builder.parts
         heads = builder.heads
-        entries =
-            builder.isSorted ? builder.entries : builder.entries.sorted { $0.labels < $1.labels }
+        let found = builder.entries
+        if builder.isSorted || !isSorted {
+            entries = found
+        } else {
+            entries = LabelOrder.ascending(found.map(\.labels)).map { found[Int($0)] }
+        }
     }
 
     deinit { context.release(reservedBytes) }
@@ -52,6 +68,86 @@ final class MergedSeriesSet: SeriesSet {
     ) throws {
         try context.check()
         let before = columns.count
+        let byteCount = try readAll(index, into: &columns, context)
+        try context.count(samples: columns.count - before, bytes: byteCount)
+    }
+
+    func readNewest(
+        _ index: Int, into columns: inout SampleColumns, _ context: ReadContext
+    ) throws {
+        try context.check()
+        if let newest = newestFloat(index) {
+            columns.append(millis: newest.millis, value: newest.value)
+            try context.count(samples: 1, bytes: 16)
+            return
+        }
+        let before = columns.count
+        let byteCount = try readAll(index, into: &columns, context)
+        try context.count(samples: columns.count - before, bytes: byteCount)
+        columns.keepNewest(from: before)
+    }
+
+    /// The newest sample where the series' last piece is of a head and tells it at once, and no other
+    /// piece reaches as far.
+    private func newestFloat(_ index: Int) -> (millis: Int64, value: Double)? {
+        let entry = entries[index]
+        let last = pieces[Int(entry.lastPiece)]
+        guard last.source == .max, let newest = heads[Int(last.index)].newestFloat(range) else {
+            return nil
+        }
+        var next = entry.firstPiece
+        while next != entry.lastPiece {
+            let piece = pieces[Int(next)]
+            let maxMillis =
+                piece.source == .max
+                ? heads[Int(piece.index)].maxMillis : parts[Int(piece.source)].part.maxMillis
+            if maxMillis >= newest.millis { return nil }
+            next = piece.next
+        }
+        return newest
+    }
+
+    /// Whether the newest sample in the range is one and no stale marker.
+    func isPresent(
+        _ index: Int, _ scratch: inout SampleColumns, _ context: ReadContext
+    ) throws
+        -> Bool
+    {
+        if let newest = newestFloat(index) { return !StaleMarker.isStale(newest.value) }
+        let entry = entries[index]
+        let piece = pieces[Int(entry.firstPiece)]
+        if piece.next < 0 {
+            let newest = try newest(of: piece, context)
+            switch newest {
+            case .absent: return false
+            case .known(_, let isStale): return !isStale
+            case .unknown: break
+            }
+        }
+        scratch.removeAll()
+        _ = try readAll(index, into: &scratch, context)
+        return scratch.count > 0 && !scratch.isStale(scratch.count - 1)
+    }
+
+    private func newest(of piece: Piece, _ context: ReadContext) throws -> NewestSample {
+        if piece.source == .max {
+            let head = heads[Int(piece.index)]
+            return head.series.newest(range, head.extras)
+        }
+        let source = parts[Int(piece.source)]
+        do {
+            return try source.part.newest(
+                Int(piece.index), range, source.index, times, source: Int(piece.source))
+        } catch {
+            // The slow way says what is damaged and reads the rest.
+            return .unknown
+        }
+    }
+
+    /// Appends all samples in the range. Returns the bytes that were decoded.
+    private func readAll(
+        _ index: Int, into columns: inout SampleColumns, _ context: ReadContext
+    ) throws -> Int {
         var taken = SampleColumns()
         swap(&taken, &columns)
         var runs = SampleRuns(taken)
@@ -70,79 +166,6 @@ final class MergedSeriesSet: SeriesSet {
             next = piece.next
         }
         columns = runs.finish().columns
-        try context.count(samples: columns.count - before, bytes: byteCount)
-    }
-}
-
-/// Collects pieces source by source, oldest source first.
-struct SeriesSetBuilder: ~Copyable {
-    fileprivate let context: ReadContext
-    fileprivate var entries: [MergedSeriesSet.Entry] = []
-    fileprivate var pieces: [MergedSeriesSet.Piece] = []
-    fileprivate var parts: [(part: MetricPart, index: PartIndex)] = []
-    fileprivate var heads: [HeadPiece] = []
-    fileprivate var reservedBytes = 0
-    /// Entry by labels; filled only when there are several sources.
-    private var entryOfLabels: [Labels: Int] = [:]
-    private let sourceCount: Int
-    /// Whether the entries came in ascending order.
-    fileprivate var isSorted = true
-
-    init(sourceCount: Int, _ context: ReadContext) {
-        self.sourceCount = sourceCount
-        self.context = context
-    }
-
-    mutating func addPart(_ part: MetricPart, _ index: PartIndex) -> UInt32 {
-        parts.append((part, index))
-        return UInt32(parts.count - 1)
-    }
-
-    mutating func add(_ labels: Labels, part source: UInt32, series: UInt32) {
-        add(labels, MergedSeriesSet.Piece(source: source, index: series, next: -1), bytes: 32)
-    }
-
-    mutating func add(_ labels: Labels, head piece: HeadPiece) {
-        heads.append(piece)
-        add(
-            labels,
-            MergedSeriesSet.Piece(source: .max, index: UInt32(heads.count - 1), next: -1),
-            bytes: piece.byteCount + MemoryLayout<HeadPiece>.stride)
-    }
-
-    private mutating func add(_ labels: Labels, _ piece: MergedSeriesSet.Piece, bytes: Int) {
-        pieces.append(piece)
-        let number = Int32(pieces.count - 1)
-        pendingBytes += bytes
-        if sourceCount > 1, let known = entryOfLabels[labels] {
-            pieces[Int(entries[known].lastPiece)].next = number
-            entries[known].lastPiece = number
-            return
-        }
-        if sourceCount > 1 { entryOfLabels[labels] = entries.count }
-        if let last = entries.last, !(last.labels < labels) { isSorted = false }
-        pendingBytes += labels.bytes.count + 96
-        entries.append(
-            MergedSeriesSet.Entry(labels: labels, firstPiece: number, lastPiece: number))
-    }
-    private var pendingBytes = 0
-
-    /// Takes what was added since the last call from the query's budget.
-    mutating func reserve() throws {
-        let bytes = pendingBytes
-        pendingBytes = 0
-        reservedBytes += bytes
-        do {
-            try context.check()
-            try context.reserve(bytes)
-        } catch {
-            context.release(reservedBytes)
-            reservedBytes = 0
-            throw error
-        }
-    }
-
-    consuming func finish(_ range: MillisRange) -> MergedSeriesSet {
-        MergedSeriesSet(self, range: range)
+        return byteCount
     }
 }

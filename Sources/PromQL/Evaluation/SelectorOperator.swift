@@ -17,14 +17,18 @@ final class SelectorOperator: VectorOperator {
     private let set: any SeriesSet
     private let lookup: SampleLookup
     private let part: SelectedPart
+    /// There is one step, at the end of the range selected.
+    private let needsNewest: Bool
     private let scope: EvaluationScope
     private var index = 0
     private var samples = SampleColumns()
 
     init(
-        _ set: any SeriesSet, lookup: SampleLookup, part: SelectedPart, scope: EvaluationScope
+        _ set: any SeriesSet, over range: MillisRange, lookup: SampleLookup, part: SelectedPart,
+        scope: EvaluationScope
     ) {
         self.set = set
+        needsNewest = lookup.grid.count == 1 && range == lookup.range
         self.lookup = lookup
         self.part = part
         self.scope = scope
@@ -41,7 +45,11 @@ final class SelectorOperator: VectorOperator {
     func next(into column: inout StepColumn) throws {
         try scope.context.check()
         samples.removeAll()
-        try set.read(index, into: &samples, scope.context)
+        if needsNewest {
+            try set.readNewest(index, into: &samples, scope.context)
+        } else {
+            try set.read(index, into: &samples, scope.context)
+        }
         index += 1
         column.clear()
         lookup.fill(&column, from: samples, part)
@@ -148,7 +156,7 @@ extension Evaluator {
         if node.smoothed, part == .value {
             return SmoothedSelectorOperator(set, lookup: lookup, scope: scope, at: node.range)
         }
-        return SelectorOperator(set, lookup: lookup, part: part, scope: scope)
+        return SelectorOperator(set, over: range, lookup: lookup, part: part, scope: scope)
     }
 
     func select(
