@@ -68,12 +68,17 @@ extension MetricStore {
         let rest = try shard.state.withLock { state in
             guard state.overlaps(request.range) else { return HeadSelection() }
             let names = groups.names
-            let rest = try groups.add(
-                state, request.matchers, context,
-                labels: { series, out in
-                    state.labels.withBytes(Int(series)) { names.apply($0, appendingTo: &out) }
-                }
-            ) { state.newest(Int($0), request.range) }
+            // Taken out, because closures over the state copy all of it at each call.
+            let labels = state.labels
+            let extras = state.extras
+            let rest = try state.series.withUnsafeBufferPointer { series in
+                try groups.add(
+                    state, request.matchers, context,
+                    labels: { ref, out in
+                        labels.withBytes(Int(ref)) { names.apply($0, appendingTo: &out) }
+                    }
+                ) { series[Int($0)].newest(request.range, among: extras) }
+            }
             return HeadSelection(state, rest, request.range)
         }
         if rest.labels.isEmpty { return }
@@ -81,15 +86,6 @@ extension MetricStore {
         builder.add(rest)
         try builder.reserve()
         try groups.add(builder.finish(request.range, isSorted: false), context)
-    }
-}
-
-extension ShardState {
-    /// The newest sample of a series in a range.
-    fileprivate borrowing func newest(_ ref: Int, _ range: MillisRange) -> NewestSample {
-        let extras = series[ref].extras
-        if extras == .max { return series[ref].newest(range, nil) }
-        return series[ref].newest(range, self.extras[Int(extras)])
     }
 }
 

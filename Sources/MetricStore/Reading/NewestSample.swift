@@ -46,6 +46,16 @@ extension HeadSeries {
         guard let newest = newestFloat(range) else { return .absent }
         return .known(millis: newest.millis, isStale: newest.bits == StaleMarker.bits)
     }
+
+    /// - Parameter extras: of all series of the shard.
+    @inline(__always)
+    func newest(_ range: MillisRange, among all: [HeadExtras]) -> NewestSample {
+        if extras == .max, hasFloats, lastMillis <= range.last.rawValue {
+            if lastMillis < range.first.rawValue { return .absent }
+            return .known(millis: lastMillis, isStale: open.lastBits == StaleMarker.bits)
+        }
+        return newest(range, extras == .max ? nil : all[Int(extras)])
+    }
 }
 
 extension HeadExtras {
