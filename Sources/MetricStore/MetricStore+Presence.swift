@@ -13,6 +13,8 @@ extension MetricStore {
     package func present(
         _ request: SeriesRequest, by names: LabelNameSet, isCounted: Bool, _ context: ReadContext
     ) throws -> [PresentGroup] {
+        var request = request
+        request.samples = .newest
         var snapshot = snapshot(request.tenant)
         noteMissing(request.tenant, request.range, context)
         snapshot.parts.removeAll { !$0.overlaps(request.range) }
@@ -79,7 +81,7 @@ extension MetricStore {
                     }
                 ) { series[Int($0)].newest(request.range, among: extras) }
             }
-            return HeadSelection(state, rest, request.range)
+            return HeadSelection(state, rest, request)
         }
         if rest.labels.isEmpty { return }
         var builder = SeriesSetBuilder(sourceCount: 1, context)

@@ -125,27 +125,6 @@ extension ShardState {
     }
 }
 
-/// Series that a head shard selected, copied.
-struct HeadSelection {
-    var labels: [Labels] = []
-    var pieces: [HeadPiece] = []
-
-    init() {}
-
-    /// Those of some series that have samples around a range.
-    init(_ state: borrowing ShardState, _ ids: [UInt32], _ range: MillisRange) {
-        labels.reserveCapacity(ids.count)
-        pieces.reserveCapacity(ids.count)
-        for id in ids {
-            let piece = HeadPiece(state, Int(id))
-            guard piece.overlaps(range) else { continue }
-            labels.append(
-                Labels(canonical: state.labels.bytes(Int(id)), hash: state.labels.hash(Int(id))))
-            pieces.append(piece)
-        }
-    }
-}
-
 extension HeadShard {
     /// Copies of the selected series that have samples around the range.
     fileprivate func select(
@@ -154,7 +133,7 @@ extension HeadShard {
         try state.withLock { state in
             guard state.overlaps(request.range) else { return HeadSelection() }
             let ids = try state.select(request.matchers, context).ids
-            return HeadSelection(state, ids, request.range)
+            return HeadSelection(state, ids, request)
         }
     }
 }

@@ -107,6 +107,15 @@ enum ChunkCoding {
         return histograms[position].isStale
     }
 
+    /// Bits of a float of a chunk; nil where it has a start timestamp or is a histogram.
+    static func plainFloat(
+        _ bytes: UnsafeRawBufferPointer, at position: Int, count n: Int
+    ) throws(MalformedBytes) -> UInt64? {
+        var reader = ByteReader(bytes)
+        guard try reader.u8() == 0 else { return nil }
+        return try ValueColumn.bits(at: position, n, &reader)
+    }
+
     private static func decodeHistograms(
         _ n: Int, _ reader: inout ByteReader, into out: inout [NativeHistogram]
     ) throws(MalformedBytes) {

@@ -8,7 +8,7 @@ import Telemetry
 /// is passed over once, eight bytes of the first value that differs order the group as numbers, and
 /// only sets that agree in them are looked at again.
 struct LabelOrder {
-    private let sets: [Labels]
+    private let sets: [MergedSeriesSet.Entry]
     private var items: [(key: UInt64, index: UInt32)]
     /// Groups still to be ordered, and the bytes that all of a group share, up to whole labels.
     private var pending: [(items: Range<Int>, shared: Int)] = []
@@ -16,13 +16,13 @@ struct LabelOrder {
     /// Sets of a group that are compared whole.
     private static let smallGroup = 8
 
-    private init(_ sets: [Labels]) {
+    private init(_ sets: [MergedSeriesSet.Entry]) {
         self.sets = sets
         items = sets.indices.map { (0, UInt32(truncatingIfNeeded: $0)) }
     }
 
-    /// Indices of the sets in ascending order. O(bytes + n log n).
-    static func ascending(_ sets: [Labels]) -> [UInt32] {
+    /// Indices of entries in ascending order of their labels. O(bytes + n log n).
+    static func ascending(_ sets: [MergedSeriesSet.Entry]) -> [UInt32] {
         var order = LabelOrder(sets)
         order.pending.append((0..<sets.count, 0))
         while let group = order.pending.popLast() { order.sort(group.items, after: group.shared) }
@@ -56,7 +56,7 @@ struct LabelOrder {
     }
 
     private mutating func compareWhole(_ group: Range<Int>) {
-        items[group].sort { sets[Int($0.index)] < sets[Int($1.index)] }
+        items[group].sort { sets[Int($0.index)].labels < sets[Int($1.index)].labels }
     }
 
     /// What the next labels of a group have in common: bytes of the value, and where the label ends
@@ -64,12 +64,13 @@ struct LabelOrder {
     private func common(
         _ group: Range<Int>, after shared: Int
     ) -> (prefix: Int, labelEnd: Int?)? {
-        sets[Int(items[group.lowerBound].index)].bytes.withUnsafeBytes { first in
+        sets[Int(items[group.lowerBound].index)].labels.bytes.withUnsafeBytes { first in
             guard let (name, value, end) = label(first, shared) else { return nil }
             var prefix = value.count
             var isSame = true
             for position in group.dropFirst() {
-                let goesOn = sets[Int(items[position].index)].bytes.withUnsafeBytes { other in
+                let goesOn = sets[Int(items[position].index)].labels.bytes.withUnsafeBytes {
+                    other in
                     guard let (otherName, otherValue, _) = label(other, shared),
                         equalBytes(name, otherName)
                     else { return false }
@@ -88,7 +89,7 @@ struct LabelOrder {
 
     /// Eight bytes of the value after `prefix`.
     private func key(_ position: Int, _ shared: Int, _ prefix: Int) -> UInt64 {
-        sets[Int(items[position].index)].bytes.withUnsafeBytes { bytes in
+        sets[Int(items[position].index)].labels.bytes.withUnsafeBytes { bytes in
             guard let (_, value, _) = label(bytes, shared) else { return 0 }
             return leadingBytes(UnsafeRawBufferPointer(rebasing: value[prefix...]))
         }

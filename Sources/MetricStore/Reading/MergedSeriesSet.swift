@@ -20,9 +20,10 @@ final class OpenedPart: Sendable {
 /// Parts are immutable and head pieces are copies: nothing that happens later shows.
 final class MergedSeriesSet: SeriesSet {
     struct Piece {
-        /// Index into the parts, or `.max` for a head piece.
+        var isHead: Bool
+        /// Index into the parts, or into the selections of head shards.
         var source: UInt32
-        /// Series number in the part, or index of the head piece.
+        /// Series number in the part, or index in the selection.
         var index: UInt32
         /// The series' next piece, or −1.
         var next: Int32
@@ -35,9 +36,11 @@ final class MergedSeriesSet: SeriesSet {
 
     private let range: MillisRange
     private let entries: [Entry]
+    /// Entries in the order of the set; empty when that is their own.
+    private let order: [UInt32]
     private let pieces: [Piece]
     private let parts: [OpenedPart]
-    private let heads: [HeadPiece]
+    private let heads: [HeadSelection]
     private let context: ReadContext
     private let reservedBytes: Int
     private let times = TimeColumnCache()
@@ -49,19 +52,18 @@ final class MergedSeriesSet: SeriesSet {
         pieces = builder.pieces
         parts = builder.parts
         heads = builder.heads
-        let found = builder.entries
-        if builder.isSorted || !isSorted {
-            entries = found
-        } else {
-            entries = LabelOrder.ascending(found.map(\.labels)).map { found[Int($0)] }
-        }
+        entries = builder.entries
+        order = builder.isSorted || !isSorted ? [] : LabelOrder.ascending(entries)
     }
 
     deinit { context.release(reservedBytes) }
 
     var count: Int { entries.count }
 
-    func labels(_ index: Int) -> Labels { entries[index].labels }
+    func labels(_ index: Int) -> Labels { entries[position(index)].labels }
+
+    @inline(__always)
+    private func position(_ index: Int) -> Int { order.isEmpty ? index : Int(order[index]) }
 
     func read(
         _ index: Int, into columns: inout SampleColumns, _ context: ReadContext
@@ -75,7 +77,6 @@ final class MergedSeriesSet: SeriesSet {
     func readNewest(
         _ index: Int, into columns: inout SampleColumns, _ context: ReadContext
     ) throws {
-        try context.check()
         if let newest = newestFloat(index) {
             columns.append(millis: newest.millis, value: newest.value)
             try context.count(samples: 1, bytes: 16)
@@ -87,61 +88,45 @@ final class MergedSeriesSet: SeriesSet {
         columns.keepNewest(from: before)
     }
 
-    /// The newest sample where the series' last piece is of a head and tells it at once, and no other
-    /// piece reaches as far.
+    /// The newest sample where the series' last piece tells it without reading the others, and no
+    /// other piece reaches as far.
     private func newestFloat(_ index: Int) -> (millis: Int64, value: Double)? {
-        let entry = entries[index]
+        let entry = entries[position(index)]
         let last = pieces[Int(entry.lastPiece)]
-        guard last.source == .max, let newest = heads[Int(last.index)].newestFloat(range) else {
-            return nil
+        let newest: (millis: Int64, value: Double)?
+        if last.isHead {
+            newest = heads[Int(last.source)].newestFloat(Int(last.index), range)
+        } else {
+            let source = parts[Int(last.source)]
+            // Damage: reading all says what it is and goes on with the rest.
+            newest = try? source.part.newestFloat(
+                Int(last.index), range, source.index, times, source: Int(last.source))
         }
+        guard let newest else { return nil }
         var next = entry.firstPiece
         while next != entry.lastPiece {
             let piece = pieces[Int(next)]
-            let maxMillis =
-                piece.source == .max
-                ? heads[Int(piece.index)].maxMillis : parts[Int(piece.source)].part.maxMillis
-            if maxMillis >= newest.millis { return nil }
+            if maxMillis(piece) >= newest.millis { return nil }
             next = piece.next
         }
         return newest
     }
 
+    /// A time that no sample of a piece is after.
+    private func maxMillis(_ piece: Piece) -> Int64 {
+        piece.isHead
+            ? heads[Int(piece.source)].maxMillis(Int(piece.index))
+            : parts[Int(piece.source)].part.maxMillis
+    }
+
     /// Whether the newest sample in the range is one and no stale marker.
     func isPresent(
         _ index: Int, _ scratch: inout SampleColumns, _ context: ReadContext
-    ) throws
-        -> Bool
-    {
+    ) throws -> Bool {
         if let newest = newestFloat(index) { return !StaleMarker.isStale(newest.value) }
-        let entry = entries[index]
-        let piece = pieces[Int(entry.firstPiece)]
-        if piece.next < 0 {
-            let newest = try newest(of: piece, context)
-            switch newest {
-            case .absent: return false
-            case .known(_, let isStale): return !isStale
-            case .unknown: break
-            }
-        }
         scratch.removeAll()
         _ = try readAll(index, into: &scratch, context)
         return scratch.count > 0 && !scratch.isStale(scratch.count - 1)
-    }
-
-    private func newest(of piece: Piece, _ context: ReadContext) throws -> NewestSample {
-        if piece.source == .max {
-            let head = heads[Int(piece.index)]
-            return head.series.newest(range, head.extras)
-        }
-        let source = parts[Int(piece.source)]
-        do {
-            return try source.part.newest(
-                Int(piece.index), range, source.index, times, source: Int(piece.source))
-        } catch {
-            // The slow way says what is damaged and reads the rest.
-            return .unknown
-        }
     }
 
     /// Appends all samples in the range. Returns the bytes that were decoded.
@@ -152,11 +137,12 @@ final class MergedSeriesSet: SeriesSet {
         swap(&taken, &columns)
         var runs = SampleRuns(taken)
         var byteCount = 0
-        var next = entries[index].firstPiece
+        var next = entries[position(index)].firstPiece
         while next >= 0 {
             let piece = pieces[Int(next)]
-            if piece.source == .max {
-                byteCount += heads[Int(piece.index)].read(range, into: &runs)
+            if piece.isHead {
+                byteCount += heads[Int(piece.source)].read(
+                    Int(piece.index), range, into: &runs)
             } else {
                 let source = parts[Int(piece.source)]
                 byteCount += try source.part.read(

@@ -76,15 +76,58 @@ extension HeadPiece {
     }
 }
 
+/// Where in a part the newest sample of a series is.
+private enum NewestPlace {
+    case absent
+    case at(PartIndex.Chunk, position: Int, count: Int, millis: Int64)
+    /// All samples have to be read.
+    case unknown
+}
+
 extension MetricPart {
-    /// The newest sample of a series. Where one chunk overlaps the range, only as much of it is
-    /// decoded as tells a stale marker.
+    /// Whether the newest sample of a series is a stale marker. Where one chunk overlaps the range,
+    /// only as much of it is decoded as tells that.
     ///
     /// - Throws: `PartCorruption` when the chunk cannot be read.
     func newest(
         _ series: Int, _ range: MillisRange, _ index: PartIndex, _ cache: TimeColumnCache,
         source: Int
     ) throws(PartCorruption) -> NewestSample {
+        switch try newestPlace(series, range, index, cache, source) {
+        case .absent: return .absent
+        case .unknown: return .unknown
+        case .at(let chunk, let position, let count, let millis):
+            let isStale = try decode(chunk.bytes) { bytes throws(MalformedBytes) in
+                try ChunkCoding.isStale(bytes, at: position, count: count)
+            }
+            return .known(millis: millis, isStale: isStale)
+        }
+    }
+
+    /// The newest sample of a series as a float without a start timestamp; nil when it is none, or
+    /// has to be looked for among others.
+    ///
+    /// - Throws: `PartCorruption` when the chunk cannot be read.
+    func newestFloat(
+        _ series: Int, _ range: MillisRange, _ index: PartIndex, _ cache: TimeColumnCache,
+        source: Int
+    ) throws(PartCorruption) -> (millis: Int64, value: Double)? {
+        guard
+            case .at(let chunk, let position, let count, let millis) = try newestPlace(
+                series, range, index, cache, source)
+        else { return nil }
+        let bits = try decode(chunk.bytes) { bytes throws(MalformedBytes) in
+            try ChunkCoding.plainFloat(bytes, at: position, count: count)
+        }
+        return bits.map { (millis, Double(bitPattern: $0)) }
+    }
+
+    /// The place is told where one chunk overlaps the range and nothing of the series is deleted.
+    /// The chunk's checksum is checked.
+    private func newestPlace(
+        _ series: Int, _ range: MillisRange, _ index: PartIndex, _ cache: TimeColumnCache,
+        _ source: Int
+    ) throws(PartCorruption) -> NewestPlace {
         if !deletions.ranges(of: series).isEmpty { return .unknown }
         var found: PartIndex.Chunk?
         var isOnly = true
@@ -98,20 +141,15 @@ extension MetricPart {
         guard let found else { return .absent }
         guard isOnly else { return .unknown }
         let column = index.times[found.timeColumn]
-        let position: Int
-        let millis: Int64
-        if column.last <= range.last.rawValue {
-            (position, millis) = (column.count - 1, column.last)
-        } else {
+        var position = column.count - 1
+        var millis = column.last
+        if millis > range.last.rawValue {
             let times = try times(found.timeColumn, index, cache, source)
-            let end = lowerBound(times.count) { times[$0] <= range.last.rawValue }
-            guard end > 0, times[end - 1] >= range.first.rawValue else { return .absent }
-            (position, millis) = (end - 1, times[end - 1])
+            position = lowerBound(times.count) { times[$0] <= range.last.rawValue } - 1
+            guard position >= 0, times[position] >= range.first.rawValue else { return .absent }
+            millis = times[position]
         }
         try check(found.bytes, index)
-        let isStale = try decode(found.bytes) { bytes throws(MalformedBytes) in
-            try ChunkCoding.isStale(bytes, at: position, count: column.count)
-        }
-        return .known(millis: millis, isStale: isStale)
+        return .at(found, position: position, count: column.count, millis: millis)
     }
 }

@@ -11,7 +11,7 @@ struct SeriesSetBuilder: ~Copyable {
     private(set) var entries: [MergedSeriesSet.Entry] = []
     private(set) var pieces: [MergedSeriesSet.Piece] = []
     private(set) var parts: [OpenedPart] = []
-    private(set) var heads: [HeadPiece] = []
+    private(set) var heads: [HeadSelection] = []
     private(set) var reservedBytes = 0
     /// Whether the entries came in ascending order.
     private(set) var isSorted = true
@@ -33,18 +33,21 @@ struct SeriesSetBuilder: ~Copyable {
     }
 
     mutating func add(_ labels: Labels, part source: UInt32, series: UInt32) {
-        add(labels, MergedSeriesSet.Piece(source: source, index: series, next: -1), bytes: 32)
+        add(
+            labels, MergedSeriesSet.Piece(isHead: false, source: source, index: series, next: -1),
+            bytes: 32)
     }
 
     /// Adds series of a head, which share no labels.
-    mutating func add(_ series: HeadSelection) {
-        heads.reserveCapacity(heads.count + series.pieces.count)
-        for (labels, piece) in zip(series.labels, series.pieces) {
-            heads.append(piece)
+    mutating func add(_ selection: HeadSelection) {
+        let source = UInt32(heads.count)
+        heads.append(selection)
+        for index in selection.labels.indices {
             add(
-                labels,
-                MergedSeriesSet.Piece(source: .max, index: UInt32(heads.count - 1), next: -1),
-                bytes: piece.byteCount + MemoryLayout<HeadPiece>.stride)
+                selection.labels[index],
+                MergedSeriesSet.Piece(
+                    isHead: true, source: source, index: UInt32(index), next: -1),
+                bytes: selection.byteCount(index))
         }
     }
 

@@ -24,11 +24,11 @@ final class SelectorOperator: VectorOperator {
     private var samples = SampleColumns()
 
     init(
-        _ set: any SeriesSet, over range: MillisRange, lookup: SampleLookup, part: SelectedPart,
+        _ set: any SeriesSet, needsNewest: Bool, lookup: SampleLookup, part: SelectedPart,
         scope: EvaluationScope
     ) {
         self.set = set
-        needsNewest = lookup.grid.count == 1 && range == lookup.range
+        self.needsNewest = needsNewest
         self.lookup = lookup
         self.part = part
         self.scope = scope
@@ -152,20 +152,27 @@ extension Evaluator {
             range.last.rawValue &+= options.lookbackMillis
             range.first.rawValue &-= 1
         }
-        let set = try select(node.matchers, range, skippingBuckets: node.skipsBuckets)
+        let needsNewest = grid.count == 1 && !node.smoothed && !node.skipsBuckets
+        let set = try select(
+            node.matchers, range, skippingBuckets: node.skipsBuckets,
+            samples: needsNewest ? .newest : .all)
         if node.smoothed, part == .value {
             return SmoothedSelectorOperator(set, lookup: lookup, scope: scope, at: node.range)
         }
-        return SelectorOperator(set, over: range, lookup: lookup, part: part, scope: scope)
+        return SelectorOperator(
+            set, needsNewest: needsNewest, lookup: lookup, part: part, scope: scope)
     }
 
     func select(
-        _ matchers: [LabelMatcher], _ range: MillisRange, skippingBuckets: Bool = false
+        _ matchers: [LabelMatcher], _ range: MillisRange, skippingBuckets: Bool = false,
+        samples: SamplesNeeded = .all
     ) throws -> any SeriesSet {
         let set =
             try slice
             ?? reader.select(
-                SeriesRequest(tenant: tenant, matchers: matchers, range: range), scope.context)
+                SeriesRequest(
+                    tenant: tenant, matchers: matchers, range: range, samples: samples),
+                scope.context)
         selected = set
         return skippingBuckets ? BucketlessSeriesSet(full: set) : set
     }

@@ -1,17 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 // How engines read metrics.
 
+/// What of the selected series is going to be read.
+package enum SamplesNeeded: Sendable {
+    case all
+    /// At most the newest sample of each: only `readNewest` is called. Stores need not hold more.
+    case newest
+}
+
 /// A selection of series and a stretch of time.
 package struct SeriesRequest: Sendable {
     package var tenant: Tenant
     package var matchers: [LabelMatcher]
     /// Both ends inclusive.
     package var range: MillisRange
+    package var samples: SamplesNeeded
 
-    package init(tenant: Tenant, matchers: [LabelMatcher], range: MillisRange) {
+    package init(
+        tenant: Tenant, matchers: [LabelMatcher], range: MillisRange,
+        samples: SamplesNeeded = .all
+    ) {
         self.tenant = tenant
         self.matchers = matchers
         self.range = range
+        self.samples = samples
     }
 }
 
@@ -92,6 +104,7 @@ package protocol SeriesSet: Sendable {
     /// timestamp, stale markers included, and counts them in `context`.
     func read(_ index: Int, into columns: inout SampleColumns, _ context: ReadContext) throws
     /// Appends the newest sample inside the requested range, stale marker or not, if there is one.
+    /// Leaves it to the caller to ask `context` whether to go on.
     func readNewest(
         _ index: Int, into columns: inout SampleColumns, _ context: ReadContext) throws
 }
@@ -175,6 +188,8 @@ extension SeriesReading {
     package func present(
         _ request: SeriesRequest, by names: LabelNameSet, isCounted: Bool, _ context: ReadContext
     ) throws -> [PresentGroup] {
+        var request = request
+        request.samples = .newest
         let set = try select(request, context)
         var counts: [Labels: Int] = [:]
         var newest = SampleColumns()
