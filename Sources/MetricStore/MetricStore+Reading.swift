@@ -12,6 +12,13 @@ extension MetricStore {
     ) throws -> any SeriesSet {
         let snapshot = snapshot(request.tenant)
         noteMissing(request.tenant, request.range, context)
+        return try select(request, snapshot, context, isSorted: true)
+    }
+
+    /// - Parameter isSorted: whether the set has to be sorted by labels.
+    func select(
+        _ request: SeriesRequest, _ snapshot: Snapshot, _ context: ReadContext, isSorted: Bool
+    ) throws -> MergedSeriesSet {
         let parts = snapshot.parts.filter { $0.overlaps(request.range) }
         var builder = SeriesSetBuilder(sourceCount: parts.count + snapshot.heads.count, context)
         for part in parts {
@@ -32,20 +39,16 @@ extension MetricStore {
         for head in snapshot.heads {
             for shard in head.shards {
                 // Out of the lock with copies: the merge below is none of the writers' business.
-                let found = try shard.select(request, context)
-                for (number, (labels, piece)) in found.enumerated() {
-                    if number & 1023 == 1023 { try context.check() }
-                    builder.add(labels, head: piece)
-                }
+                builder.add(try shard.select(request, context))
                 try builder.reserve()
             }
         }
-        return try builder.finish(request.range)
+        return try builder.finish(request.range, isSorted: isSorted)
     }
 
     /// Runs what reads one part. Damage is noted in the context, and nil is the answer.
     @discardableResult
-    private func tolerating<R>(
+    func tolerating<R>(
         _ part: MetricPart, _ context: ReadContext, _ body: () throws -> R
     ) throws -> R? {
         do {
@@ -54,119 +57,6 @@ extension MetricStore {
             if fault.name.isEmpty { fault.name = part.handle.reader.name }
             context.noteMissing(fault)
             return nil
-        }
-    }
-
-    package func labelNames(
-        _ request: SeriesRequest, _ context: ReadContext
-    ) throws -> [String] {
-        var names = InternTable()
-        try forEachIndex(
-            request, context,
-            part: { index, ids in
-                guard let ids else {
-                    for name in 0..<index.nameCount {
-                        index.withName(name) { _ = names.intern($0) }
-                    }
-                    return
-                }
-                var symbols = Set<Int>()
-                for series in ids.ids { index.nameSymbols(Int(series)) { symbols.insert($0) } }
-                for symbol in symbols { index.withSymbol(symbol) { _ = names.intern($0) } }
-            },
-            shard: { state, ids in
-                guard let ids else {
-                    for name in 0..<state.index.nameCount {
-                        state.index.withName(name) { _ = names.intern($0) }
-                    }
-                    return
-                }
-                for series in ids.ids {
-                    state.labels.withBytes(Int(series)) {
-                        forEachLabel(in: $0) { name, _ in _ = names.intern(name) }
-                    }
-                }
-            })
-        return names.sortedTexts()
-    }
-
-    package func labelValues(
-        _ name: String, _ request: SeriesRequest, _ context: ReadContext
-    ) throws -> [String] {
-        var values = InternTable()
-        try forEachIndex(
-            request, context,
-            part: { index, ids in
-                guard let number = withBytes(of: name, { index.findName($0) }) else { return }
-                guard let ids else {
-                    for value in 0..<index.valueCount(number) {
-                        index.withValue(number, value) { _ = values.intern($0) }
-                    }
-                    return
-                }
-                var symbols = Set<Int>()
-                let nameSymbol = index.nameSymbol(number)
-                for series in ids.ids {
-                    if let symbol = index.valueSymbol(Int(series), name: nameSymbol) {
-                        symbols.insert(symbol)
-                    }
-                }
-                for symbol in symbols { index.withSymbol(symbol) { _ = values.intern($0) } }
-            },
-            shard: { state, ids in
-                guard let number = withBytes(of: name, { state.findName($0) }) else { return }
-                guard let ids else {
-                    for value in 0..<state.valueCount(number) {
-                        state.withValue(number, value) { _ = values.intern($0) }
-                    }
-                    return
-                }
-                for series in ids.ids {
-                    state.labels.withBytes(Int(series)) { labels in
-                        let value = withBytes(of: name) { labelValue(of: $0, in: labels) }
-                        if let value { _ = values.intern(value) }
-                    }
-                }
-            })
-        return values.sortedTexts()
-    }
-
-    /// Calls back for each part and head shard that overlaps the range, with the selected series,
-    /// or nil when there are no matchers. The shard's call runs under its lock.
-    private func forEachIndex(
-        _ request: SeriesRequest, _ context: ReadContext,
-        part: (PartIndex, Postings?) throws -> Void,
-        shard: (borrowing ShardState, Postings?) throws -> Void
-    ) throws {
-        let snapshot = snapshot(request.tenant)
-        noteMissing(request.tenant, request.range, context)
-        for opened in snapshot.parts where opened.overlaps(request.range) {
-            try context.check()
-            try tolerating(opened, context) {
-                let index = try index(of: opened)
-                var ids =
-                    request.matchers.isEmpty ? nil : try index.select(request.matchers, context)
-                if !opened.deletions.isEmpty {
-                    let span = opened.span.intersection(request.range)
-                    ids = Postings(
-                        ascending: (ids ?? Postings(all: index.seriesCount)).ids.filter {
-                            !opened.deletions.covers(Int($0), span)
-                        })
-                }
-                try part(index, ids)
-            }
-        }
-        for head in snapshot.heads {
-            try context.check()
-            for one in head.shards {
-                try one.state.withLock { state in
-                    guard state.overlaps(request.range) else { return }
-                    let ids =
-                        request.matchers.isEmpty
-                        ? nil : try state.select(request.matchers, context)
-                    try shard(state, ids)
-                }
-            }
         }
     }
 
@@ -241,32 +131,11 @@ extension HeadShard {
     /// Copies of the selected series that have samples around the range.
     fileprivate func select(
         _ request: SeriesRequest, _ context: ReadContext
-    ) throws -> [(Labels, HeadPiece)] {
+    ) throws -> HeadSelection {
         try state.withLock { state in
-            guard state.overlaps(request.range) else { return [] }
-            var found: [(Labels, HeadPiece)] = []
-            let selected = try state.select(request.matchers, context).ids
-            for (number, ref) in selected.enumerated() {
-                if number & 1023 == 1023 { try context.check() }
-                let piece = HeadPiece(state, Int(ref))
-                guard piece.overlaps(request.range) else { continue }
-                found.append(
-                    (
-                        Labels(
-                            canonical: state.labels.bytes(Int(ref)),
-                            hash: state.labels.hash(Int(ref))), piece
-                    ))
-            }
-            return found
+            guard state.overlaps(request.range) else { return HeadSelection() }
+            let ids = try state.select(request.matchers, context).ids
+            return try HeadSelection(state, ids, request, context)
         }
-    }
-}
-
-extension InternTable {
-    /// All entries as text, ascending bytewise.
-    fileprivate func sortedTexts() -> [String] {
-        (0..<count).map { bytes($0) }
-            .sorted { $0.lexicographicallyPrecedes($1) }
-            .map { String(decoding: $0, as: UTF8.self) }
     }
 }

@@ -22,6 +22,8 @@ package struct LabelMatcher: Sendable, Equatable, CustomStringConvertible {
     package let operation: Operation
     /// The value or, for regular expressions, the pattern as written.
     package let value: String
+    /// UTF-8 of `value`.
+    private let valueBytes: [UInt8]
     private let expression: LabelPattern?
 
     /// - Throws: `RegexError` when the pattern does not compile.
@@ -29,6 +31,7 @@ package struct LabelMatcher: Sendable, Equatable, CustomStringConvertible {
         self.name = name
         self.operation = operation
         self.value = value
+        valueBytes = [UInt8](value.utf8)
         switch operation {
         case .equal, .notEqual: expression = nil
         case .matches, .notMatches: expression = try LabelPattern(value)
@@ -40,6 +43,7 @@ package struct LabelMatcher: Sendable, Equatable, CustomStringConvertible {
         self.name = name
         operation = .equal
         self.value = value
+        valueBytes = [UInt8](value.utf8)
         expression = nil
     }
 
@@ -50,8 +54,8 @@ package struct LabelMatcher: Sendable, Equatable, CustomStringConvertible {
     /// Whether a value (empty = label absent) satisfies the condition.
     package func matches(_ candidate: UnsafeRawBufferPointer) -> Bool {
         switch operation {
-        case .equal: equalUTF8(value, candidate)
-        case .notEqual: !equalUTF8(value, candidate)
+        case .equal: valueBytes.withUnsafeBytes { equalBytes($0, candidate) }
+        case .notEqual: !valueBytes.withUnsafeBytes { equalBytes($0, candidate) }
         case .matches: expression?.matches(candidate) ?? false
         case .notMatches: !(expression?.matches(candidate) ?? false)
         }
@@ -65,8 +69,8 @@ package struct LabelMatcher: Sendable, Equatable, CustomStringConvertible {
     /// Whether a series without the label satisfies the condition.
     package var matchesEmpty: Bool { matches(UnsafeRawBufferPointer(start: nil, count: 0)) }
 
-    /// The values that can match, when the pattern is a plain alternation such as `a|b|c`;
-    /// for `.matches` and `.equal` only. Nil when they cannot be listed.
+    /// The values that can match, when the pattern is a plain alternation such as `a|b|c` or
+    /// `(a|b)-c`; for `.matches` and `.equal` only. Nil when they cannot be listed.
     package var finiteValues: [String]? {
         switch operation {
         case .equal: [value]
@@ -106,66 +110,46 @@ extension Array where Element == LabelMatcher {
     package func match(_ labels: Labels) -> Bool { labels.bytes.withUnsafeBytes { match($0) } }
 }
 
-@inlinable func equalUTF8(_ text: String, _ bytes: UnsafeRawBufferPointer) -> Bool {
-    text.utf8.count == bytes.count && text.utf8.elementsEqual(bytes)
-}
-
 /// A fully anchored pattern with its cheap cases peeled off before RE2 is asked.
 private struct LabelPattern: Sendable {
     /// All matching values when the pattern is an alternation of literals.
     let alternatives: [String]?
     /// A literal start, when there is one.
     let prefix: String
-    private let everything: Bool
-    private let nonEmpty: Bool
-    private let prefixOnly: Bool
-    private let expression: RegularExpression?
+    private let prefixBytes: [UInt8]
+    /// The pattern itself when it needs no regular expression.
+    private let literal: LiteralPattern?
+    private let expression: RegularExpression
 
     init(_ pattern: String) throws(RegexError) {
         // Compiled always, so that a bad pattern is refused whatever it would be reduced to.
-        let compiled = try RegularExpression(pattern, [.dotMatchesNewline])
-        everything = pattern == ".*"
-        nonEmpty = pattern == ".+"
-        alternatives = LabelPattern.literalAlternatives(pattern)
-        let literal = LabelPattern.literalPrefix(pattern)
-        prefix = literal.text
-        prefixOnly = literal.rest == ".*" && !literal.text.isEmpty
-        expression = compiled
+        expression = try RegularExpression(pattern, [.dotMatchesNewline])
+        literal = LiteralPattern(pattern)
+        alternatives = literal?.literals.map { texts in
+            texts.map { String(decoding: $0, as: UTF8.self) }
+        }
+        prefix = literal?.prefix ?? LabelPattern.literalPrefix(pattern)
+        prefixBytes = [UInt8](prefix.utf8)
     }
 
     func matches(_ value: UnsafeRawBufferPointer) -> Bool {
-        if everything { return true }
-        if nonEmpty { return !value.isEmpty }
-        if let alternatives { return alternatives.contains { equalUTF8($0, value) } }
-        if !prefix.isEmpty {
-            guard value.count >= prefix.utf8.count,
-                prefix.utf8.elementsEqual(value.prefix(prefix.utf8.count))
+        if let literal { return literal.matches(value) }
+        if !prefixBytes.isEmpty {
+            let count = prefixBytes.count
+            guard value.count >= count,
+                prefixBytes.withUnsafeBytes({
+                    equalBytes($0, UnsafeRawBufferPointer(rebasing: value[..<count]))
+                })
             else { return false }
-            if prefixOnly { return true }
         }
-        return expression?.matchesWhole(value) ?? false
+        return expression.matchesWhole(value)
     }
 
     private static let special = Set(#"\.+*?()|[]{}^$"#.utf8)
 
-    /// `a|b|c` with no special characters inside.
-    private static func literalAlternatives(_ pattern: String) -> [String]? {
-        let parts = pattern.utf8.split(
-            separator: UInt8(ascii: "|"), omittingEmptySubsequences: false)
-        guard parts.count <= 256 else { return nil }
-        var result: [String] = []
-        for part in parts {
-            if part.contains(where: special.contains) { return nil }
-            result.append(String(decoding: part, as: UTF8.self))
-        }
-        return result
-    }
-
     /// The plain characters before the first special one, kept off a following repetition.
-    private static func literalPrefix(_ pattern: String) -> (text: String, rest: String) {
-        if pattern.utf8.contains(UInt8(ascii: "|")) || pattern.hasPrefix("(?") {
-            return ("", pattern)
-        }
+    private static func literalPrefix(_ pattern: String) -> String {
+        if pattern.utf8.contains(UInt8(ascii: "|")) || pattern.hasPrefix("(?") { return "" }
         var plain: [UInt8] = []
         var rest = Array(pattern.utf8)[...]
         while let byte = rest.first, !special.contains(byte) {
@@ -176,6 +160,6 @@ private struct LabelPattern: Sendable {
             // The last character is repeated or optional, so it is not part of the prefix.
             while let last = plain.popLast(), last & 0xc0 == 0x80 {}
         }
-        return (String(decoding: plain, as: UTF8.self), String(decoding: rest, as: UTF8.self))
+        return String(decoding: plain, as: UTF8.self)
     }
 }

@@ -121,14 +121,19 @@ struct Fleet {
 
     private mutating func seal(_ generation: UInt64) throws {
         let parts = try store.seal(generation: generation).map { draft in
-            let reader = try PartReader(SharedBytes(draft.bytes), name: "part-\(nextID)")
-            let descriptor = PartDescriptor(
-                id: nextID, signal: .metrics, tenant: draft.tenant, day: draft.day, level: 0,
-                minNanos: draft.minNanos, maxNanos: draft.maxNanos, rowCount: draft.rowCount,
-                byteCount: UInt64(draft.bytes.count), lastSequence: 0)
             nextID += 1
-            return PartHandle(descriptor: descriptor, reader: reader)
+            return try handle(draft, id: nextID - 1)
         }
         store.sealed(generation: generation, parts: parts)
     }
+}
+
+/// A draft as the store opens it, without a file.
+func handle(_ draft: PartDraft, id: UInt64) throws -> PartHandle {
+    let reader = try PartReader(SharedBytes(draft.bytes), name: "part-\(id)")
+    let descriptor = PartDescriptor(
+        id: id, signal: .metrics, tenant: draft.tenant, day: draft.day, level: 0,
+        minNanos: draft.minNanos, maxNanos: draft.maxNanos, rowCount: draft.rowCount,
+        byteCount: UInt64(draft.bytes.count), lastSequence: 0)
+    return PartHandle(descriptor: descriptor, reader: reader)
 }

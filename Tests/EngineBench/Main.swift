@@ -14,7 +14,7 @@ struct Case {
     var run: (ReadContext) throws -> Int
 
     /// All cases, or those whose names start with one of the arguments.
-    static func all(_ engine: PromQLEngine, _ fleet: Fleet) -> [Case] {
+    static func all(_ engine: PromQLEngine, _ store: MetricStore) -> [Case] {
         func instant(_ name: String, _ query: String) -> Case {
             Case(name: name) { context in
                 size(
@@ -67,7 +67,7 @@ struct Case {
             instant("group-by-name", #"group by (__name__) ({__name__!=""})"#),
             instant("count-by-name", #"count by (__name__) ({__name__!=""})"#),
             Case(name: "label-values") { context in
-                try fleet.store.labelValues(
+                try store.labelValues(
                     "instance",
                     SeriesRequest(
                         tenant: .anonymous,
@@ -78,7 +78,7 @@ struct Case {
                 ).count
             },
             Case(name: "label-values-wide") { context in
-                try fleet.store.labelValues(
+                try store.labelValues(
                     "path",
                     SeriesRequest(
                         tenant: .anonymous,
@@ -89,7 +89,7 @@ struct Case {
         ]
     }
 
-    private static func size(_ value: QueryValue) -> Int {
+    static func size(_ value: QueryValue) -> Int {
         switch value {
         case .scalar, .string: 1
         case .vector(let samples): samples.count
@@ -105,7 +105,8 @@ private func seconds(_ clock: clockid_t) -> Double {
 }
 
 /// `BENCH_SECONDS`: how long each case is repeated, for profiles. `BENCH_HELPERS`: threads that help
-/// with slices, 0 by default; −1 = nothing is cut.
+/// with slices, 0 by default; −1 = nothing is cut. `BENCH_DATA`: `fleet`, or `head` or `parts` for a
+/// `Crowd` in one of the two.
 private let measuredSeconds = getenv("BENCH_SECONDS").map { atof($0) } ?? 1
 
 private func padded(_ text: String, _ width: Int) -> String {
@@ -117,7 +118,12 @@ struct Main {
     static func main() throws {
         let wanted = Array(CommandLine.arguments.dropFirst())
         let filled = seconds(CLOCK_PROCESS_CPUTIME_ID)
-        let fleet = try Fleet()
+        let data = getenv("BENCH_DATA").map { String(cString: $0) } ?? "fleet"
+        let store: MetricStore
+        switch data {
+        case "head", "parts": store = try Crowd(inParts: data == "parts").store
+        default: store = try Fleet().store
+        }
         print("filled in \(Int(seconds(CLOCK_PROCESS_CPUTIME_ID) - filled)) CPU s")
         var options = PromQLOptions()
         if let helpers = getenv("BENCH_HELPERS").map({ atoi($0) }) {
@@ -128,10 +134,11 @@ struct Main {
                     name: "helper", threads: Int(helpers), queueLimit: 0)
             }
         }
-        let engine = PromQLEngine(reader: fleet.store, options: options)
+        let engine = PromQLEngine(reader: store, options: options)
         let titles = ["wall ms", "cpu ms", "objects", "peak KiB", "values"]
         print(padded("case", 20) + titles.map { padded($0, 12) }.joined())
-        for one in Case.all(engine, fleet)
+        let cases = data == "fleet" ? Case.all(engine, store) : Crowd.cases(engine, store)
+        for one in cases
         where wanted.isEmpty || wanted.contains(where: one.name.hasPrefix) {
             try report(one)
         }

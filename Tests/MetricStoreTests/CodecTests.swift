@@ -110,6 +110,38 @@ let timeColumns: [(name: String, times: [Int64])] = {
     #expect(faults.isEmpty, "\(faults)")
 }
 
+@Test func singleValuesAreThoseOfTheColumn() throws {
+    var faults: [String] = []
+    for (name, values) in valueColumns {
+        var writer = ByteWriter()
+        ValueColumn.encode(values[...], into: &writer)
+        try writer.bytes.withUnsafeBytes { bytes in
+            for (position, value) in values.enumerated() {
+                var reader = ByteReader(bytes)
+                let bits = try ValueColumn.bits(at: position, values.count, &reader)
+                reader = ByteReader(bytes)
+                let isStale = try ValueColumn.isStale(at: position, values.count, &reader)
+                if bits != value.bitPattern || isStale != StaleMarker.isStale(value) {
+                    faults.append("\(name) at \(position)")
+                }
+            }
+        }
+    }
+    for (name, times) in timeColumns {
+        var writer = ByteWriter()
+        IntegerColumn.encode(times, into: &writer)
+        try writer.bytes.withUnsafeBytes { bytes in
+            for (position, time) in times.enumerated() {
+                var reader = ByteReader(bytes)
+                if try IntegerColumn.value(at: position, &reader) != time {
+                    faults.append("\(name) at \(position)")
+                }
+            }
+        }
+    }
+    #expect(faults.isEmpty, "\(faults)")
+}
+
 @Test func openChunksRoundTrip() {
     var faults: [String] = []
     for (timeName, times) in timeColumns {

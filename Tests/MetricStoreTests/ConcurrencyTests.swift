@@ -25,7 +25,7 @@ private final class Progress: Sendable {
 
 /// One writer appends a growing row of samples to each series; readers must see every row that was
 /// complete before they began, in order, each with its own value.
-@Test(.timeLimit(.minutes(2)))
+@Test(.timeLimit(.minutes(5)))
 func readersSeeEveryAcknowledgedSample() async throws {
     let store = MetricStore(MetricStoreConfiguration())
     let progress = Progress()

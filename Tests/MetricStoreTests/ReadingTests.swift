@@ -41,22 +41,27 @@ private func mixedHarness(seed: UInt64) throws -> (StoreHarness, NaiveModel, Bat
 @Test func labelNamesAndValuesComeFromTheSelectedSeries() throws {
     var (harness, model, generator) = try mixedHarness(seed: 22)
     var faults: [String] = []
-    for round in 0..<40 {
+    for round in 0..<100 {
         let matchers = round == 0 ? [] : try generator.matchers()
         let request = SeriesRequest(tenant: .anonymous, matchers: matchers, range: .all)
         var names = Set<String>()
-        var values = Set<String>()
+        var values: [String: Set<String>] = [:]
         for (labels, _) in model.select(matchers, .all) {
-            for pair in labels.pairs { names.insert(pair.name) }
-            if let value = labels["path"] { values.insert(value) }
+            for pair in labels.pairs {
+                names.insert(pair.name)
+                values[pair.name, default: []].insert(pair.value)
+            }
         }
         let context = ReadContext()
         let byBytes = { (a: String, b: String) in a.utf8.lexicographicallyPrecedes(b.utf8) }
         if try harness.store.labelNames(request, context) != names.sorted(by: byBytes) {
             faults.append("names of \(matchers)")
         }
-        if try harness.store.labelValues("path", request, context) != values.sorted(by: byBytes) {
-            faults.append("values of \(matchers)")
+        for name in ["path", "instance", "job", "zone", "__name__", "absent"] {
+            let found = try harness.store.labelValues(name, request, context)
+            if found != (values[name] ?? []).sorted(by: byBytes) {
+                faults.append("values of \(name) under \(matchers)")
+            }
         }
         // Index look-ups read no samples.
         if context.samplesRead != 0 { faults.append("\(matchers) read samples") }

@@ -87,6 +87,35 @@ enum ChunkCoding {
         guard reader.isAtEnd else { throw reader.malformed("end of the chunk") }
     }
 
+    /// Whether a sample of a chunk is a stale marker; decodes no more of floats than tells it.
+    static func isStale(
+        _ bytes: UnsafeRawBufferPointer, at position: Int, count n: Int
+    ) throws(MalformedBytes) -> Bool {
+        var reader = ByteReader(bytes)
+        let flags = try reader.u8()
+        guard flags & ~MetricPartFormat.ChunkFlags.all == 0 else {
+            throw reader.malformed("chunk flags")
+        }
+        var values = ByteReader(
+            flags & MetricPartFormat.ChunkFlags.starts != 0
+                ? try reader.lengthPrefixed() : try reader.bytes(reader.remaining))
+        guard flags & MetricPartFormat.ChunkFlags.histograms != 0 else {
+            return try ValueColumn.isStale(at: position, n, &values)
+        }
+        var histograms: [NativeHistogram] = []
+        try decodeHistograms(n, &values, into: &histograms)
+        return histograms[position].isStale
+    }
+
+    /// Bits of a float of a chunk; nil where it has a start timestamp or is a histogram.
+    static func plainFloat(
+        _ bytes: UnsafeRawBufferPointer, at position: Int, count n: Int
+    ) throws(MalformedBytes) -> UInt64? {
+        var reader = ByteReader(bytes)
+        guard try reader.u8() == 0 else { return nil }
+        return try ValueColumn.bits(at: position, n, &reader)
+    }
+
     private static func decodeHistograms(
         _ n: Int, _ reader: inout ByteReader, into out: inout [NativeHistogram]
     ) throws(MalformedBytes) {

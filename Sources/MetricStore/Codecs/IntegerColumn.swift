@@ -87,6 +87,56 @@ enum IntegerColumn {
         try reader.skip(bits.bytesRead)
     }
 
+    /// Value `position` of a column, without the memory of the others.
+    static func value(
+        at position: Int, _ reader: inout ByteReader
+    ) throws(MalformedBytes) -> Int64 {
+        let predictor = try reader.u8()
+        guard predictor <= 3 else { throw reader.malformed("predictor") }
+        let first = try reader.zigzag()
+        let divisor = Int64(bitPattern: try reader.varint())
+        let slope = predictor == 3 ? try reader.zigzag() : 0
+        if position == 0 { return first }
+        var bits = BitReader(
+            UnsafeRawBufferPointer(start: reader.base + reader.offset, count: reader.remaining))
+        let isCumulative = predictor == 1 || predictor == 2
+        // The residual and, of predictor 2, the step that `position` ends with.
+        var value: Int64 = 0
+        var step: Int64 = 0
+        var left = position
+        while left > 0 {
+            let width = Int(try bits.bits(7))
+            guard width <= 64 else { throw reader.malformed("width of at most 64 bits") }
+            let count = min(left, groupCount)
+            left &-= count
+            if !isCumulative {
+                // Only the last residual counts.
+                if left == 0, width > 0 {
+                    try bits.take((count &- 1) &* width)
+                    value = signed(zigzag: try bits.bits(width))
+                } else {
+                    try bits.take(count &* width)
+                }
+            } else if width == 0 {
+                value &+= step &* Int64(predictor == 2 ? count : 0)
+            } else if predictor == 1 {
+                for _ in 0..<count { value &+= signed(zigzag: try bits.bits(width)) }
+            } else {
+                for _ in 0..<count {
+                    step &+= signed(zigzag: try bits.bits(width))
+                    value &+= step
+                }
+            }
+        }
+        if predictor == 3 { value &+= slope &* Int64(position) }
+        return first &+ value &* divisor
+    }
+
+    @inline(__always)
+    private static func signed(zigzag raw: UInt64) -> Int64 {
+        Int64(bitPattern: raw &>> 1) ^ -Int64(bitPattern: raw & 1)
+    }
+
     private static func zigzag(_ value: Int64) -> UInt64 {
         UInt64(bitPattern: (value &<< 1) ^ (value &>> 63))
     }

@@ -60,6 +60,57 @@ enum ValueColumn {
         }
     }
 
+    /// Whether value `position` of `n` is a stale marker. Of a decimal column only the exceptions
+    /// are read, of others what comes before the value.
+    static func isStale(
+        at position: Int, _ n: Int, _ reader: inout ByteReader
+    ) throws(MalformedBytes) -> Bool {
+        switch try reader.u8() {
+        case 0: return try reader.u64() == StaleMarker.bits
+        case 1:
+            _ = try reader.u8()
+            return try exception(at: position, n, &reader) == StaleMarker.bits
+        case 2: return try valueXOR(at: position, &reader) == StaleMarker.bits
+        default: throw reader.malformed("value codec")
+        }
+    }
+
+    /// Bits of value `position` of `n`, without the memory of the others.
+    static func bits(
+        at position: Int, _ n: Int, _ reader: inout ByteReader
+    ) throws(MalformedBytes) -> UInt64 {
+        switch try reader.u8() {
+        case 0: return try reader.u64()
+        case 1:
+            let exponent = Int(try reader.u8())
+            guard exponent < powers.count else { throw reader.malformed("decimal exponent") }
+            if let bits = try exception(at: position, n, &reader) { return bits }
+            let integer = try IntegerColumn.value(at: position, &reader)
+            return (exponent == 0 ? Double(integer) : Double(integer) / powers[exponent])
+                .bitPattern
+        case 2: return try valueXOR(at: position, &reader)
+        default: throw reader.malformed("value codec")
+        }
+    }
+
+    private static func exception(
+        at position: Int, _ n: Int, _ reader: inout ByteReader
+    ) throws(MalformedBytes) -> UInt64? {
+        var found: UInt64?
+        try forEachException(n, &reader) { index, bits in
+            if index == position { found = bits }
+        }
+        return found
+    }
+
+    private static func valueXOR(
+        at position: Int, _ reader: inout ByteReader
+    ) throws(MalformedBytes) -> UInt64 {
+        var last: UInt64 = 0
+        try forEachXOR(position + 1, &reader) { last = $0 }
+        return last
+    }
+
     // MARK: - Decimal
 
     /// The integer whose quotient by the power is exactly `value`, if there is one.
@@ -124,16 +175,8 @@ enum ValueColumn {
     ) throws(MalformedBytes) {
         let exponent = Int(try reader.u8())
         guard exponent < powers.count else { throw reader.malformed("decimal exponent") }
-        let exceptionCount = try reader.length(limit: n, "number of exceptions")
         var exceptions: [(index: Int, bits: UInt64)] = []
-        var index = 0
-        for _ in 0..<exceptionCount {
-            let mark = try reader.length(limit: 2 * n, "exception")
-            index += mark >> 1
-            guard index < n else { throw reader.malformed("exception inside the column") }
-            exceptions.append((index, mark & 1 == 1 ? StaleMarker.bits : try reader.u64()))
-            index += 1
-        }
+        try forEachException(n, &reader) { exceptions.append(($0, $1)) }
         var integers: [Int64] = []
         integers.reserveCapacity(n)
         try IntegerColumn.decode(n, &reader, into: &integers)
@@ -146,6 +189,20 @@ enum ValueColumn {
         }
         for exception in exceptions {
             out[start + exception.index] = Double(bitPattern: exception.bits)
+        }
+    }
+
+    /// Calls `body` with place and bits of each value that is no decimal number.
+    private static func forEachException(
+        _ n: Int, _ reader: inout ByteReader, _ body: (Int, UInt64) -> Void
+    ) throws(MalformedBytes) {
+        var index = 0
+        for _ in 0..<(try reader.length(limit: n, "number of exceptions")) {
+            let mark = try reader.length(limit: 2 * n, "exception")
+            index += mark >> 1
+            guard index < n else { throw reader.malformed("exception inside the column") }
+            body(index, mark & 1 == 1 ? StaleMarker.bits : try reader.u64())
+            index += 1
         }
     }
 
@@ -188,6 +245,14 @@ enum ValueColumn {
     private static func decodeXOR(
         _ n: Int, _ reader: inout ByteReader, into out: inout [Double]
     ) throws(MalformedBytes) {
+        try forEachXOR(n, &reader) { out.append(Double(bitPattern: $0)) }
+    }
+
+    /// Calls `body` with the bits of the first `n` values.
+    @inline(__always)
+    private static func forEachXOR(
+        _ n: Int, _ reader: inout ByteReader, _ body: (UInt64) -> Void
+    ) throws(MalformedBytes) {
         let rest = UnsafeRawBufferPointer(
             start: reader.base + reader.offset, count: reader.remaining)
         var bits = BitReader(rest)
@@ -199,7 +264,7 @@ enum ValueColumn {
             switch min((~next).leadingZeroBitCount, 3) {
             case 0:
                 try bits.take(1)
-                out.append(Double(bitPattern: reference))
+                body(reference)
                 continue
             case 1: try bits.take(2)
             case 2:
@@ -208,14 +273,14 @@ enum ValueColumn {
                 try bits.take(15)
             default:
                 try bits.take(3)
-                out.append(StaleMarker.value)
+                body(StaleMarker.bits)
                 continue
             }
             guard width > 0, leading &+ width <= 64 else {
                 throw reader.malformed("value window")
             }
             reference ^= try bits.bits(width) &<< UInt64(64 &- leading &- width)
-            out.append(Double(bitPattern: reference))
+            body(reference)
         }
         try reader.skip(bits.bytesRead)
     }

@@ -164,8 +164,33 @@ extension ShardState: LabelIndex {
     }
     func postingCount(_ name: Int, _ value: Int) -> Int { index.postings(name, value).count }
     func postings(_ name: Int, _ value: Int) -> Postings { index.postings(name, value) }
-    func satisfies(_ series: UInt32, _ matcher: LabelMatcher) -> Bool {
-        labels.withBytes(Int(series)) { matcher.isSatisfied(by: $0) }
+    func forEachSeries(_ name: Int, _ value: Int, _ body: (UInt32) -> Bool) -> Bool {
+        for series in index.postings(name, value).ids where !body(series) { return false }
+        return true
+    }
+    func insertValues(_ name: Int, of series: Postings, into values: inout PostingsBitmap) {
+        index.withName(name) { wanted in
+            for id in series.ids {
+                labels.withBytes(Int(id)) { labels in
+                    guard let text = labelValue(of: wanted, in: labels),
+                        let value = index.findValue(name, text)
+                    else { return }
+                    values.insert(UInt32(truncatingIfNeeded: value))
+                }
+            }
+        }
+    }
+    func filter(_ series: Postings, _ matcher: LabelMatcher) -> Postings {
+        withBytes(of: matcher.name) { wanted in
+            Postings(
+                ascending: series.ids.filter { id in
+                    labels.withBytes(Int(id)) { labels in
+                        matcher.matches(
+                            labelValue(of: wanted, in: labels)
+                                ?? UnsafeRawBufferPointer(start: nil, count: 0))
+                    }
+                })
+        }
     }
 }
 

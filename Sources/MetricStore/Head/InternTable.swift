@@ -82,6 +82,20 @@ struct InternTable: Sendable {
         return find(bytes, hash: hash) ?? add(bytes, hash: hash)
     }
 
+    /// Numbers of all entries, ascending bytewise by their strings.
+    func sortedEntries() -> [Int] {
+        // The first eight bytes decide most comparisons; zeros after the end order as the end does
+        // or leave it to the strings.
+        var keyed = entries.indices.map { index in
+            (key: withBytes(index) { leadingBytes($0) }, index: index)
+        }
+        keyed.sort { a, b in
+            if a.key != b.key { return a.key < b.key }
+            return withBytes(a.index) { x in withBytes(b.index) { compareBytes(x, $0) < 0 } }
+        }
+        return keyed.map(\.index)
+    }
+
     private mutating func place(_ index: Int) {
         let hash = entries[index].hash
         let mask = slots.count &- 1
@@ -89,4 +103,13 @@ struct InternTable: Sendable {
         while slots[slot] != 0 { slot = (slot &+ 1) & mask }
         slots[slot] = hash & InternTable.tagMask | UInt64(truncatingIfNeeded: index &+ 1)
     }
+}
+
+/// The first eight bytes as a number that orders as they do, padded with zeros.
+@inline(__always)
+func leadingBytes(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+    if bytes.count >= 8 { return UInt64(bigEndian: bytes.loadUnaligned(as: UInt64.self)) }
+    var result: UInt64 = 0
+    for byte in bytes { result = result &<< 8 | UInt64(byte) }
+    return bytes.isEmpty ? 0 : result &<< UInt64(64 &- 8 &* bytes.count)
 }

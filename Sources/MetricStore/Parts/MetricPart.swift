@@ -17,12 +17,10 @@ final class MetricPart: Sendable {
     let maxMillis: Int64
     /// What readers must not see.
     let deletions: Deletions
-    private let dataSection: PartReader.Section
+    let dataSection: PartReader.Section
     private let loaded: Mutex<PartIndex?>
     /// The store's count of uses when this part's index was last asked for.
     let lastUse = Atomic<Int>(0)
-    /// A bit per block that passed its checksum.
-    private let checked: Mutex<[UInt64]>
 
     /// Reads the summary only.
     ///
@@ -33,7 +31,6 @@ final class MetricPart: Sendable {
     ) throws(PartCorruption) {
         self.handle = handle
         loaded = Mutex(nil)
-        checked = Mutex([])
         let reader = handle.reader
         guard reader.signal == .metrics, let data = reader.section(MetricPartFormat.Section.data),
             data.coding == 0
@@ -79,7 +76,6 @@ final class MetricPart: Sendable {
         minMillis = part.minMillis
         maxMillis = part.maxMillis
         loaded = Mutex(part.loaded.withLock { $0 })
-        checked = Mutex(part.checked.withLock { $0 })
         deletions = try MetricPart.deletions(of: handle, seriesCount: part.seriesCount)
     }
 
@@ -145,7 +141,8 @@ final class MetricPart: Sendable {
     ) throws(PartCorruption) -> Int {
         var byteCount = 0
         let deleted = deletions.ranges(of: series)
-        for chunk in index.chunks(series, dataCount: dataSection.storedCount) {
+        var cursor = index.chunks(series)
+        while let chunk = index.next(&cursor, dataCount: dataSection.storedCount) {
             let column = index.times[chunk.timeColumn]
             guard range.overlaps(first: column.first, last: column.last),
                 !isCovered(column.first, column.last, by: deleted)
@@ -169,22 +166,12 @@ final class MetricPart: Sendable {
         _ index: PartIndex, _ cache: TimeColumnCache, _ source: Int, into runs: inout SampleRuns
     ) throws(PartCorruption) -> Int {
         try check(chunk.bytes, index)
-        var byteCount = chunk.bytes.count
         let start = runs.begin()
         if column.isGrid {
-            let interval = (column.last - column.first) / Int64(max(1, column.count - 1))
-            for i in 0..<Int64(column.count) {
-                runs.columns.millis.append(column.first + i * interval)
-            }
-        } else if let known = cache.find(source, chunk.timeColumn) {
-            runs.columns.millis.append(contentsOf: known)
+            runs.columns.millis.append(contentsOf: column.grid)
         } else {
-            try check(column.bytes, index)
-            byteCount += column.bytes.count
-            try decode(column.bytes) { bytes throws(MalformedBytes) in
-                try MetricPart.decodeTimes(column, bytes, into: &runs.columns.millis)
-            }
-            cache.keep(runs.columns.millis[start...], source, chunk.timeColumn)
+            runs.columns.millis.append(
+                contentsOf: try times(chunk.timeColumn, index, cache, source))
         }
         var histograms: [NativeHistogram] = []
         var starts: [Int64] = []
@@ -193,30 +180,49 @@ final class MetricPart: Sendable {
                 bytes, count: column.count, floats: &runs.columns.values, &histograms, &starts)
         }
         runs.end(from: start, histograms: histograms, starts: starts, in: range)
-        return byteCount
+        return chunk.bytes.count
+    }
+
+    /// The times of a column, from the cache if they are there.
+    func times(
+        _ number: Int, _ index: PartIndex, _ cache: TimeColumnCache, _ source: Int
+    ) throws(PartCorruption) -> [Int64] {
+        let column = index.times[number]
+        if column.isGrid { return Array(column.grid) }
+        if let known = cache.find(source, number) { return known }
+        try check(column.bytes, index)
+        let millis = try decode(column.bytes) { bytes throws(MalformedBytes) in
+            try MetricPart.decodeTimes(column, bytes)
+        }
+        cache.keep(millis, source, number)
+        return millis
     }
 
     /// Runs a decoder over a piece of the data and names the place of what it refuses.
-    private func decode(
+    func decode<R>(
         _ range: Range<Int>,
-        _ body: (UnsafeRawBufferPointer) throws(MalformedBytes) -> Void
-    ) throws(PartCorruption) {
-        let fault = handle.reader.withStored(dataSection) { data -> MalformedBytes? in
+        _ body: (UnsafeRawBufferPointer) throws(MalformedBytes) -> R
+    ) throws(PartCorruption) -> R {
+        let result = handle.reader.withStored(dataSection) { data -> Result<R, MalformedBytes> in
             do throws(MalformedBytes) {
-                try body(UnsafeRawBufferPointer(rebasing: data[range]))
-                return nil
-            } catch { return error }
+                return .success(try body(UnsafeRawBufferPointer(rebasing: data[range])))
+            } catch { return .failure(error) }
         }
-        if let fault { throw corruption(range.lowerBound, "column: \(fault)") }
+        switch result {
+        case .success(let value): return value
+        case .failure(let fault): throw corruption(range.lowerBound, "column: \(fault)")
+        }
     }
 
     private static func decodeTimes(
-        _ column: PartIndex.TimeColumn, _ bytes: UnsafeRawBufferPointer, into millis: inout [Int64]
-    ) throws(MalformedBytes) {
-        let start = millis.count
+        _ column: PartIndex.TimeColumn, _ bytes: UnsafeRawBufferPointer
+    ) throws(MalformedBytes) -> [Int64] {
+        var millis: [Int64] = []
+        millis.reserveCapacity(column.count)
         var reader = ByteReader(bytes)
         try IntegerColumn.decode(column.count, &reader, into: &millis)
-        try checkAscending(millis[start...], column)
+        try checkAscending(millis[...], column)
+        return millis
     }
 
     private static func checkAscending(
@@ -232,7 +238,7 @@ final class MetricPart: Sendable {
     }
 
     /// Checks the checksums of the blocks that a range of the data lies in.
-    private func check(_ bytes: Range<Int>, _ index: PartIndex) throws(PartCorruption) {
+    func check(_ bytes: Range<Int>, _ index: PartIndex) throws(PartCorruption) {
         if bytes.isEmpty { return }
         let first = lowerBound(index.blocks.count) {
             index.blocks[$0].bytes.upperBound <= bytes.lowerBound
@@ -240,22 +246,14 @@ final class MetricPart: Sendable {
         for number in first..<index.blocks.count {
             let block = index.blocks[number]
             if block.bytes.lowerBound >= bytes.upperBound { return }
-            let word = number / 64
-            let bit = UInt64(1) << UInt64(number % 64)
-            let isChecked = checked.withLock { $0.count > word && $0[word] & bit != 0 }
-            if isChecked { continue }
+            if index.checks.contains(number) { continue }
             let crc = handle.reader.withStored(dataSection) {
                 crc32c(UnsafeRawBufferPointer(rebasing: $0[block.bytes]))
             }
             guard crc == block.crc else {
                 throw corruption(block.bytes.lowerBound, "checksum of block \(number) differs")
             }
-            checked.withLock {
-                if $0.count <= word {
-                    $0.append(contentsOf: [UInt64](repeating: 0, count: word + 1 - $0.count))
-                }
-                $0[word] |= bit
-            }
+            index.checks.insert(number)
         }
     }
 

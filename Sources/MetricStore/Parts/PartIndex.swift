@@ -15,6 +15,12 @@ struct PartIndex: Sendable {
         var last: Int64
         /// Place of the integer column in the data; empty for a grid.
         var bytes: Range<Int>
+
+        /// The times of a grid.
+        var grid: some Sequence<Int64> {
+            let interval = (last - first) / Int64(max(1, count - 1))
+            return (0..<Int64(count)).lazy.map { [first] in first + $0 * interval }
+        }
     }
     struct Block: Sendable {
         var bytes: Range<Int>
@@ -38,10 +44,14 @@ struct PartIndex: Sendable {
     private var seriesBytes: [UInt8]
     /// Where each series' record begins, and the running chunk state there.
     private var seriesStarts: [UInt32] = []
+    /// Where the chunks begin in each series' record.
+    private var chunkStarts: [UInt32] = []
     private var chunkEnds: [UInt32] = []
     private var chunkColumns: [UInt32] = []
     private(set) var times: [TimeColumn] = []
     private(set) var blocks: [Block] = []
+    /// Known for as long as the index is.
+    private(set) var checks = BlockChecks(count: 0)
     private var names: [Name] = []
     private var valueSymbols: [UInt32] = []
     private var valueCounts: [UInt32] = []
@@ -51,7 +61,7 @@ struct PartIndex: Sendable {
     /// Bytes of memory held, about.
     var byteCount: Int {
         symbolBytes.count + seriesBytes.count + postingBytes.count + blocks.count * 40
-            + (symbolEnds.count * 2 + seriesStarts.count * 3 + valueSymbols.count * 3) * 4
+            + (symbolEnds.count * 2 + seriesStarts.count * 4 + valueSymbols.count * 3) * 4
             + times.count * 48
     }
 
@@ -136,6 +146,7 @@ struct PartIndex: Sendable {
             offset += count
         }
         guard offset == dataCount else { throw reader.malformed("blocks of \(dataCount) bytes") }
+        checks = BlockChecks(count: blocks.count)
     }
 
     private mutating func parseTimes(
@@ -196,6 +207,7 @@ struct PartIndex: Sendable {
                 throw reader.malformed("canonical labels in ascending order")
             }
             previous = labels
+            chunkStarts.append(UInt32(truncatingIfNeeded: reader.offset))
             let chunkCount = try reader.length(limit: reader.remaining / 3, "number of chunks")
             for _ in 0..<chunkCount {
                 _ = try nextChunk(&reader, &state, dataCount)
@@ -262,7 +274,7 @@ struct PartIndex: Sendable {
 
     // MARK: - Series
 
-    private struct ChunkState {
+    fileprivate struct ChunkState {
         var column = 0
         var end = 0
     }
@@ -284,57 +296,118 @@ struct PartIndex: Sendable {
 
     /// Canonical label bytes of a series.
     func labels(_ series: Int) -> [UInt8] {
-        var out: [UInt8] = []
-        readSeries(series) { reader throws(MalformedBytes) in
-            for _ in 0..<(2 * (try reader.length())) {
-                appendSymbol(try reader.length(), to: &out)
+        var byteCount = 0
+        symbolPairs(series) { byteCount &+= coded($0).count &+ coded($1).count }
+        return [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, initialized in
+            let out = UnsafeMutableRawBufferPointer(buffer)
+            symbolBytes.withUnsafeBytes { bytes in
+                func append(_ symbol: Int) {
+                    let place = coded(symbol)
+                    UnsafeMutableRawBufferPointer(rebasing: out[initialized...])
+                        .copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[place]))
+                    initialized &+= place.count
+                }
+                symbolPairs(series) { name, value in
+                    append(name)
+                    append(value)
+                }
             }
         }
-        return out
     }
 
-    /// The chunks of a series in their order.
-    func chunks(_ series: Int, dataCount: Int) -> [Chunk] {
-        var out: [Chunk] = []
-        readSeries(series) { reader throws(MalformedBytes) in
-            for _ in 0..<(2 * (try reader.length())) { _ = try reader.varint() }
-            var state = ChunkState(
-                column: Int(chunkColumns[series]), end: Int(chunkEnds[series]))
-            for _ in 0..<(try reader.length()) {
-                out.append(try nextChunk(&reader, &state, dataCount))
+    /// Appends the labels that names leave of a series', with the symbols of the names looked up once.
+    func projection(_ names: LabelNameSet) -> (UInt32, inout [UInt8]) -> Void {
+        var kept = PostingsBitmap(limit: symbolEnds.count)
+        for name in self.names.indices where withName(name, { names.contains($0) }) {
+            kept.insert(self.names[name].symbol)
+        }
+        return { [kept] series, out in
+            symbolPairs(Int(series)) { name, value in
+                guard kept.contains(UInt32(truncatingIfNeeded: name)) else { return }
+                out.append(contentsOf: symbolBytes[coded(name)])
+                out.append(contentsOf: symbolBytes[coded(value)])
             }
         }
-        return out
+    }
+
+    /// Place of a symbol with its length before it, which is how label sets hold it too.
+    private func coded(_ symbol: Int) -> Range<Int> {
+        (symbol == 0 ? 0 : Int(symbolEnds[symbol - 1]))..<Int(symbolEnds[symbol])
+    }
+
+    /// A place in the chunks of a series.
+    struct ChunkCursor {
+        fileprivate var offset: Int
+        fileprivate var left: Int
+        fileprivate var state: ChunkState
+    }
+
+    /// Before the first chunk of a series.
+    func chunks(_ series: Int) -> ChunkCursor {
+        var cursor = ChunkCursor(
+            offset: Int(chunkStarts[series]), left: 0,
+            state: ChunkState(column: Int(chunkColumns[series]), end: Int(chunkEnds[series])))
+        read(&cursor) { reader, cursor throws(MalformedBytes) in
+            cursor.left = try reader.length()
+        }
+        return cursor
+    }
+
+    /// The next chunk of the cursor's series, if there is one.
+    func next(_ cursor: inout ChunkCursor, dataCount: Int) -> Chunk? {
+        if cursor.left == 0 { return nil }
+        cursor.left -= 1
+        var chunk: Chunk?
+        read(&cursor) { reader, cursor throws(MalformedBytes) in
+            chunk = try nextChunk(&reader, &cursor.state, dataCount)
+        }
+        return chunk
+    }
+
+    @inline(__always)
+    private func read(
+        _ cursor: inout ChunkCursor,
+        _ body: (inout ByteReader, inout ChunkCursor) throws(MalformedBytes) -> Void
+    ) {
+        seriesBytes.withUnsafeBytes { bytes in
+            var reader = ByteReader(bytes)
+            reader.offset = cursor.offset
+            do throws(MalformedBytes) {
+                try body(&reader, &cursor)
+            } catch {
+                preconditionFailure("a checked series cannot be read: \(error)")
+            }
+            cursor.offset = reader.offset
+        }
     }
 
     /// Whether a chunk of the series overlaps the range, with more than what is `deleted`.
     func hasSamples(
         _ series: Int, _ range: MillisRange, dataCount: Int, except deleted: [MillisRange] = []
     ) -> Bool {
-        var found = false
-        readSeries(series) { reader throws(MalformedBytes) in
-            for _ in 0..<(2 * (try reader.length())) { _ = try reader.varint() }
-            var state = ChunkState(
-                column: Int(chunkColumns[series]), end: Int(chunkEnds[series]))
-            for _ in 0..<(try reader.length()) where !found {
-                let column = times[try nextChunk(&reader, &state, dataCount).timeColumn]
-                found =
-                    range.overlaps(first: column.first, last: column.last)
-                    && !isCovered(
-                        max(column.first, range.first.rawValue),
-                        min(column.last, range.last.rawValue), by: deleted)
+        var cursor = chunks(series)
+        while let chunk = next(&cursor, dataCount: dataCount) {
+            let column = times[chunk.timeColumn]
+            if range.overlaps(first: column.first, last: column.last),
+                !isCovered(
+                    max(column.first, range.first.rawValue),
+                    min(column.last, range.last.rawValue), by: deleted)
+            {
+                return true
             }
         }
-        return found
+        return false
     }
 
     /// The symbols of names and values of a series, pair after pair.
+    @inline(__always)
     private func symbolPairs(_ series: Int, _ body: (Int, Int) -> Void) {
         readSeries(series) { reader throws(MalformedBytes) in
             for _ in 0..<(try reader.length()) { body(try reader.length(), try reader.length()) }
         }
     }
 
+    @inline(__always)
     private func readSeries(
         _ series: Int, _ body: (inout ByteReader) throws(MalformedBytes) -> Void
     ) {
@@ -361,11 +434,13 @@ struct PartIndex: Sendable {
         symbolPairs(series) { name, _ in body(name) }
     }
 
-    /// Symbol of a series' value of the label whose name is `symbol`, or nil.
-    func valueSymbol(_ series: Int, name symbol: Int) -> Int? {
-        var found: Int?
-        symbolPairs(series) { if $0 == symbol { found = $1 } }
-        return found
+    /// Numbers of the names of the labels on some series, ascending.
+    func names(of series: Postings) -> [Int] {
+        var symbols = PostingsBitmap(limit: symbolEnds.count)
+        for id in series.ids {
+            symbolPairs(Int(id)) { name, _ in symbols.insert(UInt32(truncatingIfNeeded: name)) }
+        }
+        return names.indices.filter { symbols.contains(names[$0].symbol) }
     }
 
     func nameSymbol(_ name: Int) -> Int { Int(names[name].symbol) }
@@ -373,6 +448,22 @@ struct PartIndex: Sendable {
     /// Symbol of a label's value by their numbers.
     func valueSymbol(_ name: Int, _ value: Int) -> Int {
         Int(valueSymbols[names[name].values.lowerBound + value])
+    }
+
+    /// Symbol of a series' value of the label whose name is `symbol`, or nil.
+    func valueSymbol(_ series: Int, name symbol: Int) -> Int? {
+        var found: Int?
+        readSeries(series) { reader throws(MalformedBytes) in
+            // Names ascend, and so do their symbols.
+            for _ in 0..<(try reader.length()) {
+                let name = try reader.length()
+                let value = try reader.length()
+                if name < symbol { continue }
+                if name == symbol { found = value }
+                return
+            }
+        }
+        return found
     }
 }
 
@@ -387,12 +478,15 @@ extension PartIndex: LabelIndex {
     func valueCount(_ name: Int) -> Int { names[name].values.count }
     func findValue(_ name: Int, _ value: UnsafeRawBufferPointer) -> Int? {
         guard let symbol = findSymbol(value) else { return nil }
+        let index = position(of: symbol, name)
         let values = names[name].values
-        let index = lowerBound(values.count) {
-            Int(valueSymbols[values.lowerBound + $0]) < symbol
-        }
         return index < values.count && Int(valueSymbols[values.lowerBound + index]) == symbol
             ? index : nil
+    }
+    /// Number of the first value of a label whose symbol is not below one.
+    private func position(of symbol: Int, _ name: Int) -> Int {
+        let values = names[name].values
+        return lowerBound(values.count) { Int(valueSymbols[values.lowerBound + $0]) < symbol }
     }
     func values(_ name: Int, startingWith prefix: String) -> Range<Int> {
         guard !prefix.isEmpty else { return 0..<valueCount(name) }
@@ -418,21 +512,59 @@ extension PartIndex: LabelIndex {
         Int(valueCounts[names[name].values.lowerBound + value])
     }
     func postings(_ name: Int, _ value: Int) throws -> Postings {
-        let start = Int(postingStarts[names[name].values.lowerBound + value])
-        return try postingBytes.withUnsafeBytes { bytes in
-            var reader = ByteReader(UnsafeRawBufferPointer(rebasing: bytes[start...]))
-            do {
-                return try Postings(decoding: &reader, limit: seriesCount)
-            } catch {
-                throw PartCorruption(offset: 0, problem: "postings at \(start): \(error)")
-            }
+        try readPostings(name, value) { reader throws(MalformedBytes) in
+            try Postings(decoding: &reader, limit: seriesCount)
         }
     }
-    func satisfies(_ series: UInt32, _ matcher: LabelMatcher) -> Bool {
-        let value = withBytes(of: matcher.name) { findSymbol($0) }
-            .flatMap { valueSymbol(Int(series), name: $0) }
-        guard let value else { return matcher.matchesEmpty }
-        return withSymbol(value) { matcher.matches($0) }
+    func forEachSeries(_ name: Int, _ value: Int, _ body: (UInt32) -> Bool) throws -> Bool {
+        try readPostings(name, value) { reader throws(MalformedBytes) in
+            try Postings.forEach(decoding: &reader, limit: seriesCount, body)
+        }
+    }
+
+    @inline(__always)
+    private func readPostings<R>(
+        _ name: Int, _ value: Int, _ body: (inout ByteReader) throws(MalformedBytes) -> R
+    ) throws(PartCorruption) -> R {
+        let start = Int(postingStarts[names[name].values.lowerBound + value])
+        let result = postingBytes.withUnsafeBytes { bytes -> Result<R, MalformedBytes> in
+            var reader = ByteReader(UnsafeRawBufferPointer(rebasing: bytes[start...]))
+            do throws(MalformedBytes) {
+                return .success(try body(&reader))
+            } catch { return .failure(error) }
+        }
+        switch result {
+        case .success(let value): return value
+        case .failure(let error):
+            throw PartCorruption(offset: 0, problem: "postings at \(start): \(error)")
+        }
+    }
+
+    func insertValues(_ name: Int, of series: Postings, into values: inout PostingsBitmap) {
+        let wanted = Int(names[name].symbol)
+        // Neighbours often have the same value.
+        var last = -1
+        for id in series.ids {
+            guard let symbol = valueSymbol(Int(id), name: wanted), symbol != last else { continue }
+            last = symbol
+            values.insert(UInt32(truncatingIfNeeded: position(of: symbol, name)))
+        }
+    }
+
+    func filter(_ series: Postings, _ matcher: LabelMatcher) -> Postings {
+        guard let name = withBytes(of: matcher.name, { findSymbol($0) }) else {
+            return matcher.matchesEmpty ? series : .empty
+        }
+        let matchesEmpty = matcher.matchesEmpty
+        var last = (symbol: -1, isMatch: false)
+        return Postings(
+            ascending: series.ids.filter { id in
+                guard let symbol = valueSymbol(Int(id), name: name) else { return matchesEmpty }
+                if symbol != last.symbol {
+                    last = (symbol, withSymbol(symbol) { matcher.matches($0) })
+                }
+                return last.isMatch
+            })
     }
 }
 

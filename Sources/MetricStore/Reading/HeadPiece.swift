@@ -5,17 +5,35 @@ import Telemetry
 
 /// A copy of a head series: shares memory with the head until the head appends to it.
 struct HeadPiece: Sendable {
+    /// Few series have extras: the others need not be as large.
+    private final class Extras: Sendable {
+        let value: HeadExtras
+        init(_ value: HeadExtras) { self.value = value }
+    }
     let series: HeadSeries
-    let extras: HeadExtras?
+    private let boxed: Extras?
+
+    var extras: HeadExtras? { boxed?.value }
 
     init(_ state: borrowing ShardState, _ ref: Int) {
         series = state.series[ref]
-        extras = series.extras == .max ? nil : state.extras[Int(series.extras)]
+        boxed = series.extras == .max ? nil : Extras(state.extras[Int(series.extras)])
     }
 
     /// Bytes of packed samples.
     var byteCount: Int {
         series.closed.reduce(series.open.bits.byteCount) { $0 + $1.bits.byteCount } + 64
+    }
+
+    /// Time of the newest sample; meaningful when there is one.
+    var maxMillis: Int64 {
+        var latest = series.hasFloats ? series.lastMillis : .min
+        if let extras {
+            latest = max(
+                latest, extras.sideMillis.last ?? .min, extras.histogramMillis.last ?? .min)
+            for chunk in extras.sideChunks { latest = max(latest, chunk.samples.lastMillis) }
+        }
+        return latest
     }
 
     func overlaps(_ range: MillisRange) -> Bool {

@@ -19,8 +19,14 @@ protocol LabelIndex {
     ) rethrows -> R
     func postingCount(_ name: Int, _ value: Int) -> Int
     func postings(_ name: Int, _ value: Int) throws -> Postings
-    /// Whether the series' value of a label (empty when absent) satisfies a matcher.
-    func satisfies(_ series: UInt32, _ matcher: LabelMatcher) throws -> Bool
+    /// Calls `body` with the series that have a value, ascending, until it returns false. Returns
+    /// whether it was called with all.
+    @discardableResult
+    func forEachSeries(_ name: Int, _ value: Int, _ body: (UInt32) -> Bool) throws -> Bool
+    /// Adds the numbers of the values that some series have of a label.
+    func insertValues(_ name: Int, of series: Postings, into values: inout PostingsBitmap)
+    /// Those of some series whose value of a label (empty when absent) satisfies a matcher.
+    func filter(_ series: Postings, _ matcher: LabelMatcher) -> Postings
 }
 
 extension LabelIndex {
@@ -40,13 +46,7 @@ extension LabelIndex {
             if let current = candidates {
                 if current.isEmpty { return .empty }
                 if current.count * Plan.testCost < plan.cost {
-                    var tested = 0
-                    let kept = try current.ids.filter { series in
-                        tested += 1
-                        if tested & 1023 == 0 { try context.check() }
-                        return try satisfies(series, plan.matcher)
-                    }
-                    candidates = Postings(ascending: kept)
+                    candidates = try filter(current, plan.matcher, context)
                     continue
                 }
             }
@@ -71,14 +71,9 @@ extension LabelIndex {
         if let values = plan.finite {
             return .union(try values.map { try postings(name, $0) }, limit: seriesCount)
         }
-        var sets: [Postings] = []
-        for value in values(name, startingWith: plan.matcher.literalPrefix) {
-            if value & 1023 == 1023 { try context.check() }
-            if withValue(name, value, { plan.matcher.matches($0) }) {
-                sets.append(try postings(name, value))
-            }
-        }
-        return .union(sets, limit: seriesCount)
+        return try postings(
+            name, values(name, startingWith: plan.matcher.literalPrefix), context
+        ) { plan.matcher.matches($0) }
     }
 
     private func postings(notMatching plan: Plan, _ context: ReadContext) throws -> Postings {
@@ -87,14 +82,93 @@ extension LabelIndex {
             return .union(
                 try (plan.finite ?? []).map { try postings(name, $0) }, limit: seriesCount)
         }
-        var sets: [Postings] = []
-        for value in 0..<valueCount(name) {
+        return try postings(name, 0..<valueCount(name), context) { !plan.matcher.matches($0) }
+    }
+
+    /// Series that have one of those values that are wanted. Nothing is allocated per value.
+    private func postings(
+        _ name: Int, _ values: Range<Int>, _ context: ReadContext,
+        where isWanted: (UnsafeRawBufferPointer) -> Bool
+    ) throws -> Postings {
+        var set = PostingsBitmap(limit: seriesCount)
+        for value in values {
             if value & 1023 == 1023 { try context.check() }
-            if !withValue(name, value, { plan.matcher.matches($0) }) {
-                sets.append(try postings(name, value))
+            guard withValue(name, value, isWanted) else { continue }
+            try forEachSeries(name, value) { series in
+                set.insert(series)
+                return true
             }
         }
-        return .union(sets, limit: seriesCount)
+        return set.postings
+    }
+
+    /// See `filter(_:_:)`; the query can be ended on the way.
+    private func filter(
+        _ series: Postings, _ matcher: LabelMatcher, _ context: ReadContext
+    ) throws -> Postings {
+        let ids = series.ids
+        var kept: [UInt32] = []
+        for start in stride(from: 0, to: ids.count, by: 4096) {
+            try context.check()
+            let some = Postings(ascending: Array(ids[start..<min(ids.count, start + 4096)]))
+            kept += filter(some, matcher).ids
+        }
+        return Postings(ascending: kept)
+    }
+
+    /// Series that have a label.
+    func seriesWith(_ name: [UInt8], _ context: ReadContext) throws -> Postings {
+        guard let number = name.withUnsafeBytes({ findName($0) }) else { return .empty }
+        return try postings(number, 0..<valueCount(number), context) { _ in true }
+    }
+
+    // MARK: - Values
+
+    /// Calls `body` with the numbers of the values that a label has on the series which satisfy all
+    /// matchers, ascending.
+    ///
+    /// Matchers of the label itself test its values. For the others, either each value's series are
+    /// looked for in those selected, up to the first, or the series selected are asked for their
+    /// values, whichever promises to look at fewer.
+    ///
+    /// - Parameter isLeftOut: series that do not count; nil = none.
+    func forEachValue(
+        _ name: Int, _ text: String, _ matchers: [LabelMatcher], _ context: ReadContext,
+        leavingOut isLeftOut: ((UInt32) -> Bool)?, _ body: (Int) throws -> Void
+    ) throws {
+        let own = matchers.filter { $0.name == text }
+        let others = matchers.filter { $0.name != text }
+        let candidates = (0..<valueCount(name)).filter { value in
+            own.allSatisfy { matcher in withValue(name, value) { matcher.matches($0) } }
+        }
+        if candidates.isEmpty { return }
+        try context.check()
+        if others.isEmpty, isLeftOut == nil {
+            for value in candidates { try body(value) }
+            return
+        }
+        var selected = try select(others, context)
+        if let isLeftOut {
+            selected = Postings(ascending: selected.ids.filter { !isLeftOut($0) })
+        }
+        if selected.isEmpty { return }
+        if selected.count == seriesCount {
+            for value in candidates { try body(value) }
+            return
+        }
+        try context.check()
+        let perValue = 1 + seriesCount / selected.count
+        if selected.count * Plan.testCost < candidates.count * perValue {
+            var found = PostingsBitmap(limit: valueCount(name))
+            insertValues(name, of: selected, into: &found)
+            for value in candidates where found.contains(UInt32(truncatingIfNeeded: value)) {
+                try body(value)
+            }
+            return
+        }
+        let set = PostingsBitmap(selected, limit: seriesCount)
+        for value in candidates
+        where try !forEachSeries(name, value, { !set.contains($0) }) { try body(value) }
     }
 }
 
@@ -145,12 +219,4 @@ private struct Plan {
 func withBytes<R>(of text: String, _ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
     var text = text
     return try text.withUTF8 { try body(UnsafeRawBufferPointer($0)) }
-}
-
-extension LabelMatcher {
-    /// Whether canonical label bytes satisfy the matcher.
-    func isSatisfied(by labels: UnsafeRawBufferPointer) -> Bool {
-        let value = withBytes(of: name) { labelValue(of: $0, in: labels) }
-        return matches(value ?? UnsafeRawBufferPointer(start: nil, count: 0))
-    }
 }

@@ -1,21 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 // The series of one selection across heads and parts.
 
+import Base
 import Storage
 import Telemetry
+
+/// A part and its index, held for one reading.
+final class OpenedPart: Sendable {
+    let part: MetricPart
+    let index: PartIndex
+
+    init(_ part: MetricPart, _ index: PartIndex) {
+        self.part = part
+        self.index = index
+    }
+}
 
 /// Series sorted by labels, each with its pieces in the order in which they were acknowledged.
 /// Parts are immutable and head pieces are copies: nothing that happens later shows.
 final class MergedSeriesSet: SeriesSet {
-    fileprivate struct Piece {
-        /// Index into the parts, or `.max` for a head piece.
+    struct Piece {
+        var isHead: Bool
+        /// Index into the parts, or into the selections of head shards.
         var source: UInt32
-        /// Series number in the part, or index of the head piece.
+        /// Series number in the part, or index in the selection.
         var index: UInt32
         /// The series' next piece, or −1.
         var next: Int32
     }
-    fileprivate struct Entry {
+    struct Entry {
         var labels: Labels
         var firstPiece: Int32
         var lastPiece: Int32
@@ -23,14 +36,16 @@ final class MergedSeriesSet: SeriesSet {
 
     private let range: MillisRange
     private let entries: [Entry]
+    /// Entries in the order of the set; empty when that is their own.
+    private let order: [UInt32]
     private let pieces: [Piece]
-    private let parts: [(part: MetricPart, index: PartIndex)]
-    private let heads: [HeadPiece]
+    private let parts: [OpenedPart]
+    private let heads: [HeadSelection]
     private let context: ReadContext
     private let reservedBytes: Int
     private let times = TimeColumnCache()
 
-    fileprivate init(_ builder: consuming SeriesSetBuilder, range: MillisRange) {
+    init(_ builder: consuming SeriesSetBuilder, range: MillisRange, order: [UInt32]) {
         self.range = range
         context = builder.context
         reservedBytes = builder.reservedBytes
@@ -38,28 +53,96 @@ final class MergedSeriesSet: SeriesSet {
         parts = builder.parts
         heads = builder.heads
         entries = builder.entries
+        self.order = order
     }
 
     deinit { context.release(reservedBytes) }
 
     var count: Int { entries.count }
 
-    func labels(_ index: Int) -> Labels { entries[index].labels }
+    func labels(_ index: Int) -> Labels { entries[position(index)].labels }
+
+    @inline(__always)
+    private func position(_ index: Int) -> Int { order.isEmpty ? index : Int(order[index]) }
 
     func read(
         _ index: Int, into columns: inout SampleColumns, _ context: ReadContext
     ) throws {
         try context.check()
         let before = columns.count
+        let byteCount = try readAll(index, into: &columns, context)
+        try context.count(samples: columns.count - before, bytes: byteCount)
+    }
+
+    func readNewest(
+        _ index: Int, into columns: inout SampleColumns, _ context: ReadContext
+    ) throws {
+        if let newest = newestFloat(index) {
+            columns.append(millis: newest.millis, value: newest.value)
+            try context.count(samples: 1, bytes: 16)
+            return
+        }
+        let before = columns.count
+        let byteCount = try readAll(index, into: &columns, context)
+        try context.count(samples: columns.count - before, bytes: byteCount)
+        columns.keepNewest(from: before)
+    }
+
+    /// The newest sample where the series' last piece tells it without reading the others, and no
+    /// other piece reaches as far.
+    private func newestFloat(_ index: Int) -> (millis: Int64, value: Double)? {
+        let entry = entries[position(index)]
+        let last = pieces[Int(entry.lastPiece)]
+        let newest: (millis: Int64, value: Double)?
+        if last.isHead {
+            newest = heads[Int(last.source)].newestFloat(Int(last.index), range)
+        } else {
+            let source = parts[Int(last.source)]
+            // Damage: reading all says what it is and goes on with the rest.
+            newest = try? source.part.newestFloat(
+                Int(last.index), range, source.index, times, source: Int(last.source))
+        }
+        guard let newest else { return nil }
+        var next = entry.firstPiece
+        while next != entry.lastPiece {
+            let piece = pieces[Int(next)]
+            if maxMillis(piece) >= newest.millis { return nil }
+            next = piece.next
+        }
+        return newest
+    }
+
+    /// A time that no sample of a piece is after.
+    private func maxMillis(_ piece: Piece) -> Int64 {
+        piece.isHead
+            ? heads[Int(piece.source)].maxMillis(Int(piece.index))
+            : parts[Int(piece.source)].part.maxMillis
+    }
+
+    /// Whether the newest sample in the range is one and no stale marker.
+    func isPresent(
+        _ index: Int, _ scratch: inout SampleColumns, _ context: ReadContext
+    ) throws -> Bool {
+        if let newest = newestFloat(index) { return !StaleMarker.isStale(newest.value) }
+        scratch.removeAll()
+        _ = try readAll(index, into: &scratch, context)
+        return scratch.count > 0 && !scratch.isStale(scratch.count - 1)
+    }
+
+    /// Appends all samples in the range. Returns the bytes that were decoded.
+    private func readAll(
+        _ index: Int, into columns: inout SampleColumns, _ context: ReadContext
+    ) throws -> Int {
         var taken = SampleColumns()
         swap(&taken, &columns)
         var runs = SampleRuns(taken)
         var byteCount = 0
-        var next = entries[index].firstPiece
+        var next = entries[position(index)].firstPiece
         while next >= 0 {
             let piece = pieces[Int(next)]
-            if piece.source == .max {
-                byteCount += heads[Int(piece.index)].read(range, into: &runs)
+            if piece.isHead {
+                byteCount += heads[Int(piece.source)].read(
+                    Int(piece.index), range, into: &runs)
             } else {
                 let source = parts[Int(piece.source)]
                 byteCount += try source.part.read(
@@ -69,88 +152,6 @@ final class MergedSeriesSet: SeriesSet {
             next = piece.next
         }
         columns = runs.finish().columns
-        try context.count(samples: columns.count - before, bytes: byteCount)
-    }
-}
-
-/// Collects pieces source by source, oldest source first.
-struct SeriesSetBuilder: ~Copyable {
-    fileprivate let context: ReadContext
-    fileprivate var entries: [MergedSeriesSet.Entry] = []
-    fileprivate var pieces: [MergedSeriesSet.Piece] = []
-    fileprivate var parts: [(part: MetricPart, index: PartIndex)] = []
-    fileprivate var heads: [HeadPiece] = []
-    fileprivate var reservedBytes = 0
-    /// Entry by labels; filled only when there are several sources.
-    private var entryOfLabels: [Labels: Int] = [:]
-    private let sourceCount: Int
-    /// Whether the entries came in ascending order.
-    fileprivate var isSorted = true
-
-    init(sourceCount: Int, _ context: ReadContext) {
-        self.sourceCount = sourceCount
-        self.context = context
-    }
-
-    mutating func addPart(_ part: MetricPart, _ index: PartIndex) -> UInt32 {
-        parts.append((part, index))
-        return UInt32(parts.count - 1)
-    }
-
-    mutating func add(_ labels: Labels, part source: UInt32, series: UInt32) {
-        add(labels, MergedSeriesSet.Piece(source: source, index: series, next: -1), bytes: 32)
-    }
-
-    mutating func add(_ labels: Labels, head piece: HeadPiece) {
-        heads.append(piece)
-        add(
-            labels,
-            MergedSeriesSet.Piece(source: .max, index: UInt32(heads.count - 1), next: -1),
-            bytes: piece.byteCount + MemoryLayout<HeadPiece>.stride)
-    }
-
-    private mutating func add(_ labels: Labels, _ piece: MergedSeriesSet.Piece, bytes: Int) {
-        pieces.append(piece)
-        let number = Int32(pieces.count - 1)
-        pendingBytes += bytes
-        if sourceCount > 1, let known = entryOfLabels[labels] {
-            pieces[Int(entries[known].lastPiece)].next = number
-            entries[known].lastPiece = number
-            return
-        }
-        if sourceCount > 1 { entryOfLabels[labels] = entries.count }
-        if let last = entries.last, !(last.labels < labels) { isSorted = false }
-        pendingBytes += labels.bytes.count + 96
-        entries.append(
-            MergedSeriesSet.Entry(labels: labels, firstPiece: number, lastPiece: number))
-    }
-    private var pendingBytes = 0
-
-    /// Takes what was added since the last call from the query's budget.
-    mutating func reserve() throws {
-        let bytes = pendingBytes
-        pendingBytes = 0
-        reservedBytes += bytes
-        do {
-            try context.check()
-            try context.reserve(bytes)
-        } catch {
-            context.release(reservedBytes)
-            reservedBytes = 0
-            throw error
-        }
-    }
-
-    /// - Throws: `QueryInterruption` when the query is to end before the series are in order.
-    consuming func finish(_ range: MillisRange) throws -> MergedSeriesSet {
-        if !isSorted {
-            do {
-                try context.sort(&entries) { $0.labels < $1.labels }
-            } catch {
-                context.release(reservedBytes)
-                throw error
-            }
-        }
-        return MergedSeriesSet(self, range: range)
+        return byteCount
     }
 }

@@ -209,6 +209,7 @@ final class Evaluator {
     }
 
     private func aggregation(_ node: Aggregation, _ grid: StepGrid) throws -> any VectorOperator {
+        if let operation = try presence(node, grid) { return operation }
         let grouping = Grouping(labels: node.grouping, without: node.without)
         if node.operation == .countValues {
             let label =

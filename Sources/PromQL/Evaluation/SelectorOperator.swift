@@ -17,14 +17,18 @@ final class SelectorOperator: VectorOperator {
     private let set: any SeriesSet
     private let lookup: SampleLookup
     private let part: SelectedPart
+    /// There is one step, at the end of the range selected.
+    private let needsNewest: Bool
     private let scope: EvaluationScope
     private var index = 0
     private var samples = SampleColumns()
 
     init(
-        _ set: any SeriesSet, lookup: SampleLookup, part: SelectedPart, scope: EvaluationScope
+        _ set: any SeriesSet, needsNewest: Bool, lookup: SampleLookup, part: SelectedPart,
+        scope: EvaluationScope
     ) {
         self.set = set
+        self.needsNewest = needsNewest
         self.lookup = lookup
         self.part = part
         self.scope = scope
@@ -41,7 +45,11 @@ final class SelectorOperator: VectorOperator {
     func next(into column: inout StepColumn) throws {
         try scope.context.check()
         samples.removeAll()
-        try set.read(index, into: &samples, scope.context)
+        if needsNewest {
+            try set.readNewest(index, into: &samples, scope.context)
+        } else {
+            try set.read(index, into: &samples, scope.context)
+        }
         index += 1
         column.clear()
         lookup.fill(&column, from: samples, part)
@@ -145,17 +153,23 @@ extension Evaluator {
             range.last.rawValue &+= options.lookbackMillis
             range.first.rawValue &-= 1
         }
-        let set = try select(node.matchers, range, skippingBuckets: node.skipsBuckets)
+        let needsNewest = grid.count == 1 && !node.smoothed && !node.skipsBuckets
+        let set = try select(
+            node.matchers, range, skippingBuckets: node.skipsBuckets,
+            samples: needsNewest ? .newest : .all)
         if node.smoothed, part == .value {
             return SmoothedSelectorOperator(set, lookup: lookup, scope: scope, at: node.range)
         }
-        return SelectorOperator(set, lookup: lookup, part: part, scope: scope)
+        return SelectorOperator(
+            set, needsNewest: needsNewest, lookup: lookup, part: part, scope: scope)
     }
 
     func select(
-        _ matchers: [LabelMatcher], _ range: MillisRange, skippingBuckets: Bool = false
+        _ matchers: [LabelMatcher], _ range: MillisRange, skippingBuckets: Bool = false,
+        samples: SamplesNeeded = .all
     ) throws -> any SeriesSet {
-        let request = SeriesRequest(tenant: tenant, matchers: matchers, range: range)
+        let request = SeriesRequest(
+            tenant: tenant, matchers: matchers, range: range, samples: samples)
         let set = try slice ?? reader.select(request, scope.context)
         recorder?.note(request, series: set.count)
         selected = set

@@ -57,4 +57,9 @@ private struct SeriesSlice: SeriesSet {
     ) throws {
         try set.read(range.lowerBound + index, into: &columns, context)
     }
+    func readNewest(
+        _ index: Int, into columns: inout SampleColumns, _ context: ReadContext
+    ) throws {
+        try set.readNewest(range.lowerBound + index, into: &columns, context)
+    }
 }

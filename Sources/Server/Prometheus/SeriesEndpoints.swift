@@ -73,7 +73,9 @@ struct SeriesEndpoints: Sendable {
             var seen: Set<Labels> = []
             for matchers in selectors {
                 let set = try reader.select(
-                    SeriesRequest(tenant: tenant, matchers: matchers, range: range), context)
+                    SeriesRequest(
+                        tenant: tenant, matchers: matchers, range: range, samples: .newest),
+                    context)
                 for index in 0..<set.count {
                     if index % 1024 == 0 { try context.check() }
                     let labels = set.labels(index)

@@ -32,31 +32,65 @@ extension Postings {
 
     /// Decodes a list whose rows must all be below `limit`.
     package init(decoding reader: inout ByteReader, limit: Int) throws(MalformedBytes) {
+        var ids: [UInt32] = []
+        _ = try Postings.forEach(
+            decoding: &reader, limit: limit,
+            counted: { count in
+                ids.reserveCapacity(count)
+            }
+        ) { row in
+            ids.append(row)
+            return true
+        }
+        self.init(ascending: ids)
+    }
+
+    /// Calls `body` with the rows of an encoded list, ascending, until it returns false.
+    ///
+    /// - Parameters:
+    ///   - limit: all rows must be below it.
+    ///   - counted: told the number of rows first; it is not beyond what the bytes can hold.
+    /// - Returns: whether the list was read to its end.
+    @inline(__always)
+    package static func forEach(
+        decoding reader: inout ByteReader, limit: Int, counted: (Int) -> Void = { _ in },
+        _ body: (UInt32) -> Bool
+    ) throws(MalformedBytes) -> Bool {
         let kind = try reader.u8()
         let count = try reader.length(limit: limit, "number of postings")
         switch kind {
         case 0:
             guard count <= reader.remaining else { throw reader.malformed("\(count) postings") }
-            var result: [UInt32] = []
-            result.reserveCapacity(count)
+            counted(count)
             var next: UInt64 = 0
             for _ in 0..<count {
                 let (id, overflow) = next.addingReportingOverflow(try reader.varint())
                 guard !overflow, id < UInt64(limit), id <= UInt64(UInt32.max) else {
                     throw reader.malformed("posting below \(limit)")
                 }
-                result.append(UInt32(id))
-                next = id + 1
+                if !body(UInt32(truncatingIfNeeded: id)) { return false }
+                next = id &+ 1
             }
-            self.init(ascending: result)
         case 1:
             let wordCount = try reader.length(limit: (limit + 63) / 64, "size of bitmap")
-            let bits = try reader.column(wordCount, of: UInt64.self)
-            self.init(bits: bits, count: count)
-            guard self.count == count, ids.last.map({ Int($0) < limit }) ?? true else {
-                throw reader.malformed("bitmap of \(count) postings below \(limit)")
+            guard wordCount &* 8 <= reader.remaining else {
+                throw reader.malformed("bitmap of \(wordCount) words")
             }
+            counted(count)
+            var found = 0
+            for index in 0..<wordCount {
+                var rest = try reader.u64()
+                found &+= rest.nonzeroBitCount
+                while rest != 0 {
+                    let id = index &* 64 &+ rest.trailingZeroBitCount
+                    guard id < limit else { throw reader.malformed("posting below \(limit)") }
+                    if !body(UInt32(truncatingIfNeeded: id)) { return false }
+                    rest &= rest &- 1
+                }
+            }
+            guard found == count else { throw reader.malformed("bitmap of \(count) postings") }
         default: throw reader.malformed("postings kind")
         }
+        return true
     }
 }

@@ -1,17 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 // How engines read metrics.
 
+/// What of the selected series is going to be read.
+package enum SamplesNeeded: Sendable {
+    case all
+    /// At most the newest sample of each: only `readNewest` is called. Stores need not hold more.
+    case newest
+}
+
 /// A selection of series and a stretch of time.
 package struct SeriesRequest: Sendable {
     package var tenant: Tenant
     package var matchers: [LabelMatcher]
     /// Both ends inclusive.
     package var range: MillisRange
+    package var samples: SamplesNeeded
 
-    package init(tenant: Tenant, matchers: [LabelMatcher], range: MillisRange) {
+    package init(
+        tenant: Tenant, matchers: [LabelMatcher], range: MillisRange,
+        samples: SamplesNeeded = .all
+    ) {
         self.tenant = tenant
         self.matchers = matchers
         self.range = range
+        self.samples = samples
     }
 }
 
@@ -35,6 +47,22 @@ package struct SampleColumns: Sendable {
         values.removeAll(keepingCapacity: true)
         histograms.removeAll(keepingCapacity: true)
         startMillis.removeAll(keepingCapacity: true)
+    }
+
+    /// Whether a sample is a stale marker.
+    package func isStale(_ index: Int) -> Bool {
+        let histogram = histograms.isEmpty ? nil : histograms[index]
+        return histogram?.isStale ?? StaleMarker.isStale(values[index])
+    }
+
+    /// Takes out what is before the last sample from `start` on.
+    package mutating func keepNewest(from start: Int) {
+        let last = count - 1
+        guard start < last else { return }
+        millis.removeSubrange(start..<last)
+        values.removeSubrange(start..<last)
+        if !histograms.isEmpty { histograms.removeSubrange(start..<last) }
+        if !startMillis.isEmpty { startMillis.removeSubrange(start..<last) }
     }
 
     package mutating func append(millis t: Int64, value: Double, startMillis start: Int64 = 0) {
@@ -75,6 +103,32 @@ package protocol SeriesSet: Sendable {
     /// Appends the series' samples inside the requested range to `columns`, ascending, one per
     /// timestamp, stale markers included, and counts them in `context`.
     func read(_ index: Int, into columns: inout SampleColumns, _ context: ReadContext) throws
+    /// Appends the newest sample inside the requested range, stale marker or not, if there is one.
+    /// Leaves it to the caller to ask `context` whether to go on.
+    func readNewest(
+        _ index: Int, into columns: inout SampleColumns, _ context: ReadContext) throws
+}
+
+extension SeriesSet {
+    /// Reads all and keeps the newest; sets that find it for less have their own.
+    package func readNewest(
+        _ index: Int, into columns: inout SampleColumns, _ context: ReadContext
+    ) throws {
+        let start = columns.count
+        try read(index, into: &columns, context)
+        columns.keepNewest(from: start)
+    }
+}
+
+/// A group of series, and how many of them have a value.
+package struct PresentGroup: Sendable, Equatable {
+    /// What the series have in common.
+    package var labels: Labels
+    package var count: Int
+    package init(labels: Labels, count: Int) {
+        self.labels = labels
+        self.count = count
+    }
 }
 
 /// An exemplar with the labels of its series.
@@ -108,6 +162,14 @@ package protocol SeriesReading: Sendable {
     /// Series with at least one sample in a part or head that overlaps the range; may return
     /// series whose samples all lie outside it.
     func select(_ request: SeriesRequest, _ context: ReadContext) throws -> any SeriesSet
+    /// How many of the selected series have a value at the end of the range: the newest sample in it
+    /// is no stale marker. By what `names` leaves of their labels, ascending by it; groups without
+    /// any are left out.
+    ///
+    /// - Parameter isCounted: without it the counts may be any above zero, which is less work.
+    func present(
+        _ request: SeriesRequest, by names: LabelNameSet, isCounted: Bool, _ context: ReadContext
+    ) throws -> [PresentGroup]
     /// Names of labels on the selected series, ascending. Empty matchers select everything.
     func labelNames(_ request: SeriesRequest, _ context: ReadContext) throws -> [String]
     /// Values of one label on the selected series, ascending.
@@ -119,4 +181,26 @@ package protocol SeriesReading: Sendable {
     func exemplars(_ request: SeriesRequest, _ context: ReadContext) throws -> [Exemplar]
     /// Metadata by family name.
     func metadata(_ tenant: Tenant, family: String?) throws -> [(String, [MetricMetadata])]
+}
+
+extension SeriesReading {
+    /// Reads every series; stores that know better have their own.
+    package func present(
+        _ request: SeriesRequest, by names: LabelNameSet, isCounted: Bool, _ context: ReadContext
+    ) throws -> [PresentGroup] {
+        var request = request
+        request.samples = .newest
+        let set = try select(request, context)
+        var counts: [Labels: Int] = [:]
+        var newest = SampleColumns()
+        for index in 0..<set.count {
+            newest.removeAll()
+            try set.readNewest(index, into: &newest, context)
+            if newest.count > 0, !newest.isStale(0) {
+                counts[names.apply(set.labels(index)), default: 0] += 1
+            }
+        }
+        return counts.map { PresentGroup(labels: $0.key, count: $0.value) }
+            .sorted { $0.labels < $1.labels }
+    }
 }

@@ -2,14 +2,24 @@
 // Which labels of a set stay.
 
 import Base
-import Telemetry
 
-/// Names of labels to keep or to leave out, made once per operator: applying it to a series costs a
-/// walk over the bytes and one array.
+/// Names of labels to keep or to leave out, made once per query: applying it to a series costs a walk
+/// over the bytes and one array.
 package struct LabelNameSet: Sendable {
     /// Ascending bytewise, like the names in a label set, so that one pass compares them all.
     private let names: [[UInt8]]
     private let keeps: Bool
+
+    /// Whether no label stays.
+    package var isEmpty: Bool { keeps && names.isEmpty }
+
+    /// The only name that stays; nil when there are none, several or unknown ones.
+    package var onlyName: [UInt8]? { keeps && names.count == 1 ? names[0] : nil }
+
+    /// Whether the label of this name stays.
+    package func contains(_ name: UnsafeRawBufferPointer) -> Bool {
+        names.contains { $0.withUnsafeBytes { equalBytes($0, name) } } == keeps
+    }
 
     package init(keeping names: [String]) { self.init(names, keeps: true) }
     package init(leavingOut names: [String]) { self.init(names, keeps: false) }
@@ -57,32 +67,5 @@ package struct LabelNameSet: Sendable {
         kept.reserveCapacity(labels.bytes.count)
         labels.bytes.withUnsafeBytes { apply($0, appendingTo: &kept) }
         return kept.count == labels.bytes.count ? labels : Labels(canonical: kept)
-    }
-}
-
-extension Labels {
-    static let metricName = "__name__"
-
-    /// Labels that describe the metric itself; a computed series is another metric.
-    private static let metadata = LabelNameSet(leavingOut: ["__name__", "__type__", "__unit__"])
-
-    /// The set without the metric's name, type and unit.
-    package var withoutName: Labels { Labels.metadata.apply(self) }
-
-    /// The set without the named labels. Whoever asks for many series makes a `LabelNameSet`.
-    package func without(_ names: [String]) -> Labels {
-        LabelNameSet(leavingOut: names).apply(self)
-    }
-
-    /// The set of only the named labels.
-    package func keeping(_ names: [String]) -> Labels {
-        LabelNameSet(keeping: names).apply(self)
-    }
-
-    /// The set with a label set, or removed when the value is empty.
-    package func setting(_ name: String, _ value: String) -> Labels {
-        var builder = LabelsBuilder(self)
-        builder.set(name, value)
-        return builder.labels()
     }
 }
