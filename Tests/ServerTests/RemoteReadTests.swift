@@ -131,6 +131,42 @@ private func fill(_ server: TestServer) async throws -> Int64 {
         }
     }
 
+    @Test func federationWritesHistogramsOfCustomBuckets() async throws {
+        try await withServer { server in
+            let now = nowMillis
+            var custom = NativeHistogram()
+            custom.schema = NativeHistogram.customSchema
+            custom.customBounds = [0.5, 2]
+            custom.positiveSpans = [NativeHistogram.Span(offset: 0, length: 3)]
+            custom.positiveBuckets = [3, 4, 1]
+            custom.count = 8
+            custom.sum = 9.25
+            var exponential = NativeHistogram()
+            exponential.positiveSpans = [NativeHistogram.Span(offset: 0, length: 1)]
+            exponential.positiveBuckets = [2]
+            exponential.count = 2
+            var batch = MetricBatch()
+            for (name, histogram) in [("latency", custom), ("other", exponential)] {
+                let series = batch.addSeries(Labels([("__name__", name), ("job", "test")]))
+                batch.addHistogram(series: series, millis: now, histogram)
+            }
+            _ = try await server.core.pipeline.write(metrics: batch, tenant: .anonymous)
+            let text = try await server.get(
+                "/federate?match[]=" + percentEncoded("{job=\"test\"}"))
+            // Exponential buckets have no place in text.
+            #expect(
+                text.text == """
+                    # TYPE latency histogram
+                    latency_bucket{job="test",instance="",le="0.5"} 3 \(now)
+                    latency_bucket{job="test",instance="",le="2"} 7 \(now)
+                    latency_bucket{job="test",instance="",le="+Inf"} 8 \(now)
+                    latency_sum{job="test",instance=""} 9.25 \(now)
+                    latency_count{job="test",instance=""} 8 \(now)
+
+                    """)
+        }
+    }
+
     @Test func searchesFindNames() async throws {
         try await withServer { server in
             _ = try await fill(server)
