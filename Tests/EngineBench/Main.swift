@@ -98,7 +98,7 @@ struct Case {
     }
 }
 
-private func seconds(_ clock: clockid_t) -> Double {
+func seconds(_ clock: clockid_t) -> Double {
     var time = timespec()
     clock_gettime(clock, &time)
     return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
@@ -109,7 +109,7 @@ private func seconds(_ clock: clockid_t) -> Double {
 /// `Crowd` in one of the two.
 private let measuredSeconds = getenv("BENCH_SECONDS").map { atof($0) } ?? 1
 
-private func padded(_ text: String, _ width: Int) -> String {
+func padded(_ text: String, _ width: Int) -> String {
     String(repeating: " ", count: max(0, width - text.utf8.count)) + text
 }
 
@@ -134,7 +134,13 @@ struct Main {
                     name: "helper", threads: Int(helpers), queueLimit: 0)
             }
         }
+        options.parser.experimentalFunctions = true
+        options.parser.fillModifiers = true
         let engine = PromQLEngine(reader: store, options: options)
+        if wanted.first == "cancelled" {
+            try Cancellation(engine).report(Array(wanted.dropFirst()))
+            return
+        }
         let titles = ["wall ms", "cpu ms", "objects", "peak KiB", "values"]
         print(padded("case", 20) + titles.map { padded($0, 12) }.joined())
         let cases = data == "fleet" ? Case.all(engine, store) : Crowd.cases(engine, store)

@@ -11,7 +11,10 @@ package final class CountValuesOperator: VectorOperator {
     private let grouping: Grouping
     private let steps: Int
     private let scope: EvaluationScope
-    private var columns: [StepColumn] = []
+    /// The count of output `k` at step `s` is at `k * steps + s`, 0 where no series has the value:
+    /// one piece of memory, which is gone at once when the query ends early.
+    private var counts: [Double] = []
+    private var reservedBytes = 0
     private var next = 0
 
     package init(
@@ -25,12 +28,14 @@ package final class CountValuesOperator: VectorOperator {
         self.scope = scope
     }
 
+    deinit { scope.context.release(reservedBytes) }
+
     package func series() throws -> [OutputSeries] {
         let series = try input.series()
         var grouping = grouping
         if !grouping.without { grouping.labels.append(label) }
-        var known: [Labels: Int] = [:]
-        var result: [OutputSeries] = []
+        let names = grouping.names
+        var known = LabelsTable()
         var scratch = StepColumn(steps: steps)
         for item in series {
             try scope.context.check()
@@ -43,24 +48,27 @@ package final class CountValuesOperator: VectorOperator {
                 if case .float(let float) = value, let last, last.value == float.bitPattern {
                     output = last.output
                 } else {
-                    let key = grouping.key(item.labels.setting(label, text(value)))
-                    if let existing = known[key] {
-                        output = existing
-                    } else {
-                        try scope.context.check()
-                        output = result.count
-                        known[key] = output
-                        result.append(OutputSeries(key))
-                        try scope.context.reserve(StepColumn.byteCount(steps: steps))
-                        columns.append(StepColumn(steps: steps))
-                    }
+                    output = known.number(of: item.labels.setting(label, text(value)), names)
+                    if known.count * steps > counts.count { try addOutput() }
                     if case .float(let float) = value { last = (float.bitPattern, output) }
                 }
-                let count = columns[output].kinds[step] == .float ? columns[output].values[step] : 0
-                columns[output].set(step, count + 1)
+                counts[output * steps + step] += 1
             }
         }
-        return result
+        return known.keys.map { OutputSeries($0) }
+    }
+
+    private func addOutput() throws {
+        try scope.context.check()
+        let needed = counts.count + steps
+        if needed > counts.capacity {
+            let capacity = max(needed, 2 * counts.capacity)
+            let bytes = (capacity - counts.capacity) * MemoryLayout<Double>.stride
+            reservedBytes += bytes
+            try scope.context.reserve(bytes)
+            counts.reserveCapacity(capacity)
+        }
+        counts.append(contentsOf: repeatElement(0, count: steps))
     }
 
     private func text(_ value: SampleValue) -> String {
@@ -71,9 +79,10 @@ package final class CountValuesOperator: VectorOperator {
     }
 
     package func next(into column: inout StepColumn) {
-        column = columns[next]
-        columns[next] = StepColumn(steps: 0)
+        column.clear()
+        for step in 0..<steps where counts[next * steps + step] > 0 {
+            column.set(step, counts[next * steps + step])
+        }
         next += 1
-        scope.context.release(StepColumn.byteCount(steps: steps))
     }
 }
