@@ -29,8 +29,7 @@ extension MetricStore {
             guard let (index, ids) = found else { continue }
             let source = builder.addPart(part, index)
             for series in ids.ids where part.hasSamples(Int(series), request.range, index) {
-                builder.add(
-                    Labels(canonical: index.labels(Int(series))), part: source, series: series)
+                builder.add(index.labels(Int(series)), part: source, series: series)
             }
             try builder.reserve()
         }
@@ -80,7 +79,7 @@ extension MetricStore {
                 let index = try index(of: part)
                 let selected = Set(try index.select(request.matchers, context).ids)
                 for (series, list) in kept where selected.contains(UInt32(series)) {
-                    add(Labels(canonical: index.labels(series)), list)
+                    add(index.labels(series), list)
                 }
             }
         }

@@ -12,6 +12,7 @@ struct ParsedIndex {
     private(set) var symbolCounts: [UInt32] = []
     private(set) var seriesBytes: [UInt8]
     private(set) var seriesStarts: [UInt32] = []
+    private(set) var hashes: [UInt64] = []
     private(set) var chunkStarts: [UInt32] = []
     private(set) var chunkEnds: [UInt32] = []
     private(set) var chunkColumns: [UInt32] = []
@@ -165,6 +166,7 @@ struct ParsedIndex {
                 throw reader.malformed("canonical labels in ascending order")
             }
             previous = labels
+            hashes.append(hash64(labels))
             chunkStarts.append(UInt32(truncatingIfNeeded: reader.offset))
             let chunkCount = try reader.length(limit: reader.remaining / 3, "number of chunks")
             for _ in 0..<chunkCount {

@@ -47,6 +47,8 @@ final class PartIndex: Sendable {
     private let seriesBytes: [UInt8]
     /// Where each series' record begins, where its chunks do, and the running chunk state there.
     private let seriesStarts: [UInt32]
+    /// `hash64` of each series' labels.
+    private let hashes: [UInt64]
     private let chunkStarts: [UInt32]
     private let chunkEnds: [UInt32]
     private let chunkColumns: [UInt32]
@@ -70,6 +72,7 @@ final class PartIndex: Sendable {
         symbolCounts = parsed.symbolCounts
         seriesBytes = parsed.seriesBytes
         seriesStarts = parsed.seriesStarts
+        hashes = parsed.hashes
         chunkStarts = parsed.chunkStarts
         chunkEnds = parsed.chunkEnds
         chunkColumns = parsed.chunkColumns
@@ -86,7 +89,7 @@ final class PartIndex: Sendable {
     /// Bytes of memory held, about.
     var byteCount: Int {
         symbolBytes.count + seriesBytes.count + postingBytes.count + blocks.count * 40
-            + (symbolEnds.count * 2 + seriesStarts.count * 4 + valueSymbols.count * 3) * 4
+            + (symbolEnds.count * 2 + seriesStarts.count * 6 + valueSymbols.count * 3) * 4
             + times.count * 48
     }
 
@@ -137,8 +140,36 @@ final class PartIndex: Sendable {
         return Chunk(timeColumn: state.column, bytes: start..<state.end)
     }
 
+    /// `hash64` of a series' labels.
+    func hash(_ series: Int) -> UInt64 { hashes[series] }
+
+    /// Whether a series has these canonical labels.
+    func hasLabels(_ series: Int, _ labels: UnsafeRawBufferPointer) -> Bool {
+        var offset = 0
+        var isSame = true
+        symbolBytes.withUnsafeBytes { bytes in
+            symbolPairs(series) { name, value in
+                for place in [coded(name), coded(value)] where isSame {
+                    let end = offset &+ place.count
+                    isSame =
+                        end <= labels.count
+                        && equalBytes(
+                            UnsafeRawBufferPointer(rebasing: bytes[place]),
+                            UnsafeRawBufferPointer(rebasing: labels[offset..<end]))
+                    offset = end
+                }
+            }
+        }
+        return isSame && offset == labels.count
+    }
+
+    /// Labels of a series.
+    func labels(_ series: Int) -> Labels {
+        Labels(canonical: labelBytes(series), hash: hashes[series])
+    }
+
     /// Canonical label bytes of a series.
-    func labels(_ series: Int) -> [UInt8] {
+    private func labelBytes(_ series: Int) -> [UInt8] {
         var byteCount = 0
         symbolPairs(series) { byteCount &+= coded($0).count &+ coded($1).count }
         return [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, initialized in
