@@ -40,7 +40,7 @@ extension MetricStore {
                 try builder.reserve()
             }
         }
-        return builder.finish(request.range, isSorted: isSorted)
+        return try builder.finish(request.range, isSorted: isSorted)
     }
 
     /// Runs what reads one part. Damage is noted in the context, and nil is the answer.

@@ -45,7 +45,7 @@ final class MergedSeriesSet: SeriesSet {
     private let reservedBytes: Int
     private let times = TimeColumnCache()
 
-    init(_ builder: consuming SeriesSetBuilder, range: MillisRange, isSorted: Bool) {
+    init(_ builder: consuming SeriesSetBuilder, range: MillisRange, order: [UInt32]) {
         self.range = range
         context = builder.context
         reservedBytes = builder.reservedBytes
@@ -53,7 +53,7 @@ final class MergedSeriesSet: SeriesSet {
         parts = builder.parts
         heads = builder.heads
         entries = builder.entries
-        order = builder.isSorted || !isSorted ? [] : LabelOrder.ascending(entries)
+        self.order = order
     }
 
     deinit { context.release(reservedBytes) }
@@ -95,7 +95,12 @@ final class MergedSeriesSet: SeriesSet {
         let last = pieces[Int(entry.lastPiece)]
         let newest: (millis: Int64, value: Double)?
         if last.isHead {
-            newest = heads[Int(last.source)].newestFloat(Int(last.index), range)
+            // The rule first, without a call that would take all of the selection along.
+            if case .newest(let millis, let bits) = heads[Int(last.source)].held[Int(last.index)] {
+                newest = (millis, Double(bitPattern: bits))
+            } else {
+                newest = heads[Int(last.source)].newestFloat(Int(last.index), range)
+            }
         } else {
             let source = parts[Int(last.source)]
             // Damage: reading all says what it is and goes on with the rest.

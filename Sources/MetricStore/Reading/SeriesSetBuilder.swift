@@ -108,7 +108,21 @@ struct SeriesSetBuilder: ~Copyable {
     }
 
     /// - Parameter isSorted: whether the set must be; its protocol says so.
-    consuming func finish(_ range: MillisRange, isSorted: Bool = true) -> MergedSeriesSet {
-        MergedSeriesSet(self, range: range, isSorted: isSorted)
+    /// - Throws: `QueryInterruption` when there is no memory to sort in.
+    consuming func finish(
+        _ range: MillisRange, isSorted mustBeSorted: Bool = true
+    ) throws -> MergedSeriesSet {
+        if isSorted || !mustBeSorted { return MergedSeriesSet(self, range: range, order: []) }
+        let context = context
+        let byteCount = LabelOrder.byteCount(entries)
+        defer { context.release(byteCount) }
+        do {
+            try context.reserve(byteCount)
+        } catch {
+            context.release(reservedBytes)
+            throw error
+        }
+        let order = LabelOrder.ascending(entries)
+        return MergedSeriesSet(self, range: range, order: order)
     }
 }
