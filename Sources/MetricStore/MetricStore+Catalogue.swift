@@ -14,24 +14,13 @@ extension MetricStore {
         try forEachIndex(
             request, context,
             part: { part, index in
-                guard let ids = try part.selected(index, request, context) else {
-                    for name in 0..<index.nameCount {
-                        index.withName(name) { _ = names.intern($0) }
-                    }
-                    return
-                }
-                for name in index.names(of: ids) {
-                    index.withName(name) { _ = names.intern($0) }
-                }
+                let ids = try part.selected(index, request, context)
+                try index.forEachName(of: ids) { _ = names.intern($0) }
             },
             shard: { state in
-                if request.matchers.isEmpty {
-                    for name in 0..<state.index.nameCount {
-                        state.index.withName(name) { _ = names.intern($0) }
-                    }
-                    return
-                }
-                state.insertNames(of: try state.select(request.matchers, context), into: &names)
+                let ids =
+                    request.matchers.isEmpty ? nil : try state.select(request.matchers, context)
+                try state.forEachName(of: ids) { _ = names.intern($0) }
             })
         return names.sortedTexts()
     }
@@ -94,7 +83,7 @@ extension MetricPart {
         return { self.deletions.covers(Int($0), span) }
     }
 
-    /// Series that a request selects; nil = all.
+    /// Series that a request selects and of which something is left in its range; nil = all.
     fileprivate func selected(
         _ index: PartIndex, _ request: SeriesRequest, _ context: ReadContext
     ) throws -> Postings? {
@@ -102,29 +91,6 @@ extension MetricPart {
         guard let isDeleted = deletedSeries(request.range) else { return ids }
         return Postings(
             ascending: (ids ?? Postings(all: index.seriesCount)).ids.filter { !isDeleted($0) })
-    }
-}
-
-extension ShardState {
-    /// Interns the names of the labels on some series.
-    fileprivate borrowing func insertNames(of series: Postings, into names: inout InternTable) {
-        // Most series have the names of the one before, whose bytes are compared instead of hashed.
-        var previous: [[UInt8]] = []
-        for id in series.ids {
-            labels.withBytes(Int(id)) { bytes in
-                var position = 0
-                forEachLabel(in: bytes) { name, _ in
-                    defer { position += 1 }
-                    if position < previous.count {
-                        if previous[position].withUnsafeBytes({ equalBytes($0, name) }) { return }
-                        previous[position] = [UInt8](name)
-                    } else {
-                        previous.append([UInt8](name))
-                    }
-                    _ = names.intern(name)
-                }
-            }
-        }
     }
 }
 

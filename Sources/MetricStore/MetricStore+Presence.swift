@@ -7,9 +7,9 @@ import Synchronization
 import Telemetry
 
 extension MetricStore {
-    /// Where one head or part alone has data of the range, which is the rule, series are told by
-    /// their numbers: their labels are not made, and values are not decoded. Else series of several
-    /// sources are put together first.
+    /// Series are told by their numbers: labels are not made, values are not decoded beyond what
+    /// tells a stale marker. Series of several parts and a head find each other by the hashes of
+    /// their labels; of two heads, which is so while one is sealed, their sets are put together.
     package func present(
         _ request: SeriesRequest, by names: LabelNameSet, isCounted: Bool, _ context: ReadContext
     ) throws -> [PresentGroup] {
@@ -22,239 +22,180 @@ extension MetricStore {
             !head.shards.contains { $0.state.withLock { $0.overlaps(request.range) } }
         }
         var groups = PresentGroups(names, isCounted: isCounted)
-        if snapshot.heads.isEmpty, snapshot.parts.count == 1 {
-            try add(snapshot.parts[0], request, to: &groups, context)
-        } else if snapshot.parts.isEmpty, snapshot.heads.count == 1 {
-            for shard in snapshot.heads[0].shards {
-                try add(shard, request, to: &groups, context)
-            }
-        } else {
+        if snapshot.heads.count > 1 {
             let set = try select(request, snapshot, context, isSorted: false)
             try groups.add(set, context)
+            return groups.sorted()
+        }
+        var parts = PresentInParts(isAlone: snapshot.parts.count + snapshot.heads.count == 1)
+        for part in snapshot.parts {
+            try tolerating(part, context) {
+                try parts.add(part, try index(of: part), request, &groups, context)
+            }
+        }
+        for shard in snapshot.heads.first?.shards ?? [] {
+            try shard.state.withLock { state in
+                if state.overlaps(request.range) {
+                    try PresentInParts.add(state, request, &parts, &groups, context)
+                }
+            }
+        }
+        for part in parts.parts {
+            try tolerating(part.part, context) {
+                try groups.add(
+                    part.index, part.present, context,
+                    labels: part.index.projection(groups.names))
+            }
         }
         return groups.sorted()
     }
-
-    private func add(
-        _ part: MetricPart, _ request: SeriesRequest, to groups: inout PresentGroups,
-        _ context: ReadContext
-    ) throws {
-        var builder = SeriesSetBuilder(sourceCount: 1, context)
-        try tolerating(part, context) {
-            let index = try index(of: part)
-            let cache = TimeColumnCache()
-            let labels = index.projection(groups.names)
-            let rest = try groups.add(index, request.matchers, context, labels: labels) { series in
-                do throws(PartCorruption) {
-                    return try part.newest(Int(series), request.range, index, cache, source: 0)
-                } catch {
-                    // Reading all says what is damaged and goes on with the rest.
-                    return .unknown
-                }
-            }
-            if rest.isEmpty { return }
-            let source = builder.addPart(part, index)
-            for series in rest where part.hasSamples(Int(series), request.range, index) {
-                builder.add(
-                    Labels(canonical: index.labels(Int(series))), part: source, series: series)
-            }
-        }
-        try builder.reserve()
-        try groups.add(try builder.finish(request.range, isSorted: false), context)
-    }
-
-    private func add(
-        _ shard: HeadShard, _ request: SeriesRequest, to groups: inout PresentGroups,
-        _ context: ReadContext
-    ) throws {
-        let rest = try shard.state.withLock { state in
-            guard state.overlaps(request.range) else { return HeadSelection() }
-            let names = groups.names
-            // Taken out, because closures over the state copy all of it at each call.
-            let labels = state.labels
-            let extras = state.extras
-            let rest = try state.series.withUnsafeBufferPointer { series in
-                try groups.add(
-                    state, request.matchers, context,
-                    labels: { ref, out in
-                        labels.withBytes(Int(ref)) { names.apply($0, appendingTo: &out) }
-                    }
-                ) { series[Int($0)].newest(request.range, among: extras) }
-            }
-            return try HeadSelection(state, rest, request, context)
-        }
-        if rest.labels.isEmpty { return }
-        var builder = SeriesSetBuilder(sourceCount: 1, context)
-        builder.add(rest)
-        try builder.reserve()
-        try groups.add(try builder.finish(request.range, isSorted: false), context)
-    }
 }
 
-/// Groups of series, with how many have a value.
-private struct PresentGroups {
-    let names: LabelNameSet
-    private let isCounted: Bool
-    /// Canonical labels of the groups.
-    private var keys = InternTable()
-    private var counts: [Int] = []
-    private var scratch: [UInt8] = []
+/// Which series of parts are present so far. Of a series in several sources, the newest sample
+/// decides; of equal times that of the older source.
+private struct PresentInParts {
+    struct Part {
+        let part: MetricPart
+        let index: PartIndex
+        var present: PostingsBitmap
+    }
+    /// The newest sample of a series so far.
+    private struct Item {
+        var part: Int32
+        var series: UInt32
+        var millis: Int64
+    }
+    private(set) var parts: [Part] = []
+    private var items: [Item] = []
+    /// Items by the hash of their series' labels, −1 = free; a power of two.
+    private var slots: [Int32]
+    private let isAlone: Bool
 
-    init(_ names: LabelNameSet, isCounted: Bool) {
-        self.names = names
-        self.isCounted = isCounted
+    /// - Parameter isAlone: there is one source only.
+    init(isAlone: Bool) {
+        self.isAlone = isAlone
+        slots = isAlone ? [] : [Int32](repeating: -1, count: 1024)
     }
 
-    func sorted() -> [PresentGroup] {
-        counts.indices.map {
-            PresentGroup(
-                labels: Labels(canonical: keys.bytes($0), hash: keys.hash($0)), count: counts[$0])
-        }.sorted { $0.labels < $1.labels }
-    }
-
-    /// Adds series to the group whose labels are in `scratch`.
-    private mutating func addScratch(_ count: Int) {
-        let group = scratch.withUnsafeBytes { keys.intern($0) }
-        if group == counts.count { counts.append(0) }
-        counts[group] += count
-    }
-
-    mutating func add(_ set: MergedSeriesSet, _ context: ReadContext) throws {
-        var columns = SampleColumns()
-        var found = 0
-        for index in 0..<set.count {
-            if index & 1023 == 1023 { try context.check() }
-            guard try set.isPresent(index, &columns, context) else { continue }
-            found += 1
-            scratch.removeAll(keepingCapacity: true)
-            set.labels(index).bytes.withUnsafeBytes { names.apply($0, appendingTo: &scratch) }
-            addScratch(1)
+    /// Adds the selected series of a part that is younger than those before.
+    mutating func add(
+        _ part: MetricPart, _ index: PartIndex, _ request: SeriesRequest,
+        _ groups: inout PresentGroups, _ context: ReadContext
+    ) throws {
+        let cache = TimeColumnCache()
+        func newest(_ series: UInt32) -> NewestSample? {
+            part.newest(
+                Int(series), request.range, index, cache, source: 0,
+                skipping: context.noteMissing)
         }
-        try context.count(samples: found)
-    }
-
-    /// Adds the series of one index.
-    ///
-    /// - Parameters:
-    ///   - labels: appends what the names leave of a series' labels.
-    ///   - newest: of a series in the range.
-    /// - Returns: series whose newest sample is unknown; they are not added.
-    mutating func add<Index: LabelIndex>(
-        _ index: Index, _ matchers: [LabelMatcher], _ context: ReadContext,
-        labels: (UInt32, inout [UInt8]) -> Void, newest: (UInt32) -> NewestSample
-    ) throws -> [UInt32] {
-        let selected = try index.select(matchers, context)
-        if !isCounted, let name = names.onlyName {
-            return try addAny(index, name, selected, context, newest)
-        }
-        let ids = selected.ids
-        var unknown: [UInt32] = []
-        var present = PostingsBitmap(limit: index.seriesCount)
-        var count = 0
-        for (position, series) in ids.enumerated() {
+        let selected = try index.select(request.matchers, context)
+        if isAlone, try groups.addFirstFound(index, selected, context, newest) { return }
+        let number = Int32(parts.count)
+        parts.append(
+            Part(
+                part: part, index: index, present: PostingsBitmap(limit: index.seriesCount)))
+        for (position, series) in selected.ids.enumerated() {
             if position & 1023 == 1023 { try context.check() }
-            switch newest(series) {
-            case .absent, .known(_, isStale: true): break
-            case .known:
-                present.insert(series)
-                count += 1
-            case .unknown: unknown.append(series)
+            guard let sample = newest(series) else { continue }
+            if isAlone {
+                if !sample.isStale { parts[Int(number)].present.insert(series) }
+                continue
             }
-        }
-        try context.count(samples: count)
-        if count == 0 { return unknown }
-        guard names.isEmpty || names.onlyName != nil else {
-            present.forEach { series in
-                scratch.removeAll(keepingCapacity: true)
-                labels(series, &scratch)
-                addScratch(1)
-            }
-            return unknown
-        }
-        if let name = names.onlyName {
-            count -= try add(index, name, present, context)
-        }
-        if count > 0 {
-            scratch.removeAll(keepingCapacity: true)
-            addScratch(count)
-        }
-        return unknown
-    }
-
-    /// Adds the present series that have a label to the groups of its values, value by value.
-    /// Returns how many there are.
-    private mutating func add<Index: LabelIndex>(
-        _ index: Index, _ name: [UInt8], _ present: PostingsBitmap,
-        _ context: ReadContext
-    ) throws -> Int {
-        guard let number = name.withUnsafeBytes({ index.findName($0) }) else { return 0 }
-        var total = 0
-        for value in 0..<index.valueCount(number) {
-            if value & 1023 == 1023 { try context.check() }
-            var count = 0
-            try index.forEachSeries(number, value) { series in
-                count &+= present.contains(series) ? 1 : 0
-                return true
-            }
-            if count == 0 { continue }
-            total += count
-            index.withValue(number, value) { setScratch(name, $0) }
-            addScratch(count)
-        }
-        return total
-    }
-
-    /// Adds to the groups of a label's values, and of those without it, one present series each:
-    /// the index says which to ask, and the first that is present ends the search.
-    private mutating func addAny<Index: LabelIndex>(
-        _ index: Index, _ name: [UInt8], _ selected: Postings, _ context: ReadContext,
-        _ newest: (UInt32) -> NewestSample
-    ) throws -> [UInt32] {
-        var unknown: [UInt32] = []
-        let wanted = PostingsBitmap(selected, limit: index.seriesCount)
-        var asked = 0
-        /// Whether the search goes on after a series.
-        func isAbsent(_ series: UInt32) -> Bool {
-            asked += 1
-            switch newest(series) {
-            case .absent, .known(_, isStale: true): return true
-            case .known: return false
-            case .unknown:
-                unknown.append(series)
-                return true
-            }
-        }
-        var named = 0
-        if let number = name.withUnsafeBytes({ index.findName($0) }) {
-            for value in 0..<index.valueCount(number) {
-                if value & 255 == 255 { try context.check() }
-                named += index.postingCount(number, value)
-                index.withValue(number, value) { setScratch(name, $0) }
-                if isScratchKnown { continue }
-                let isNone = try index.forEachSeries(number, value) { series in
-                    !wanted.contains(series) || isAbsent(series)
+            if items.count * 2 >= slots.count { grow() }
+            let slot = slot(index.hash(Int(series))) { other in
+                index.labels(Int(series)).bytes.withUnsafeBytes { labels in
+                    parts[Int(other.part)].index.hasLabels(Int(other.series), labels)
                 }
-                if !isNone { addScratch(1) }
+            }
+            if slots[slot] >= 0 {
+                guard replace(Int(slots[slot]), sample) else { continue }
+                items[Int(slots[slot])].part = number
+                items[Int(slots[slot])].series = series
+            } else {
+                slots[slot] = Int32(items.count)
+                items.append(Item(part: number, series: series, millis: sample.millis))
+            }
+            if !sample.isStale { parts[Int(number)].present.insert(series) }
+        }
+    }
+
+    /// Adds the selected series of a head shard, which is younger than all parts.
+    static func add(
+        _ state: borrowing ShardState, _ request: SeriesRequest, _ known: inout PresentInParts,
+        _ groups: inout PresentGroups, _ context: ReadContext
+    ) throws {
+        // Taken out, because closures over the state copy all of it at each call.
+        let labels = state.labels
+        let extras = state.extras
+        let range = request.range
+        let selected = try state.select(request.matchers, context)
+        let names = groups.names
+        try state.series.withUnsafeBufferPointer { series in
+            if known.isAlone,
+                try groups.addFirstFound(
+                    copy state, selected, context,
+                    { series[Int($0)].newest(range, among: extras) })
+            {
+                return
+            }
+            var present = PostingsBitmap(limit: series.count)
+            for (position, ref) in selected.ids.enumerated() {
+                if position & 1023 == 1023 { try context.check() }
+                guard let sample = series[Int(ref)].newest(range, among: extras),
+                    known.isAlone || known.isNewest(sample, labels, Int(ref))
+                else { continue }
+                if !sample.isStale { present.insert(ref) }
+            }
+            try groups.add(copy state, present, context) { ref, out in
+                labels.withBytes(Int(ref)) { names.apply($0, appendingTo: &out) }
             }
         }
-        scratch.removeAll(keepingCapacity: true)
-        if named < index.seriesCount, !isScratchKnown {
-            let others = selected.subtracting(try index.seriesWith(name, context))
-            if !others.ids.allSatisfy(isAbsent) { addScratch(1) }
+    }
+
+    /// Whether a sample of the head is the newest of its series; then no part's is any more.
+    private mutating func isNewest(
+        _ sample: NewestSample, _ labels: InternTable, _ ref: Int
+    ) -> Bool {
+        if items.isEmpty { return true }
+        let slot = slot(labels.hash(ref)) { item in
+            labels.withBytes(ref) { parts[Int(item.part)].index.hasLabels(Int(item.series), $0) }
         }
-        try context.count(samples: asked)
-        return unknown
+        return slots[slot] < 0 || replace(Int(slots[slot]), sample)
     }
 
-    private var isScratchKnown: Bool {
-        scratch.withUnsafeBytes { keys.find($0) } != nil
+    /// Takes an item back if a sample is newer.
+    private mutating func replace(_ number: Int, _ sample: NewestSample) -> Bool {
+        let item = items[number]
+        guard sample.millis > item.millis else { return false }
+        parts[Int(item.part)].present.remove(item.series)
+        items[number].millis = sample.millis
+        return true
     }
 
-    /// Makes `scratch` the labels of one name and value.
-    private mutating func setScratch(_ name: [UInt8], _ value: UnsafeRawBufferPointer) {
-        var writer = ByteWriter()
-        writer.lengthPrefixed(name)
-        writer.lengthPrefixed(value)
-        scratch = writer.bytes
+    /// The slot of the item of these labels, or the free one where it belongs.
+    @inline(__always)
+    private func slot(_ hash: UInt64, _ isSame: (Item) -> Bool) -> Int {
+        let mask = slots.count - 1
+        var slot = Int(truncatingIfNeeded: hash) & mask
+        while slots[slot] >= 0 {
+            let item = items[Int(slots[slot])]
+            if self.hash(item) == hash, isSame(item) { break }
+            slot = (slot + 1) & mask
+        }
+        return slot
+    }
+
+    private func hash(_ item: Item) -> UInt64 {
+        parts[Int(item.part)].index.hash(Int(item.series))
+    }
+
+    private mutating func grow() {
+        slots = [Int32](repeating: -1, count: slots.count * 2)
+        let mask = slots.count - 1
+        for (number, item) in items.enumerated() {
+            var slot = Int(truncatingIfNeeded: hash(item)) & mask
+            while slots[slot] >= 0 { slot = (slot + 1) & mask }
+            slots[slot] = Int32(truncatingIfNeeded: number)
+        }
     }
 }

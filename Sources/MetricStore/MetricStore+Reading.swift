@@ -31,8 +31,7 @@ extension MetricStore {
             for (number, series) in ids.ids.enumerated() {
                 if number & 1023 == 1023 { try context.check() }
                 guard part.hasSamples(Int(series), request.range, index) else { continue }
-                builder.add(
-                    Labels(canonical: index.labels(Int(series))), part: source, series: series)
+                builder.add(index.labels(Int(series)), part: source, series: series)
             }
             try builder.reserve()
         }
@@ -82,7 +81,7 @@ extension MetricStore {
                 let index = try index(of: part)
                 let selected = Set(try index.select(request.matchers, context).ids)
                 for (series, list) in kept where selected.contains(UInt32(series)) {
-                    add(Labels(canonical: index.labels(series)), list)
+                    add(index.labels(series), list)
                 }
             }
         }

@@ -150,7 +150,7 @@ private struct MergeCursor {
     private mutating func load() {
         labels =
             series < source.index.seriesCount
-            ? Labels(canonical: source.index.labels(series)) : nil
+            ? source.index.labels(series) : nil
     }
 
     /// Appends the current series and steps to the next.

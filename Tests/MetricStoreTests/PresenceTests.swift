@@ -110,6 +110,8 @@ func presenceIsThatOfTheNewestSample(seed: Int) throws {
     try harness.delete([selection], deleted)
     model.delete([selection], deleted)
     try expectEqualPresence(harness.store, model, &generator, "with deletions")
+    append(8)
+    try expectEqualPresence(harness.store, model, &generator, "with deletions and a head")
 }
 
 @Test func aSeriesThatWentStaleIsAbsentAtOnce() throws {

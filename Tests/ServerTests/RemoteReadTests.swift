@@ -2,6 +2,7 @@
 // Remote read, federation and search over HTTP.
 
 import Base
+import Ingest
 import Telemetry
 import TestKit
 import Testing

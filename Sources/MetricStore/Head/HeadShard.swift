@@ -149,6 +149,10 @@ struct ShardState: Sendable {
 
 extension ShardState: LabelIndex {
     var seriesCount: Int { series.count }
+    var nameCount: Int { index.nameCount }
+    func withName<R>(_ name: Int, _ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
+        try index.withName(name, body)
+    }
     func findName(_ name: UnsafeRawBufferPointer) -> Int? { index.findName(name) }
     func valueCount(_ name: Int) -> Int { index.valueCount(name) }
     func findValue(_ name: Int, _ value: UnsafeRawBufferPointer) -> Int? {
@@ -167,6 +171,29 @@ extension ShardState: LabelIndex {
     func forEachSeries(_ name: Int, _ value: Int, _ body: (UInt32) -> Bool) -> Bool {
         for series in index.postings(name, value).ids where !body(series) { return false }
         return true
+    }
+    func names(of series: Postings) -> [Int] {
+        var found = PostingsBitmap(limit: index.nameCount)
+        // Most series have the names of the one before, whose bytes are compared instead of hashed.
+        var previous: [[UInt8]] = []
+        for id in series.ids {
+            labels.withBytes(Int(id)) { bytes in
+                var position = 0
+                forEachLabel(in: bytes) { name, _ in
+                    defer { position += 1 }
+                    if position < previous.count {
+                        if previous[position].withUnsafeBytes({ equalBytes($0, name) }) { return }
+                        previous[position] = [UInt8](name)
+                    } else {
+                        previous.append([UInt8](name))
+                    }
+                    if let number = index.findName(name) {
+                        found.insert(UInt32(truncatingIfNeeded: number))
+                    }
+                }
+            }
+        }
+        return found.postings.ids.map { Int($0) }
     }
     func insertValues(_ name: Int, of series: Postings, into values: inout PostingsBitmap) {
         index.withName(name) { wanted in

@@ -7,7 +7,10 @@ import Telemetry
 
 /// Everything of a part but its samples. Decoding checks all references, so what reads later need
 /// not: symbols exist, chunks lie inside the data, time columns hold a sane number of samples.
-struct PartIndex: Sendable {
+///
+/// A class, because readers hand it on for every series: a struct of so many arrays costs a count of
+/// references for each of them.
+final class PartIndex: Sendable {
     struct TimeColumn: Sendable {
         var isGrid: Bool
         var count: Int
@@ -32,217 +35,62 @@ struct PartIndex: Sendable {
         var timeColumn: Int
         var bytes: Range<Int>
     }
-    private struct Name: Sendable {
+    struct Name: Sendable {
         var symbol: UInt32
         /// Positions in the value columns.
         var values: Range<Int>
     }
 
-    private var symbolBytes: [UInt8]
-    private var symbolEnds: [UInt32] = []
-    private var symbolCounts: [UInt32] = []
-    private var seriesBytes: [UInt8]
-    /// Where each series' record begins, and the running chunk state there.
-    private var seriesStarts: [UInt32] = []
-    /// Where the chunks begin in each series' record.
-    private var chunkStarts: [UInt32] = []
-    private var chunkEnds: [UInt32] = []
-    private var chunkColumns: [UInt32] = []
-    private(set) var times: [TimeColumn] = []
-    private(set) var blocks: [Block] = []
+    private let symbolBytes: [UInt8]
+    private let symbolEnds: [UInt32]
+    private let symbolCounts: [UInt32]
+    private let seriesBytes: [UInt8]
+    /// Where each series' record begins, where its chunks do, and the running chunk state there.
+    private let seriesStarts: [UInt32]
+    /// `hash64` of each series' labels.
+    private let hashes: [UInt64]
+    private let chunkStarts: [UInt32]
+    private let chunkEnds: [UInt32]
+    private let chunkColumns: [UInt32]
+    let times: [TimeColumn]
+    let blocks: [Block]
     /// Known for as long as the index is.
-    private(set) var checks = BlockChecks(count: 0)
-    private var names: [Name] = []
-    private var valueSymbols: [UInt32] = []
-    private var valueCounts: [UInt32] = []
-    private var postingStarts: [UInt32] = []
-    private var postingBytes: [UInt8]
-
-    /// Bytes of memory held, about.
-    var byteCount: Int {
-        symbolBytes.count + seriesBytes.count + postingBytes.count + blocks.count * 40
-            + (symbolEnds.count * 2 + seriesStarts.count * 4 + valueSymbols.count * 3) * 4
-            + times.count * 48
-    }
+    let checks: BlockChecks
+    private let names: [Name]
+    private let valueSymbols: [UInt32]
+    private let valueCounts: [UInt32]
+    private let postingStarts: [UInt32]
+    private let postingBytes: [UInt8]
 
     /// Reads the index sections.
     ///
     /// - Throws: `PartCorruption`.
     init(_ reader: PartReader, seriesCount: Int) throws(PartCorruption) {
-        typealias Section = MetricPartFormat.Section
-        symbolBytes = try reader.read(Section.symbols)
-        seriesBytes = try reader.read(Section.series)
-        postingBytes = try reader.read(Section.postings)
-        let dataCount = reader.section(Section.data)?.storedCount ?? 0
-        try PartIndex.parse(reader, Section.symbols, symbolBytes) { bytes throws(MalformedBytes) in
-            try parseSymbols(&bytes)
-        }
-        try PartIndex.parse(reader, Section.blocks, try reader.read(Section.blocks)) {
-            bytes throws(MalformedBytes) in
-            try parseBlocks(&bytes, dataCount)
-        }
-        try PartIndex.parse(reader, Section.times, try reader.read(Section.times)) {
-            bytes throws(MalformedBytes) in
-            try parseTimes(&bytes, dataCount)
-        }
-        try PartIndex.parse(reader, Section.series, seriesBytes) { bytes throws(MalformedBytes) in
-            try parseSeries(&bytes, seriesCount, dataCount)
-        }
-        try PartIndex.parse(reader, Section.labels, try reader.read(Section.labels)) {
-            bytes throws(MalformedBytes) in
-            try parseLabels(&bytes, seriesCount)
-        }
+        let parsed = try ParsedIndex(reader, seriesCount: seriesCount)
+        symbolBytes = parsed.symbolBytes
+        symbolEnds = parsed.symbolEnds
+        symbolCounts = parsed.symbolCounts
+        seriesBytes = parsed.seriesBytes
+        seriesStarts = parsed.seriesStarts
+        hashes = parsed.hashes
+        chunkStarts = parsed.chunkStarts
+        chunkEnds = parsed.chunkEnds
+        chunkColumns = parsed.chunkColumns
+        times = parsed.times
+        blocks = parsed.blocks
+        checks = BlockChecks(count: parsed.blocks.count)
+        names = parsed.names
+        valueSymbols = parsed.valueSymbols
+        valueCounts = parsed.valueCounts
+        postingStarts = parsed.postingStarts
+        postingBytes = parsed.postingBytes
     }
 
-    /// Runs a parser over a section and names section and place of what it refuses.
-    private static func parse(
-        _ reader: PartReader, _ kind: UInt16, _ bytes: [UInt8],
-        _ body: (inout ByteReader) throws(MalformedBytes) -> Void
-    ) throws(PartCorruption) {
-        let fault = bytes.withUnsafeBytes { raw -> MalformedBytes? in
-            var cursor = ByteReader(raw)
-            do throws(MalformedBytes) {
-                try body(&cursor)
-                return nil
-            } catch { return error }
-        }
-        guard let fault else { return }
-        throw PartCorruption(
-            name: reader.name, offset: reader.section(kind)?.offset ?? 0,
-            problem: "section \(kind): \(fault)")
-    }
-
-    private mutating func parseSymbols(_ reader: inout ByteReader) throws(MalformedBytes) {
-        var previous: UnsafeRawBufferPointer?
-        while !reader.isAtEnd {
-            let text = try reader.lengthPrefixed()
-            if let previous, compareBytes(previous, text) >= 0 {
-                throw reader.malformed("ascending symbols")
-            }
-            previous = text
-            symbolEnds.append(UInt32(truncatingIfNeeded: reader.offset))
-            symbolCounts.append(UInt32(truncatingIfNeeded: text.count))
-        }
-    }
-
-    private func symbol(_ reader: inout ByteReader) throws(MalformedBytes) -> Int {
-        guard !symbolEnds.isEmpty else { throw reader.malformed("symbols") }
-        return try reader.length(limit: symbolEnds.count - 1, "symbol")
-    }
-
-    private mutating func parseBlocks(
-        _ reader: inout ByteReader, _ dataCount: Int
-    ) throws(MalformedBytes) {
-        var offset = 0
-        while !reader.isAtEnd {
-            let count = try reader.length(limit: dataCount - offset, "size of block")
-            let crc = try reader.u32()
-            let first = try reader.zigzag()
-            let span = Int64(bitPattern: try reader.varint())
-            blocks.append(
-                Block(
-                    bytes: offset..<(offset + count), crc: crc, minMillis: first,
-                    maxMillis: first &+ span))
-            offset += count
-        }
-        guard offset == dataCount else { throw reader.malformed("blocks of \(dataCount) bytes") }
-        checks = BlockChecks(count: blocks.count)
-    }
-
-    private mutating func parseTimes(
-        _ reader: inout ByteReader, _ dataCount: Int
-    ) throws(MalformedBytes) {
-        while !reader.isAtEnd {
-            let kind = try reader.u8()
-            let count = try reader.length(
-                limit: MetricPartFormat.maxChunkSamples, "samples of a chunk")
-            let first = try reader.zigzag()
-            let (last, overflow) = first.addingReportingOverflow(
-                Int64(bitPattern: try reader.varint()))
-            var column = TimeColumn(
-                isGrid: kind == MetricPartFormat.TimeKind.grid, count: count, first: first,
-                last: last, bytes: 0..<0)
-            guard count > 0, !overflow, last >= first, count > 1 || last == first else {
-                throw reader.malformed("span of times")
-            }
-            switch kind {
-            case MetricPartFormat.TimeKind.grid:
-                let (span, overflow) = last.subtractingReportingOverflow(first)
-                let steps = Int64(max(1, count - 1))
-                guard !overflow, span % steps == 0, span >= Int64(count - 1) else {
-                    throw reader.malformed("a grid of times")
-                }
-            case MetricPartFormat.TimeKind.column:
-                let offset = try reader.length(limit: dataCount, "offset of times")
-                let size = try reader.length(limit: dataCount - offset, "size of times")
-                column.bytes = offset..<(offset + size)
-            default: throw reader.malformed("kind of times")
-            }
-            times.append(column)
-        }
-    }
-
-    private mutating func parseSeries(
-        _ reader: inout ByteReader, _ seriesCount: Int, _ dataCount: Int
-    ) throws(MalformedBytes) {
-        var state = ChunkState()
-        var labels: [UInt8] = []
-        var previous: [UInt8]?
-        for _ in 0..<seriesCount {
-            seriesStarts.append(UInt32(truncatingIfNeeded: reader.offset))
-            chunkEnds.append(UInt32(truncatingIfNeeded: state.end))
-            chunkColumns.append(UInt32(truncatingIfNeeded: state.column))
-            let labelCount = try reader.length(limit: MetricPartFormat.maxLabels, "labels")
-            labels.removeAll(keepingCapacity: true)
-            for _ in 0..<(2 * labelCount) {
-                appendSymbol(try symbol(&reader), to: &labels)
-            }
-            let isAscending =
-                previous.map { before in
-                    before.withUnsafeBytes { a in
-                        labels.withUnsafeBytes { b in compareLabels(a, b) < 0 }
-                    }
-                } ?? true
-            guard isAscending, labels.withUnsafeBytes({ isCanonicalLabels($0) }) else {
-                throw reader.malformed("canonical labels in ascending order")
-            }
-            previous = labels
-            chunkStarts.append(UInt32(truncatingIfNeeded: reader.offset))
-            let chunkCount = try reader.length(limit: reader.remaining / 3, "number of chunks")
-            for _ in 0..<chunkCount {
-                _ = try nextChunk(&reader, &state, dataCount)
-            }
-        }
-        guard reader.isAtEnd else { throw reader.malformed("end of \(seriesCount) series") }
-    }
-
-    private mutating func parseLabels(
-        _ reader: inout ByteReader, _ seriesCount: Int
-    ) throws(MalformedBytes) {
-        var postingStart = 0
-        var previousName = -1
-        while !reader.isAtEnd {
-            let symbol = try symbol(&reader)
-            let valueCount = try reader.length(limit: reader.remaining / 3, "number of values")
-            guard symbol > previousName else { throw reader.malformed("ascending names") }
-            previousName = symbol
-            let start = valueSymbols.count
-            var previousValue = -1
-            for _ in 0..<valueCount {
-                let value = try self.symbol(&reader)
-                guard value > previousValue else { throw reader.malformed("ascending values") }
-                previousValue = value
-                valueSymbols.append(UInt32(truncatingIfNeeded: value))
-                valueCounts.append(
-                    UInt32(truncatingIfNeeded: try reader.length(limit: seriesCount, "series")))
-                postingStarts.append(UInt32(truncatingIfNeeded: postingStart))
-                postingStart += try reader.length(
-                    limit: postingBytes.count - postingStart, "size of postings")
-            }
-            names.append(
-                Name(
-                    symbol: UInt32(truncatingIfNeeded: symbol), values: start..<valueSymbols.count))
-        }
+    /// Bytes of memory held, about.
+    var byteCount: Int {
+        symbolBytes.count + seriesBytes.count + postingBytes.count + blocks.count * 40
+            + (symbolEnds.count * 2 + seriesStarts.count * 6 + valueSymbols.count * 3) * 4
+            + times.count * 48
     }
 
     // MARK: - Symbols
@@ -257,13 +105,6 @@ struct PartIndex: Sendable {
         }
     }
 
-    /// Appends a symbol with its length before it: from one end to the next that is how the
-    /// section holds it, so it is one copy.
-    private func appendSymbol(_ symbol: Int, to out: inout [UInt8]) {
-        let start = symbol == 0 ? 0 : Int(symbolEnds[symbol - 1])
-        out.append(contentsOf: symbolBytes[start..<Int(symbolEnds[symbol])])
-    }
-
     private func findSymbol(_ text: UnsafeRawBufferPointer) -> Int? {
         let index = lowerBound(symbolEnds.count) { withSymbol($0) { compareBytes($0, text) < 0 } }
         guard index < symbolEnds.count, withSymbol(index, { equalBytes($0, text) }) else {
@@ -274,17 +115,22 @@ struct PartIndex: Sendable {
 
     // MARK: - Series
 
-    fileprivate struct ChunkState {
+    /// What a chunk entry continues from.
+    struct ChunkState {
         var column = 0
         var end = 0
     }
 
-    private func nextChunk(
-        _ reader: inout ByteReader, _ state: inout ChunkState, _ dataCount: Int
+    /// Reads a chunk entry.
+    ///
+    /// - Parameter timeColumns: number of time columns.
+    @inline(__always)
+    static func nextChunk(
+        _ reader: inout ByteReader, _ state: inout ChunkState, timeColumns: Int, dataCount: Int
     ) throws(MalformedBytes) -> Chunk {
         let (column, overflow) = Int64(state.column).addingReportingOverflow(try reader.zigzag())
-        guard !overflow, column >= 0, column < Int64(times.count) else {
-            throw reader.malformed("time column below \(times.count)")
+        guard !overflow, column >= 0, column < Int64(timeColumns) else {
+            throw reader.malformed("time column below \(timeColumns)")
         }
         let gap = try reader.length(limit: dataCount - state.end, "gap between chunks")
         let start = state.end + gap
@@ -294,8 +140,36 @@ struct PartIndex: Sendable {
         return Chunk(timeColumn: state.column, bytes: start..<state.end)
     }
 
+    /// `hash64` of a series' labels.
+    func hash(_ series: Int) -> UInt64 { hashes[series] }
+
+    /// Whether a series has these canonical labels.
+    func hasLabels(_ series: Int, _ labels: UnsafeRawBufferPointer) -> Bool {
+        var offset = 0
+        var isSame = true
+        symbolBytes.withUnsafeBytes { bytes in
+            symbolPairs(series) { name, value in
+                for place in [coded(name), coded(value)] where isSame {
+                    let end = offset &+ place.count
+                    isSame =
+                        end <= labels.count
+                        && equalBytes(
+                            UnsafeRawBufferPointer(rebasing: bytes[place]),
+                            UnsafeRawBufferPointer(rebasing: labels[offset..<end]))
+                    offset = end
+                }
+            }
+        }
+        return isSame && offset == labels.count
+    }
+
+    /// Labels of a series.
+    func labels(_ series: Int) -> Labels {
+        Labels(canonical: labelBytes(series), hash: hashes[series])
+    }
+
     /// Canonical label bytes of a series.
-    func labels(_ series: Int) -> [UInt8] {
+    private func labelBytes(_ series: Int) -> [UInt8] {
         var byteCount = 0
         symbolPairs(series) { byteCount &+= coded($0).count &+ coded($1).count }
         return [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, initialized in
@@ -321,7 +195,7 @@ struct PartIndex: Sendable {
         for name in self.names.indices where withName(name, { names.contains($0) }) {
             kept.insert(self.names[name].symbol)
         }
-        return { [kept] series, out in
+        return { [self, kept] series, out in
             symbolPairs(Int(series)) { name, value in
                 guard kept.contains(UInt32(truncatingIfNeeded: name)) else { return }
                 out.append(contentsOf: symbolBytes[coded(name)])
@@ -359,7 +233,8 @@ struct PartIndex: Sendable {
         cursor.left -= 1
         var chunk: Chunk?
         read(&cursor) { reader, cursor throws(MalformedBytes) in
-            chunk = try nextChunk(&reader, &cursor.state, dataCount)
+            chunk = try PartIndex.nextChunk(
+                &reader, &cursor.state, timeColumns: times.count, dataCount: dataCount)
         }
         return chunk
     }

@@ -125,6 +125,14 @@ extension HeadExtras {
         return false
     }
 
+    func histogram(_ index: Int) -> NativeHistogram {
+        do {
+            return try histograms[index].withUnsafeBytes { try NativeHistogram(decoding: $0) }
+        } catch {
+            preconditionFailure("a histogram that was admitted cannot be read: \(error)")
+        }
+    }
+
     fileprivate func readHistograms(_ range: MillisRange, into runs: inout SampleRuns) -> Int {
         let first = lowerBound(histogramMillis.count) {
             histogramMillis[$0] < range.first.rawValue
@@ -138,12 +146,7 @@ extension HeadExtras {
         var decoded: [NativeHistogram] = []
         for index in first..<end {
             byteCount += histograms[index].count
-            do {
-                decoded.append(
-                    try histograms[index].withUnsafeBytes { try NativeHistogram(decoding: $0) })
-            } catch {
-                preconditionFailure("a histogram that was admitted cannot be read: \(error)")
-            }
+            decoded.append(histogram(index))
         }
         runs.columns.millis.append(contentsOf: histogramMillis[first..<end])
         let slice = histogramStarts[first..<end]

@@ -9,6 +9,8 @@ import Telemetry
 /// Names and values are addressed by dense numbers.
 protocol LabelIndex {
     var seriesCount: Int { get }
+    var nameCount: Int { get }
+    func withName<R>(_ name: Int, _ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R
     func findName(_ name: UnsafeRawBufferPointer) -> Int?
     func valueCount(_ name: Int) -> Int
     func findValue(_ name: Int, _ value: UnsafeRawBufferPointer) -> Int?
@@ -23,6 +25,8 @@ protocol LabelIndex {
     /// whether it was called with all.
     @discardableResult
     func forEachSeries(_ name: Int, _ value: Int, _ body: (UInt32) -> Bool) throws -> Bool
+    /// Numbers of the names of the labels on some series, asked series by series.
+    func names(of series: Postings) -> [Int]
     /// Adds the numbers of the values that some series have of a label.
     func insertValues(_ name: Int, of series: Postings, into values: inout PostingsBitmap)
     /// Those of some series whose value of a label (empty when absent) satisfies a matcher.
@@ -120,6 +124,32 @@ extension LabelIndex {
     func seriesWith(_ name: [UInt8], _ context: ReadContext) throws -> Postings {
         guard let number = name.withUnsafeBytes({ findName($0) }) else { return .empty }
         return try postings(number, 0..<valueCount(number), context) { _ in true }
+    }
+
+    // MARK: - Names
+
+    /// Calls `body` with the names of the labels on some series.
+    ///
+    /// Of many series, each name's values are gone through up to the first that one of them has; few
+    /// series are asked themselves.
+    ///
+    /// - Parameter series: nil = all.
+    func forEachName(of series: Postings?, _ body: (UnsafeRawBufferPointer) -> Void) throws {
+        guard let series, series.count < seriesCount else {
+            for name in 0..<nameCount { withName(name, body) }
+            return
+        }
+        guard series.count >= seriesCount / 8 else {
+            for name in names(of: series) { withName(name, body) }
+            return
+        }
+        let set = PostingsBitmap(series, limit: seriesCount)
+        for name in 0..<nameCount {
+            let isFound = try (0..<valueCount(name)).contains { value in
+                try !forEachSeries(name, value) { !set.contains($0) }
+            }
+            if isFound { withName(name, body) }
+        }
     }
 
     // MARK: - Values

@@ -95,7 +95,12 @@ final class MergedSeriesSet: SeriesSet {
         let last = pieces[Int(entry.lastPiece)]
         let newest: (millis: Int64, value: Double)?
         if last.isHead {
-            newest = heads[Int(last.source)].newestFloat(Int(last.index), range)
+            // The rule first, without a call that would take all of the selection along.
+            if case .newest(let millis, let bits) = heads[Int(last.source)].held[Int(last.index)] {
+                newest = (millis, Double(bitPattern: bits))
+            } else {
+                newest = heads[Int(last.source)].newestFloat(Int(last.index), range)
+            }
         } else {
             let source = parts[Int(last.source)]
             // Damage: reading all says what it is and goes on with the rest.

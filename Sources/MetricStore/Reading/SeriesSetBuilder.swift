@@ -108,18 +108,21 @@ struct SeriesSetBuilder: ~Copyable {
     }
 
     /// - Parameter isSorted: whether the set must be; its protocol says so.
-    /// - Throws: `QueryInterruption` when the query is to end before the series are in order.
+    /// - Throws: `QueryInterruption` when there is no memory to sort in, or the query is to end.
     consuming func finish(
-        _ range: MillisRange, isSorted: Bool = true
+        _ range: MillisRange, isSorted mustBeSorted: Bool = true
     ) throws -> MergedSeriesSet {
-        var order: [UInt32] = []
-        if isSorted, !self.isSorted {
-            do {
-                order = try LabelOrder.ascending(entries, context)
-            } catch {
-                context.release(reservedBytes)
-                throw error
-            }
+        if isSorted || !mustBeSorted { return MergedSeriesSet(self, range: range, order: []) }
+        let context = context
+        let byteCount = LabelOrder.byteCount(entries)
+        defer { context.release(byteCount) }
+        let order: [UInt32]
+        do {
+            try context.reserve(byteCount)
+            order = try LabelOrder.ascending(entries, context)
+        } catch {
+            context.release(reservedBytes)
+            throw error
         }
         return MergedSeriesSet(self, range: range, order: order)
     }

@@ -34,6 +34,10 @@ package struct PostingsBitmap: Sendable {
         for row in postings.ids { insert(row) }
     }
 
+    package mutating func remove(_ row: UInt32) {
+        words[Int(row &>> 6)] &= ~(1 &<< UInt64(row & 63))
+    }
+
     /// Calls `body` with the rows in ascending order.
     @inline(__always)
     package func forEach(_ body: (UInt32) throws -> Void) rethrows {
