@@ -10,7 +10,7 @@ import Telemetry
 /// clock, and the processor time of their thread, which other load on the machine does not stretch.
 struct Cancellation {
     /// Places in each query at which it is cancelled.
-    private static let places = 20
+    private static let places = 10
     private let engine: PromQLEngine
     private let pool = WorkerPool(name: "query", threads: 1, queueLimit: 1)
 
@@ -23,7 +23,7 @@ struct Cancellation {
         return [
             ("selection", "count(wide)", 1), ("matrix", cpu, 241),
             ("regex", "count(\(patterns.joined(separator: " or ")))", 1),
-            ("subquery", "sum(max_over_time(wide[5m:1s]))", 1),
+            ("subquery", "sum(max_over_time(wide[1m:1s]))", 1),
             ("rate", "sum(rate(\(cpu)[5m]))", 241), ("sort", "sort_desc(wide)", 1),
             ("sort-by-label", "sort_by_label(wide, \"path\")", 1),
             ("count-values", "count_values(\"v\", wide)", 20),
@@ -31,7 +31,7 @@ struct Cancellation {
             ("many-to-one", "\(cpu) * on (instance) group_left (nodename) node_uname_info", 241),
             ("set", "count(wide and on (path) wide)", 20),
             ("fill", "count(wide + on (path) fill (1) wide{zone=~\"z[123]\"})", 20),
-            ("topk", "count(topk(5000, \(cpu)))", 241),
+            ("topk", "count(topk(200, \(cpu)))", 241),
             ("quantile", "quantile(0.9, \(cpu))", 241), ("info", "count(info(\(cpu)))", 241),
             ("label-replace", "count(label_replace(wide, \"a\", \"$1\", \"path\", \"(.*)\"))", 1),
             (
