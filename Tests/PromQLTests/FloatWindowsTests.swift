@@ -30,7 +30,10 @@ private func value(_ kind: Int, _ random: inout SplitMix64, _ previous: Double) 
         var a = SampleColumns(), b = SampleColumns()
         var millis: Int64 = 0, last = 0.0
         for _ in 0..<80 {
-            millis += Int64(random.next() % 3) * 7_000 + 8_000 + Int64(random.next() % 9)
+            // Some are sampled as evenly as the query steps.
+            millis +=
+                number % 4 == 0
+                ? 11_000 : Int64(random.next() % 3) * 7_000 + 8_000 + Int64(random.next() % 9)
             last = value(number % 6, &random, last.isFinite ? last : 0)
             a.append(millis: millis, value: last)
             b.append(millis: millis, value: last, startMillis: 1)
@@ -43,16 +46,18 @@ private func value(_ kind: Int, _ random: inout SplitMix64, _ previous: Double) 
         "sum_over_time", "count_over_time", "min_over_time", "max_over_time", "first_over_time",
         "last_over_time", "present_over_time", "stddev_over_time", "stdvar_over_time",
         "ts_of_first_over_time", "ts_of_last_over_time",
+        "deriv", "predict_linear",
     ]
     var options = PromQLOptions()
     options.parser.experimentalFunctions = true
     var faults: [String] = []
     var compared = 0
     for function in functions {
+        let more = function == "predict_linear" ? ", 90" : ""
         for range in ["20s", "1m", "5m"] {
             func answer(_ store: InMemorySeries) throws -> [MatrixSeries] {
                 let result = try PromQLEngine(reader: store, options: options).queryRange(
-                    "\(function)(x_total[\(range)] offset 3s)", start: Millis(-5_000),
+                    "\(function)(x_total[\(range)] offset 3s\(more))", start: Millis(-5_000),
                     end: Millis(1_300_000), stepMillis: 11_000, context: ReadContext())
                 guard case .matrix(let series) = result.value else { return [] }
                 return series

@@ -57,6 +57,23 @@ struct BitReader {
         return value
     }
 
+    /// Most bits that `short` reads.
+    static let maxShort = 57
+
+    /// Whether the next `n` bits may be read by `short`.
+    @inline(__always)
+    func hasWords(_ n: Int) -> Bool { position &+ n &+ 64 <= bitCount }
+
+    /// The next `n` bits, 1…`maxShort`, of those that `hasWords` has answered for.
+    @inline(__always)
+    mutating func short(_ n: Int) -> UInt64 {
+        let word = UInt64(
+            bigEndian: base.loadUnaligned(fromByteOffset: position &>> 3, as: UInt64.self))
+        let value = (word &<< UInt64(truncatingIfNeeded: position & 7)) &>> UInt64(64 &- n)
+        position &+= n
+        return value
+    }
+
     @inline(__always)
     mutating func bit() throws(MalformedBytes) -> Bool { try bits(1) != 0 }
 

@@ -56,6 +56,21 @@ enum IntegerColumn {
     static func decode(
         _ n: Int, _ reader: inout ByteReader, into out: inout [Int64]
     ) throws(MalformedBytes) {
+        let start = out.count
+        out.append(contentsOf: repeatElement(0, count: n))
+        let result = out.withUnsafeMutableBufferPointer { out -> Result<Void, MalformedBytes> in
+            do throws(MalformedBytes) {
+                try decode(&reader, into: UnsafeMutableBufferPointer(rebasing: out[start...]))
+                return .success(())
+            } catch { return .failure(error) }
+        }
+        try result.get()
+    }
+
+    /// Decodes as many values as there is room for, at least one.
+    static func decode(
+        _ reader: inout ByteReader, into out: UnsafeMutableBufferPointer<Int64>
+    ) throws(MalformedBytes) {
         let predictor = try reader.u8()
         guard predictor <= 3 else { throw reader.malformed("predictor") }
         let first = try reader.zigzag()
@@ -64,27 +79,56 @@ enum IntegerColumn {
         let rest = UnsafeRawBufferPointer(
             start: reader.base + reader.offset, count: reader.remaining)
         var bits = BitReader(rest)
-        out.append(first)
-        var previous: Int64 = 0
-        var step: Int64 = 0
-        var width = 0
-        for i in 0..<max(0, n - 1) {
-            if i % groupCount == 0 { width = Int(try bits.bits(7)) }
+        guard let values = out.baseAddress else { return }
+        values[0] = first
+        // What the prediction of the next value needs, in units of the divisor.
+        var previous: Int64 = 0, step: Int64 = 0
+        var next = 1
+        while next < out.count {
+            let width = Int(try bits.bits(7))
             guard width <= 64 else { throw reader.malformed("width of at most 64 bits") }
-            let raw = width == 0 ? 0 : try bits.bits(width)
-            let residual = Int64(bitPattern: raw &>> 1) ^ -Int64(bitPattern: raw & 1)
-            let value: Int64
+            let count = min(groupCount, out.count &- next)
+            let group = values + next
+            try residuals(count, width, &bits, into: group)
             switch predictor {
-            case 0: value = residual
-            case 1: value = previous &+ residual
-            case 2: value = previous &+ step &+ residual
-            default: value = slope &* Int64(i &+ 1) &+ residual
+            case 0:
+                for i in 0..<count { group[i] = first &+ group[i] &* divisor }
+            case 1:
+                for i in 0..<count {
+                    previous &+= group[i]
+                    group[i] = first &+ previous &* divisor
+                }
+            case 2:
+                for i in 0..<count {
+                    step &+= group[i]
+                    previous &+= step
+                    group[i] = first &+ previous &* divisor
+                }
+            default:
+                for i in 0..<count {
+                    let line = slope &* Int64(next &+ i)
+                    group[i] = first &+ (line &+ group[i]) &* divisor
+                }
             }
-            step = value &- previous
-            previous = value
-            out.append(first &+ value &* divisor)
+            next &+= count
         }
         try reader.skip(bits.bytesRead)
+    }
+
+    /// Reads the residuals of a group.
+    @inline(__always)
+    private static func residuals(
+        _ count: Int, _ width: Int, _ bits: inout BitReader,
+        into group: UnsafeMutablePointer<Int64>
+    ) throws(MalformedBytes) {
+        if width == 0 {
+            group.update(repeating: 0, count: count)
+        } else if width <= BitReader.maxShort, bits.hasWords(count &* width) {
+            // The end is far enough away for all of them to be read without a look at it.
+            for i in 0..<count { group[i] = signed(zigzag: bits.short(width)) }
+        } else {
+            for i in 0..<count { group[i] = signed(zigzag: try bits.bits(width)) }
+        }
     }
 
     /// Value `position` of a column, without the memory of the others.

@@ -177,19 +177,42 @@ enum ValueColumn {
         guard exponent < powers.count else { throw reader.malformed("decimal exponent") }
         var exceptions: [(index: Int, bits: UInt64)] = []
         try forEachException(n, &reader) { exceptions.append(($0, $1)) }
-        var integers: [Int64] = []
-        integers.reserveCapacity(n)
-        try IntegerColumn.decode(n, &reader, into: &integers)
         let power = powers[exponent]
         let start = out.count
-        if exponent == 0 {
-            for integer in integers { out.append(Double(integer)) }
-        } else {
-            for integer in integers { out.append(Double(integer) / power) }
+        out.append(contentsOf: repeatElement(0, count: n))
+        let result = out.withUnsafeMutableBufferPointer { out -> Result<Void, MalformedBytes> in
+            // Integers first, then numbers in their place.
+            let place = UnsafeMutableBufferPointer(rebasing: out[start...])
+            do throws(MalformedBytes) {
+                try withIntegers(in: place) { integers throws(MalformedBytes) in
+                    try IntegerColumn.decode(&reader, into: integers)
+                }
+            } catch { return .failure(error) }
+            for i in 0..<n {
+                let integer = Double(Int64(bitPattern: place[i].bitPattern))
+                place[i] = exponent == 0 ? integer : integer / power
+            }
+            return .success(())
         }
+        try result.get()
         for exception in exceptions {
             out[start + exception.index] = Double(bitPattern: exception.bits)
         }
+    }
+
+    /// The memory of doubles as that of as many integers.
+    @inline(__always)
+    private static func withIntegers<R>(
+        in doubles: UnsafeMutableBufferPointer<Double>,
+        _ body: (UnsafeMutableBufferPointer<Int64>) throws(MalformedBytes) -> R
+    ) throws(MalformedBytes) -> R {
+        let result = doubles.withMemoryRebound(to: Int64.self) {
+            integers -> Result<R, MalformedBytes> in
+            do throws(MalformedBytes) { return .success(try body(integers)) } catch {
+                return .failure(error)
+            }
+        }
+        return try result.get()
     }
 
     /// Calls `body` with place and bits of each value that is no decimal number.

@@ -168,7 +168,7 @@ final class MetricPart: Sendable {
         try check(chunk.bytes, index)
         let start = runs.begin()
         if column.isGrid {
-            runs.columns.millis.append(contentsOf: column.grid)
+            column.appendGrid(to: &runs.columns.millis)
         } else {
             runs.columns.millis.append(
                 contentsOf: try times(chunk.timeColumn, index, cache, source))
@@ -188,7 +188,11 @@ final class MetricPart: Sendable {
         _ number: Int, _ index: PartIndex, _ cache: TimeColumnCache, _ source: Int
     ) throws(PartCorruption) -> [Int64] {
         let column = index.times[number]
-        if column.isGrid { return Array(column.grid) }
+        if column.isGrid {
+            var millis: [Int64] = []
+            column.appendGrid(to: &millis)
+            return millis
+        }
         if let known = cache.find(source, number) { return known }
         try check(column.bytes, index)
         let millis = try decode(column.bytes) { bytes throws(MalformedBytes) in

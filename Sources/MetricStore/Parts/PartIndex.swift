@@ -19,10 +19,14 @@ final class PartIndex: Sendable {
         /// Place of the integer column in the data; empty for a grid.
         var bytes: Range<Int>
 
-        /// The times of a grid.
-        var grid: some Sequence<Int64> {
+        /// Appends the times of a grid.
+        func appendGrid(to millis: inout [Int64]) {
             let interval = (last - first) / Int64(max(1, count - 1))
-            return (0..<Int64(count)).lazy.map { [first] in first + $0 * interval }
+            let start = millis.count
+            millis.append(contentsOf: repeatElement(0, count: count))
+            millis.withUnsafeMutableBufferPointer { millis in
+                for i in 0..<count { millis[start &+ i] = first &+ Int64(i) &* interval }
+            }
         }
     }
     struct Block: Sendable {

@@ -52,11 +52,14 @@ struct SampleRuns {
 
     private mutating func trim(from runStart: Int, to range: MillisRange) {
         let count = columns.millis.count
-        var end = count
-        while end > runStart, columns.millis[end - 1] > range.last.rawValue { end -= 1 }
+        let (first, end) = columns.millis.withUnsafeBufferPointer { millis in
+            var end = count
+            while end > runStart, millis[end - 1] > range.last.rawValue { end -= 1 }
+            var first = runStart
+            while first < end, millis[first] < range.first.rawValue { first += 1 }
+            return (first, end)
+        }
         if end < count { remove(end..<count) }
-        var first = runStart
-        while first < end, columns.millis[first] < range.first.rawValue { first += 1 }
         if first > runStart { remove(runStart..<first) }
     }
 

@@ -70,16 +70,10 @@ struct FloatWindows {
         case .stddev: variance { $0.squareRoot() }
         case .stdvar: variance { $0 }
         case .deriv:
-            forEach { step, low, high, _ in
-                if high &- low < 2 { return }
-                set(step, line(low, high, origin: millis[low]).slope)
-            }
+            lines(origin: { _, low in millis[low] }) { _, line in line.slope }
         case .predictLinear:
-            forEach { step, low, high, _ in
-                if high &- low < 2 { return }
-                let now = firstEvaluation &+ Int64(step) &* evaluationStepMillis
-                let line = line(low, high, origin: now)
-                set(step, line.slope * parameter[step] + line.intercept)
+            lines(origin: { step, _ in firstEvaluation &+ Int64(step) &* evaluationStepMillis }) {
+                step, line in line.slope * parameter[step] + line.intercept
             }
         default: preconditionFailure("\(function) has no loop over floats")
         }
@@ -100,7 +94,7 @@ struct FloatWindows {
     /// Calls `body` with step, first index, index after the last and end of each window that has
     /// samples.
     @inline(__always)
-    private func forEach(_ body: (Int, Int, Int, Int64) -> Void) {
+    func forEach(_ body: (Int, Int, Int, Int64) -> Void) {
         var low = 0, high = 0
         var end = firstEnd
         var seen = 0
@@ -294,11 +288,5 @@ struct FloatWindows {
             }
             set(step, finish((squares + squaresRest) / n))
         }
-    }
-
-    private func line(_ low: Int, _ high: Int, origin: Int64) -> Line {
-        Line(
-            millis: UnsafeBufferPointer(start: millis + low, count: high &- low),
-            values: UnsafeBufferPointer(start: values + low, count: high &- low), origin: origin)
     }
 }

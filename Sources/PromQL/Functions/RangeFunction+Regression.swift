@@ -91,13 +91,22 @@ struct Line {
             sums = totals
         }
         if isConstant {
-            slope = first.isInfinite ? .nan : 0
-            intercept = first.isInfinite ? .nan : first
+            self.init(
+                slope: first.isInfinite ? .nan : 0, intercept: first.isInfinite ? .nan : first)
             return
         }
         sums += rests
-        let (x, y, xy, x2) = (sums[0], sums[1], sums[2], sums[3])
-        slope = (xy - x * y / n) / (x2 - x * x / n)
+        self.init(x: sums[0], y: sums[1], xy: sums[2], squares: sums[3], count: n)
+    }
+
+    private init(slope: Double, intercept: Double) {
+        self.slope = slope
+        self.intercept = intercept
+    }
+
+    /// - Parameter squares: the sum of x².
+    init(x: Double, y: Double, xy: Double, squares: Double, count n: Double) {
+        slope = (xy - x * y / n) / (squares - x * x / n)
         intercept = y / n - slope * x / n
     }
 
