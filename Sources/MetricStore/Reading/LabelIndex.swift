@@ -43,6 +43,9 @@ extension LabelIndex {
     /// `PostingsForMatchers`.
     func select(_ matchers: [LabelMatcher], _ context: ReadContext) throws -> Postings {
         var plans = matchers.map { Plan(matcher: $0, name: name(of: $0), index: self) }
+        // What every series satisfies need not be read. A series has one value of a label, so the
+        // series of several values add up.
+        plans.removeAll { !$0.matchesEmpty && $0.finite != nil && $0.cost == seriesCount }
         // Those that narrow before those that remove, the cheapest of each first.
         plans.sort { ($0.matchesEmpty ? 1 : 0, $0.cost) < ($1.matchesEmpty ? 1 : 0, $1.cost) }
         var candidates: Postings?

@@ -21,15 +21,16 @@ struct SeriesEndpoints: Sendable {
         guard let range else { return emptyList() }
         let tenant = request.tenant
         var (values, missing) = try await service.run { context in
-            var all: Set<String> = []
+            var all: [String] = []
             for matchers in selectors.isEmpty ? [[]] : selectors {
                 let wanted = SeriesRequest(tenant: tenant, matchers: matchers, range: range)
-                all.formUnion(try read(wanted, context))
+                all += try read(wanted, context)
             }
-            let sorted = all.sorted {
-                Array($0.utf8).lexicographicallyPrecedes(Array($1.utf8))
+            // Those of one selector come in order.
+            if selectors.count > 1 {
+                all = Set(all).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
             }
-            return (sorted, context.warnings)
+            return (all, context.warnings)
         }
         let cut = limit > 0 && values.count > limit
         if cut { values.removeLast(values.count - limit) }
