@@ -83,10 +83,17 @@ package final class SelectiveOperator: VectorOperator {
                     series: index, value: scratch.values[step],
                     histogram: scratch.histogram(step))
                 try offer(candidate, step: step, offset: offset, to: &lists[group][step])
-                if isBounded, let last = lists[group][step].last,
+                if isBounded, let worst = lists[group][step].first,
                     Double(lists[group][step].count) + 1 > parameter[step]
                 {
-                    bounds[group][step] = last.value
+                    bounds[group][step] = worst.value
+                }
+            }
+        }
+        if isBounded {
+            for group in lists.indices {
+                for step in 0..<steps where lists[group][step].count > 1 {
+                    try scope.context.sort(&lists[group][step], by: comesBefore)
                 }
             }
         }
@@ -166,21 +173,42 @@ package final class SelectiveOperator: VectorOperator {
         return operation == .topk ? a > b : a < b
     }
 
-    /// Keeps the list sorted, best first, earlier series first among equals.
+    /// Whether `a` is better than `b`: of equal values that of the earlier series.
+    private func comesBefore(_ a: Candidate, _ b: Candidate) -> Bool {
+        precedes(a.value, b.value) || !precedes(b.value, a.value) && a.series < b.series
+    }
+
+    /// Keeps the best. A full list is a heap with the worst at its head, so that a large number to
+    /// keep costs its logarithm per candidate.
     private func insert(_ candidate: Candidate, limit: Double, into list: inout [Candidate]) {
-        let isFull = Double(list.count) + 1 > limit
-        if isFull, let last = list.last, !precedes(candidate.value, last.value) { return }
-        var low = 0, high = list.count
-        while low < high {
-            let middle = (low + high) / 2
-            if precedes(candidate.value, list[middle].value) {
-                high = middle
-            } else {
-                low = middle + 1
+        guard Double(list.count) + 1 > limit else {
+            list.append(candidate)
+            if Double(list.count) + 1 > limit {
+                for index in stride(from: list.count / 2 - 1, through: 0, by: -1) {
+                    sink(index, in: &list)
+                }
             }
+            return
         }
-        if isFull { list.removeLast() }
-        list.insert(candidate, at: low)
+        guard let worst = list.first, comesBefore(candidate, worst) else { return }
+        list[0] = candidate
+        sink(0, in: &list)
+    }
+
+    /// Moves an element of a heap down to where it belongs.
+    private func sink(_ start: Int, in list: inout [Candidate]) {
+        var index = start
+        while true {
+            var worst = index
+            let child = 2 * index + 1
+            if child < list.count, comesBefore(list[worst], list[child]) { worst = child }
+            if child + 1 < list.count, comesBefore(list[worst], list[child + 1]) {
+                worst = child + 1
+            }
+            if worst == index { return }
+            list.swapAt(index, worst)
+            index = worst
+        }
     }
 
     /// Columns of the picked series: in the order of the result for a single step, of the input
