@@ -21,12 +21,15 @@ package final class SelectiveOperator: VectorOperator {
     /// Of the picked columns.
     private var reservedBytes = 0
 
-    /// A candidate at one step.
+    /// A candidate at one step; there may be one per series and step, and heaps move them.
     private struct Candidate {
-        var series: Int
         var value: Double
-        var histogram: NativeHistogram?
+        var series: Int32
+        /// Number in `histograms`, −1 of a float.
+        var histogram: Int32 = -1
     }
+    /// Of candidates, where histograms can be picked.
+    private var histograms: [NativeHistogram] = []
 
     package init(
         _ input: any VectorOperator, _ operation: AggregationOperator, by grouping: Grouping,
@@ -80,9 +83,10 @@ package final class SelectiveOperator: VectorOperator {
                     if isTop ? value <= bound : value >= bound { continue }
                 }
                 let candidate = Candidate(
-                    series: index, value: scratch.values[step],
-                    histogram: scratch.histogram(step))
-                try offer(candidate, step: step, offset: offset, to: &lists[group][step])
+                    value: scratch.values[step], series: Int32(truncatingIfNeeded: index))
+                try offer(
+                    candidate, scratch.histogram(step), step: step, offset: offset,
+                    to: &lists[group][step])
                 if isBounded, let worst = lists[group][step].first,
                     Double(lists[group][step].count) + 1 > parameter[step]
                 {
@@ -141,20 +145,30 @@ package final class SelectiveOperator: VectorOperator {
     }
 
     private func offer(
-        _ candidate: Candidate, step: Int, offset: Double, to list: inout [Candidate]
+        _ candidate: Candidate, _ histogram: NativeHistogram?, step: Int, offset: Double,
+        to list: inout [Candidate]
     ) throws {
         let limit = parameter[step]
+        func append() throws {
+            var candidate = candidate
+            if let histogram {
+                candidate.histogram = Int32(truncatingIfNeeded: histograms.count)
+                histograms.append(histogram)
+                try scope.context.reserve(MemoryLayout<NativeHistogram>.stride)
+            }
+            list.append(candidate)
+        }
         switch operation {
         case .limitRatio:
             let ratio = Swift.min(1, Swift.max(-1, limit))
             if ratio > 0 && offset < ratio || ratio < 0 && offset >= 1 + ratio {
-                list.append(candidate)
+                try append()
             }
         case .limitk:
-            if Double(list.count) + 1 <= limit { list.append(candidate) }
+            if Double(list.count) + 1 <= limit { try append() }
         default:
             guard limit >= 1 else { return }
-            if candidate.histogram != nil {
+            if histogram != nil {
                 scope.annotations.inform(
                     "ignored histogram in \(operation.rawValue) aggregation", at: position)
                 return
@@ -223,9 +237,9 @@ package final class SelectiveOperator: VectorOperator {
         for group in lists {
             for list in group {
                 try scope.context.check()
-                for candidate in list where outputOfSeries[candidate.series] < 0 {
-                    outputOfSeries[candidate.series] = order.count
-                    order.append(candidate.series)
+                for candidate in list where outputOfSeries[Int(candidate.series)] < 0 {
+                    outputOfSeries[Int(candidate.series)] = order.count
+                    order.append(Int(candidate.series))
                     reservedBytes += bytes
                     try scope.context.reserve(bytes)
                     picked.append(StepColumn(steps: steps))
@@ -236,9 +250,9 @@ package final class SelectiveOperator: VectorOperator {
             for (step, list) in group.enumerated() {
                 try scope.context.check()
                 for candidate in list {
-                    let output = outputOfSeries[candidate.series]
-                    if let histogram = candidate.histogram {
-                        picked[output].set(step, histogram)
+                    let output = outputOfSeries[Int(candidate.series)]
+                    if candidate.histogram >= 0 {
+                        picked[output].set(step, histograms[Int(candidate.histogram)])
                     } else {
                         picked[output].set(step, candidate.value)
                     }
