@@ -33,6 +33,13 @@ final class Slice: @unchecked Sendable {
         return series
     }
 
+    /// Gives back all that it holds; nothing is asked of it any more.
+    func dispose() {
+        _ = takeColumns()
+        input = nil
+        scope.giveBack()
+    }
+
     /// Takes memory to compute in.
     func adopt(_ spare: consuming [StepColumn]) { columns = spare }
 
@@ -167,10 +174,14 @@ final class SliceQueue: Sendable {
         if !helpers.offer({ self.help() }) { state.withLock { $0.helping -= 1 } }
     }
 
-    /// Returns when nobody helps any more.
+    /// Returns when nobody helps any more and what the slices held is given back.
+    ///
+    /// A helper may keep the queue for a moment after it has helped; the query may have ended then,
+    /// and its memory be given back whole.
     func stop() {
         isStopped.store(true, ordering: .relaxed)
         state.wait { $0.helping == 0 ? () : nil }
+        for slice in slices { slice.dispose() }
     }
 }
 

@@ -55,7 +55,13 @@ package final class EvaluationScope {
         self.delayedNameRemoval = delayedNameRemoval
     }
 
-    deinit { context.release(labelBytes) }
+    deinit { giveBack() }
+
+    /// Gives back what labels took: the evaluation has ended.
+    func giveBack() {
+        context.release(labelBytes)
+        labelBytes = 0
+    }
 
     /// Takes bytes for labels, which live until the evaluation ends.
     package func reserveLabels(_ byteCount: Int) throws(QueryInterruption) {
