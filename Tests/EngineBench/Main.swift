@@ -143,7 +143,7 @@ struct Main {
         }
         let titles = ["wall ms", "cpu ms", "objects", "peak KiB", "values"]
         print(padded("case", 20) + titles.map { padded($0, 12) }.joined())
-        let cases = data == "fleet" ? Case.all(engine, store) : Crowd.cases(engine, store)
+        let cases = data == "fleet" ? Case.all(engine, store) : try Crowd.cases(engine, store)
         for one in cases
         where wanted.isEmpty || wanted.contains(where: one.name.hasPrefix) {
             try report(one)

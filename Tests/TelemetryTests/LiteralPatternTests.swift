@@ -48,9 +48,15 @@ func literalPatternsAgreeWithTheRegularExpression(pattern: String) throws {
         let pattern = (0..<(1 + random.next() % 7)).map { _ in
             tokens[Int(random.next() % UInt64(tokens.count))]
         }.joined()
-        guard LiteralPattern(pattern) != nil,
-            let expression = try? RegularExpression(pattern, [.dotMatchesNewline])
-        else { continue }
+        guard LiteralPattern(pattern) != nil else { continue }
+        let expression: RegularExpression
+        do throws(RegexError) {
+            expression = try RegularExpression(pattern, [.dotMatchesNewline])
+        } catch {
+            // What is no regular expression is no matcher, however literal.
+            #expect(throws: RegexError.self) { try LabelMatcher("x", .matches, pattern) }
+            continue
+        }
         compared += 1
         let matcher = try LabelMatcher("x", .matches, pattern)
         for text in texts where matcher.matches(text) != expression.matchesWhole(text) {

@@ -21,8 +21,12 @@ package struct DeflateStream: ~Copyable {
     ///
     /// - Parameter isLast: nothing follows; the end of the stream is written.
     /// - Returns: what is compressed so far, often nothing.
-    package mutating func write(_ piece: [UInt8], isLast: Bool) -> [UInt8] {
+    /// - Throws: when the stream had ended already.
+    package mutating func write(
+        _ piece: [UInt8], isLast: Bool
+    ) throws(CompressionError) -> [UInt8] {
         var result: [UInt8] = []
+        var isRefused = false
         piece.withUnsafeBufferPointer { piece in
             var taken = 0
             var isFull = true
@@ -31,17 +35,17 @@ package struct DeflateStream: ~Copyable {
                 let block = [UInt8](unsafeUninitializedCapacity: Self.outputBytes) { out, count in
                     guard let base = out.baseAddress else { return }
                     var used = 0
-                    count = max(
-                        0,
-                        tern_packer_write(
-                            packer, base, Self.outputBytes, rest.baseAddress, rest.count, isLast,
-                            &used))
+                    let written = tern_packer_write(
+                        packer, base, Self.outputBytes, rest.baseAddress, rest.count, isLast, &used)
+                    isRefused = written < 0
+                    count = max(0, written)
                     taken += used
                 }
                 isFull = block.count == Self.outputBytes
                 result += block
             }
         }
+        if isRefused { throw .malformed("deflate stream") }
         return result
     }
 }

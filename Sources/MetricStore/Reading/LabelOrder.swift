@@ -130,16 +130,19 @@ struct LabelOrder {
         UnsafeRawBufferPointer(rebasing: bytes[item.start..<(item.start &+ Int(item.count))])
     }
 
-    /// The label after the shared ones and where it ends; nil when there is none.
+    /// The label after the shared ones and where it ends; nil when there is none. A set that is cut
+    /// short has none either: it is then compared whole, which orders any bytes.
     @inline(__always)
     private func label(
         _ item: Item, _ shared: Int
     ) -> (name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, end: Int)? {
         var reader = ByteReader(LabelOrder.set(item, bytes))
         reader.offset = shared
-        guard !reader.isAtEnd, let name = try? reader.lengthPrefixed(),
-            let value = try? reader.lengthPrefixed()
-        else { return nil }
-        return (name, value, reader.offset)
+        if reader.isAtEnd { return nil }
+        do throws(MalformedBytes) {
+            let name = try reader.lengthPrefixed()
+            let value = try reader.lengthPrefixed()
+            return (name, value, reader.offset)
+        } catch { return nil }
     }
 }

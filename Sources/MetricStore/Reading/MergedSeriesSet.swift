@@ -103,9 +103,13 @@ final class MergedSeriesSet: SeriesSet {
             }
         } else {
             let source = parts[Int(last.source)]
-            // Damage: reading all says what it is and goes on with the rest.
-            newest = try? source.part.newestFloat(
-                Int(last.index), range, source.index, times, source: Int(last.source))
+            do throws(PartCorruption) {
+                newest = try source.part.newestFloat(
+                    Int(last.index), range, source.index, times, source: Int(last.source))
+            } catch {
+                // Reading all, which follows, notes what is damaged and goes on with the rest.
+                newest = nil
+            }
         }
         guard let newest else { return nil }
         var next = entry.firstPiece

@@ -131,6 +131,15 @@ final class PlanRecorder {
         return try work()
     }
 
+    /// Runs the part of a node that tells its series.
+    func series(
+        of node: Node, _ work: () throws -> [OutputSeries]
+    ) rethrows -> [OutputSeries] {
+        let series = try run(node, work)
+        node.series = series.count
+        return series
+    }
+
     private func charge() {
         let nanos = context.elapsedNanos, samples = context.samplesRead
         current?.nanos += nanos - markNanos
@@ -153,9 +162,7 @@ private final class ExplainedOperator: VectorOperator {
     }
 
     func series() throws -> [OutputSeries] {
-        let series = try recorder.run(node) { try input.series() }
-        node.series = series.count
-        return series
+        try recorder.series(of: node) { try input.series() }
     }
 
     func next(into column: inout StepColumn) throws {
@@ -176,9 +183,7 @@ private final class ExplainedRangeSource: RangeSource {
     }
 
     func series() throws -> [OutputSeries] {
-        let series = try recorder.run(node) { try input.series() }
-        node.series = series.count
-        return series
+        try recorder.series(of: node) { try input.series() }
     }
 
     func next(into samples: RangeSamples) throws {

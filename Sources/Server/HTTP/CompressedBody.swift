@@ -23,9 +23,9 @@ final class CompressedBody: BodyStream {
     func next() async throws -> [UInt8]? {
         while !(state.withLock { $0.isFinished }) {
             let piece = try await pieces.next()
-            let packed = state.withLock { state in
+            let packed = try state.withLock { state in
                 state.isFinished = piece == nil
-                return state.packer.write(piece ?? [], isLast: piece == nil)
+                return try state.packer.write(piece ?? [], isLast: piece == nil)
             }
             if !packed.isEmpty { return packed }
         }

@@ -2,39 +2,30 @@
 // Lists of names and of series in pieces.
 
 import Base
-import Telemetry
 
-/// Label sets as a list.
-struct LabelsList: JSONSource {
-    private let labels: [Labels]
+/// A list, some elements at a time.
+struct ListJSON<Element: Sendable>: JSONSource {
+    private let elements: [Element]
+    private let write: @Sendable (Element, inout JSONWriter) -> Void
     private var next = 0
 
-    init(_ labels: [Labels]) { self.labels = labels }
+    /// Elements between two looks at whether a piece is full.
+    private static var stepCount: Int { 64 }
 
-    mutating func write(into json: inout JSONWriter) -> Bool {
-        if next == 0 { json.beginArray() }
-        let end = min(labels.count, next + 64)
-        for one in labels[next..<end] { writeLabels(one, into: &json) }
-        next = end
-        if next < labels.count { return true }
-        json.endArray()
-        return false
+    /// - Parameter write: writes one element, one value.
+    init(
+        _ elements: [Element], _ write: @escaping @Sendable (Element, inout JSONWriter) -> Void
+    ) {
+        self.elements = elements
+        self.write = write
     }
-}
-
-/// Texts as a list.
-struct TextList: JSONSource {
-    private let texts: [String]
-    private var next = 0
-
-    init(_ texts: [String]) { self.texts = texts }
 
     mutating func write(into json: inout JSONWriter) -> Bool {
         if next == 0 { json.beginArray() }
-        let end = min(texts.count, next + 256)
-        for text in texts[next..<end] { json.string(text) }
+        let end = min(elements.count, next + Self.stepCount)
+        for element in elements[next..<end] { write(element, &json) }
         next = end
-        if next < texts.count { return true }
+        if next < elements.count { return true }
         json.endArray()
         return false
     }

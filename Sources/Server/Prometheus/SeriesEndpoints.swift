@@ -35,7 +35,8 @@ struct SeriesEndpoints: Sendable {
         let cut = limit > 0 && values.count > limit
         if cut { values.removeLast(values.count - limit) }
         if cut { missing += Self.truncated }
-        return .json(from: PrometheusEnvelope(TextList(values), warnings: missing))
+        return .json(
+            from: PrometheusEnvelope(ListJSON(values) { $1.string($0) }, warnings: missing))
     }
 
     private func emptyList() -> APIResponse {
@@ -88,7 +89,8 @@ struct SeriesEndpoints: Sendable {
             if cut { found.removeLast(found.count - limit) }
             return .json(
                 from: PrometheusEnvelope(
-                    LabelsList(found), warnings: context.warnings + (cut ? Self.truncated : [])),
+                    ListJSON(found) { writeLabels($0, into: &$1) },
+                    warnings: context.warnings + (cut ? Self.truncated : [])),
                 holding: service.budget.share(
                     found.reduce(0) { $0 + $1.bytes.count + OutputSeries.overheadBytes }))
         }
