@@ -154,6 +154,16 @@ private func shop() throws -> InMemorySeries {
                     + "shop=\"north\"}];many-to-many matching not allowed: matching labels must "
                     + "be unique on one side"
             ),
+            // Also where nothing on the left can match what is twice on the right.
+            (
+                "orders_total{shop=\"south\"} * on (shop) group_left () "
+                    + "orders_total{shop=\"north\"}",
+                "found duplicate series for the match group {shop=\"north\"} on the right "
+                    + "hand-side of the operation: [{__name__=\"orders_total\", kind=\"phone\", "
+                    + "shop=\"north\"}, {__name__=\"orders_total\", kind=\"web\", "
+                    + "shop=\"north\"}];many-to-many matching not allowed: matching labels must "
+                    + "be unique on one side"
+            ),
             (
                 "orders_total + on (shop) staff",
                 "multiple matches for labels: many-to-one matching must be explicit "

@@ -16,18 +16,35 @@ import Testing
         (#"a{job="x"} unless b"#, #"a{job="x"} unless b{job="x"}"#),
         (#"a unless b{job="x"}"#, #"a unless b{job="x"}"#),
         (#"a{job="x"} or b"#, #"a{job="x"} or b"#),
-        // The many side of arithmetic; the one side must stay as it is, duplicates and all.
+        // The many side of arithmetic, where nothing can be twice on the other. Else what it has
+        // to match decides whether that fails.
+        (
+            #"a * on (job) group_left () sum by (job) (b{job=~"x|y",z="1"})"#,
+            #"a{job=~"x|y"} * on (job) group_left () sum by (job) (b{job=~"x|y",z="1"})"#
+        ),
+        (
+            #"a / ignoring (z) group_left () (2 * max by (job) (b{job="x"}))"#,
+            #"a{job="x"} / ignoring (z) group_left () (2 * max by (job) (b{job="x"}))"#
+        ),
+        (
+            #"a * on (job) group_left () sum by (job, z) (b{job="x"})"#,
+            #"a * on (job) group_left () sum by (job, z) (b{job="x"})"#
+        ),
+        (
+            #"a * on (job) group_left () topk by (job) (1, b{job="x"})"#,
+            #"a * on (job) group_left () topk by (job) (1, b{job="x"})"#
+        ),
         (
             #"a * on (job) group_left (v) b{job=~"x|y",z="1"}"#,
-            #"a{job=~"x|y"} * on (job) group_left (v) b{job=~"x|y",z="1"}"#
+            #"a * on (job) group_left (v) b{job=~"x|y",z="1"}"#
         ),
         (
             #"a{job="x"} * on (job) group_left (v) b"#,
             #"a{job="x"} * on (job) group_left (v) b"#
         ),
         (
-            #"a{job="x"} * on (job) group_right () b"#,
-            #"a{job="x"} * on (job) group_right () b{job="x"}"#
+            #"min by (job) (a{job="x"}) * on (job) group_right () b"#,
+            #"min by (job) (a{job="x"}) * on (job) group_right () b{job="x"}"#
         ),
         (#"a + fill (0) b{job="x"}"#, #"a + fill (0) b{job="x"}"#),
         // Through what keeps labels on one side, and what cannot warn on the other.

@@ -8,10 +8,11 @@ import Telemetry
 /// What matches must agree in the labels of `on`, or in all but those of `ignoring`. If one side
 /// only has series with `job="a"`, those of the other side with another job never matter.
 ///
-/// They do matter where an operand has to fail or to warn because of them. So matchers go to the
-/// "many" side of arithmetic only, whose series are looked at when they match, not to the "one"
-/// side, whose series must differ even where nothing matches them; and in an operand only through
-/// what can neither fail nor warn. Costs a visit per node.
+/// They do matter where an operation has to fail or to warn because of them. Series of the "one"
+/// side of arithmetic must differ in what is compared, at every step at which the other side has
+/// any series at all: so matchers go to the "many" side only, and only where the "one" side is an
+/// aggregation whose results differ by construction. In an operand they go only through what can
+/// neither fail nor warn. Costs a visit per node.
 enum MatcherPropagation {
     /// Most conditions that are carried along, and most nodes they are carried through: beyond
     /// that they would cost more than they save.
@@ -86,8 +87,8 @@ enum MatcherPropagation {
             return (.binary(node), fromLeft)
         default:
             if matching.cardinality == .oneToMany {
-                node.right = narrow(right, by: sharedLeft)
-            } else {
+                if left.differs(by: matching) { node.right = narrow(right, by: sharedLeft) }
+            } else if right.differs(by: matching) {
                 node.left = narrow(left, by: sharedRight)
             }
             // Results have the labels that both sides agree in, unless others are put in their
@@ -128,6 +129,26 @@ extension VectorMatching {
     /// Whether what matches agrees in a label.
     fileprivate func compares(_ label: String) -> Bool {
         isOn ? labels.contains(label) : label != Labels.metricName && !labels.contains(label)
+    }
+}
+
+extension Expression {
+    /// Whether no two series of a vector agree in all that is compared, whatever the data.
+    fileprivate func differs(by matching: VectorMatching) -> Bool {
+        switch self {
+        case .parenthesized(let node): return node.expression.differs(by: matching)
+        case .aggregation(let node):
+            switch node.operation {
+            // They keep the labels of their inputs or add one.
+            case .topk, .bottomk, .limitk, .limitRatio, .countValues: return false
+            default: return !node.without && node.grouping.allSatisfy(matching.compares)
+            }
+        case .binary(let node):
+            // A scalar changes no label, but for the name.
+            if node.left.kind == .scalar { return node.right.differs(by: matching) }
+            return node.right.kind == .scalar && node.left.differs(by: matching)
+        default: return false
+        }
     }
 }
 

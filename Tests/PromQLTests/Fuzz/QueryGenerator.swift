@@ -115,6 +115,7 @@ struct QueryGenerator {
         switch below(6) {
         case 0: left
         case 1: pick(["max", "count"]) + " by (\(labels())) (\(left))"
+        case 2: "max by (job) (\(selector(floatName())))"
         default: floats(depth, exact: exact)
         }
     }
