@@ -70,7 +70,8 @@ extension NaiveEvaluator {
         let rank = (fromBelow ? q : 1 - q) * histogram.count
         var passed = 0.0
         var found = order.last
-        for bucket in order {
+        // Differences of histograms may be negative in count: an empty bucket holds no rank.
+        for bucket in order where bucket.count != 0 {
             passed += bucket.count
             if passed >= rank {
                 found = bucket
