@@ -70,15 +70,15 @@ extension NaiveEvaluator {
         let rank = (fromBelow ? q : 1 - q) * histogram.count
         var passed = 0.0
         var found = order.last
-        // Differences of histograms may be negative in count: an empty bucket holds no rank.
-        for bucket in order where bucket.count != 0 {
+        for bucket in order {
             passed += bucket.count
             if passed >= rank {
                 found = bucket
                 break
             }
         }
-        guard var bucket = found else { return .nan }
+        // A difference may have a count and no bucket: upstream then looks at one of zeros.
+        var bucket = found ?? NaiveHistogram.Bucket(lower: 0, upper: 0, count: 0)
         if histogram.isCustom {
             if bucket.lower == -.infinity {
                 if bucket.upper <= 0 { return bucket.upper }
