@@ -133,6 +133,11 @@ var targets: [Target] = [
         dependencies: (["PromQL", "MetricStore", "Storage", "TestKit"] + below)
             .map { .byName(name: $0) },
         path: "Tests/EngineBench", swiftSettings: strict + optimised),
+    .executableTarget(
+        name: "ingestbench",
+        dependencies: (["Ingest", "Wire", "Correlation", "Storage", "TestKit"] + stores + below)
+            .map { .byName(name: $0) },
+        path: "Tests/IngestBench", swiftSettings: strict + optimised),
     tests("TidyTests", []),
     tests("BaseTests", ["Base"]),
     tests("TelemetryTests", below),

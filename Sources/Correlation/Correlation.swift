@@ -136,7 +136,7 @@ package final class Correlation: SignalStore {
 
     package var headBytes: Int {
         allHeads().reduce(0) { sum, head in
-            sum + head.index.withLock { $0.days.values.reduce(0) { $0 + $1.byteCount } }
+            sum + head.index.withLock { $0.byteCount }
                 + head.replayedSpans.withLock { $0.count * 2 * MemoryLayout<SpanIdentity>.stride }
                 + head.replayedLines.withLock { $0.count * 2 * MemoryLayout<UInt64>.stride }
         }

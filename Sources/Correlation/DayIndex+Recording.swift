@@ -8,19 +8,34 @@ import Telemetry
 /// The index of one generation and tenant: days by number.
 struct HeadIndex: Sendable {
     var days: [Int32: DayIndex] = [:]
+    private var touched = TouchedSeries()
+    /// Services that `touched` points to: those of series, by day.
+    private var seriesServices: [SeriesService] = []
+    private var seriesServiceNumbers: [SeriesService.Key: Int32] = [:]
 
-    /// Samples cost one look-up in a table; only a series new to its five minutes costs more.
+    /// A service that has series, on one day.
+    private struct SeriesService {
+        struct Key: Hashable {
+            var day: Int32
+            var name: String
+        }
+        var key: Key
+        /// The last bucket in which one of its series was counted, and the latest time there.
+        var bucket = Int32.min
+        var lastSeenNanos = Int64.min
+    }
+
+    /// About the bytes of memory held.
+    var byteCount: Int { touched.byteCount + days.values.reduce(0) { $0 + $1.byteCount } }
+
+    /// Samples cost one look-up in a table; only a series new to its day costs more.
     ///
     /// - Parameter targets: what `target_info` has said, this batch included.
     mutating func record(
         _ batch: MetricBatch, targets: TargetTable, _ limits: CorrelationConfiguration
     ) {
-        for i in batch.sampleSeries.indices {
-            touch(batch, batch.sampleSeries[i], batch.sampleMillis[i], targets, limits)
-        }
-        for i in batch.histogramSeries.indices {
-            touch(batch, batch.histogramSeries[i], batch.histogramMillis[i], targets, limits)
-        }
+        touch(batch, batch.sampleSeries, batch.sampleMillis, targets, limits)
+        touch(batch, batch.histogramSeries, batch.histogramMillis, targets, limits)
         for i in batch.exemplarSeries.indices {
             let labels = Labels(canonical: Array(batch.arena[batch.exemplarLabels[i].range]))
             guard let id = traceID(ofExemplar: labels) else { continue }
@@ -33,30 +48,88 @@ struct HeadIndex: Sendable {
     }
 
     private mutating func touch(
-        _ batch: MetricBatch, _ series: UInt32, _ millis: Int64, _ targets: TargetTable,
+        _ batch: MetricBatch, _ series: [UInt32], _ millis: [Int64], _ targets: TargetTable,
         _ limits: CorrelationConfiguration
     ) {
-        let ref = batch.series[Int(series)]
-        let nanos = nanosFromMillis(millis)
-        let bucket = ServiceBucket.number(nanos)
-        with(nanos) { day in
-            if day.touchedSeries.updateValue(bucket, forKey: ref.hash) == bucket { return }
-            day.byteCount += 16
-            let labels = batch.arena.labels(ref)
-            guard let identity = targets.identity(ofSeries: labels) else { return }
-            day.withService(identity.name, limits) { service, bytes in
-                service.learn(labels, identity, "metrics", nanos, limits)
-                if service.series.admit(labels, limits.maxSetEntries) {
-                    bytes += 64 + labels.bytes.count
-                }
-                service.see(nanos)
+        // Most batches have one time, so what follows from it is worked out once.
+        var time = SampleTime()
+        var hasTime = false
+        for i in series.indices {
+            if !hasTime || time.millis != millis[i] {
+                hasTime = true
+                time = SampleTime(millis[i])
+                days[time.day, default: DayIndex()].see(time.nanos)
             }
+            let ref = batch.series[Int(series[i])]
+            switch touched.touch(ref.hash, time.bucket) {
+            case .same: continue
+            case .later(let service):
+                if service == TouchedSeries.noService { continue }
+                if seriesServices[Int(service)].key.day == time.day {
+                    see(Int(service), time)
+                    continue
+                }
+            case .unknown: break
+            }
+            let service = learn(batch.arena.labels(ref), time, targets, limits)
+            touched.set(ref.hash, time.bucket, service: service)
         }
+    }
+
+    /// A time of samples, and what follows from it.
+    private struct SampleTime {
+        var millis: Int64 = 0
+        var nanos: Int64 = 0
+        var day: Int32 = 0
+        var bucket: Int32 = 0
+
+        init() {}
+
+        init(_ millis: Int64) {
+            self.millis = millis
+            nanos = nanosFromMillis(millis)
+            day = utcDay(ofNanos: nanos)
+            bucket = Int32(clamping: ServiceBucket.number(nanos))
+        }
+    }
+
+    /// Notes that a service was alive, unless a series of the same time has said so.
+    private mutating func see(_ number: Int, _ time: SampleTime) {
+        let known = seriesServices[number]
+        if known.bucket == time.bucket, known.lastSeenNanos >= time.nanos { return }
+        seriesServices[number].bucket = time.bucket
+        seriesServices[number].lastSeenNanos = time.nanos
+        days[time.day]?.services[known.key.name]?.see(time.nanos)
+    }
+
+    /// Looks at a series whole. Returns what `touched` is to know of it.
+    private mutating func learn(
+        _ labels: Labels, _ time: SampleTime, _ targets: TargetTable,
+        _ limits: CorrelationConfiguration
+    ) -> Int32 {
+        guard let identity = targets.identity(ofSeries: labels) else {
+            return TouchedSeries.noService
+        }
+        let isKept = days[time.day, default: DayIndex()].withService(identity.name, limits) {
+            service, bytes in
+            service.learn(labels, identity, "metrics", time.nanos, limits)
+            if service.series.admit(labels, limits.maxSetEntries) {
+                bytes += 64 + labels.bytes.count
+            }
+            service.see(time.nanos)
+        }
+        guard isKept else { return TouchedSeries.everyBucket }
+        let key = SeriesService.Key(day: time.day, name: identity.name)
+        if let known = seriesServiceNumbers[key] { return known }
+        let number = Int32(truncatingIfNeeded: seriesServices.count)
+        seriesServices.append(SeriesService(key: key))
+        seriesServiceNumbers[key] = number
+        return number
     }
 
     /// Looks at series again that were counted before their target was known.
     mutating func forgetTouchedSeries() {
-        for day in days.keys { days[day]?.touchedSeries.removeAll() }
+        touched.removeAll()
     }
 
     mutating func record(_ batch: LogBatch, _ limits: CorrelationConfiguration) {

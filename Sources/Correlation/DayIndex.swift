@@ -16,8 +16,6 @@ struct DayIndex: Sendable {
     /// Earliest and latest time recorded.
     var minNanos = Int64.max
     var maxNanos = Int64.min
-    /// Per series the last bucket that counted it, so that samples cost one look-up.
-    var touchedSeries: [UInt64: Int64] = [:]
 
     /// Entries, as `PartDescriptor.rowCount` counts them.
     var entryCount: Int {

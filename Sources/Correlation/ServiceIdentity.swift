@@ -210,12 +210,7 @@ struct TargetTable: Sendable {
     mutating func learn(_ batch: MetricBatch) -> Bool {
         var isNews = false
         for ref in batch.series {
-            let isTarget = batch.arena.withSlice(ref.slice) { labels in
-                TargetTable.nameLabel.withUnsafeBytes { name in
-                    labelValue(of: name, in: labels)?.elementsEqual(TargetTable.rule.utf8) ?? false
-                }
-            }
-            guard isTarget else { continue }
+            guard batch.arena.withSlice(ref.slice, TargetTable.isTarget) else { continue }
             let labels = batch.arena.labels(ref)
             guard let key = TargetTable.key(labels),
                 let service = ServiceIdentity.service(ofTarget: labels)
@@ -223,6 +218,22 @@ struct TargetTable: Sendable {
             if learn(key, service: service) { isNews = true }
         }
         return isNews
+    }
+
+    /// Whether labels are those of a `target_info`.
+    @inline(__always)
+    private static func isTarget(_ labels: UnsafeRawBufferPointer) -> Bool {
+        // `__name__` sorts before all names in small letters, so it nearly always comes first: a
+        // length of 8, the name, and its value's length.
+        if labels.count > 10, labels[0] == 8,
+            labels.loadUnaligned(fromByteOffset: 1, as: UInt64.self).littleEndian
+                == 0x5f5f_656d_616e_5f5f
+        {
+            return labels[9] == 11 && labels[10...].starts(with: rule.utf8)
+        }
+        return nameLabel.withUnsafeBytes { name in
+            labelValue(of: name, in: labels)?.elementsEqual(rule.utf8) ?? false
+        }
     }
 
     private static let nameLabel = Array("__name__".utf8)

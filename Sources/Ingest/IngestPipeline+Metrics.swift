@@ -43,7 +43,8 @@ extension IngestPipeline {
         kept.encode(into: &writer)
         try await commit(tenant, .metrics, writer.bytes) { ticket in
             metrics.append(
-                kept, tenant: tenant, generation: ticket.generation, sequence: ticket.sequence)
+                kept, tenant: tenant, generation: ticket.generation, sequence: ticket.sequence,
+                known: admission.known)
             observe { $0.record(metrics: kept, tenant: tenant, generation: ticket.generation) }
         }
         counters.samples.wrappingAdd(report.samples + report.histograms, ordering: .relaxed)

@@ -41,6 +41,8 @@ package struct MetricAdmission: Sendable, Equatable {
     package var samples: [Refusal] = []
     /// Refused histograms, ascending by index, one entry each.
     package var histograms: [Refusal] = []
+    /// Where the newest head has the series: for `append`.
+    package var known: KnownSeries?
 
     package init() {}
 
@@ -72,6 +74,7 @@ extension MetricStore {
         guard !heads.isEmpty || mayReachLimit else { return check.result() }
         let routing = BatchRouting(batch)
         for head in heads { check.compare(with: head, routing) }
+        check.newest = heads.last
         if mayReachLimit { check.limitSeries(limit, room: max(0, limit - seriesCount)) }
         return check.result()
     }
@@ -84,6 +87,9 @@ private struct AdmissionCheck {
     private var histograms: [UInt32: MetricAdmission.Reason] = [:]
     /// Per series of the batch, whether a head has it.
     private var isKnown: [Bool]
+    /// Of the head that was compared last, whose refs these are.
+    private var refs: [UInt32] = []
+    var newest: Head?
 
     init(_ batch: MetricBatch, _ allowed: ClosedRange<Int64>) {
         self.batch = batch
@@ -112,26 +118,22 @@ private struct AdmissionCheck {
     }
 
     mutating func compare(with head: Head, _ routing: BatchRouting) {
-        var refs = [UInt32](repeating: .max, count: batch.series.count)
-        for (number, shard) in head.shards.enumerated() where !routing.isEmpty(number) {
-            shard.state.withLock { state in
-                batch.arena.withUnsafeBytes { arena in
-                    for index in routing.series.members(number) {
-                        let series = batch.series[Int(index)]
-                        let labels = UnsafeRawBufferPointer(rebasing: arena[series.slice.range])
-                        guard let ref = state.find(labels, hash: series.hash) else { continue }
-                        refs[Int(index)] = ref
-                        isKnown[Int(index)] = true
-                    }
+        var found = [UInt32](repeating: .max, count: batch.series.count)
+        batch.arena.withUnsafeBytes { arena in
+            for (number, shard) in head.shards.enumerated() where !routing.isEmpty(number) {
+                shard.state.withLock { state in
+                    state.find(batch.series, arena, routing.series.members(number), &found)
                     for index in routing.samples.members(number) {
-                        compareSample(index, state, refs)
+                        compareSample(index, state, found)
                     }
                     for index in routing.histograms.members(number) {
-                        compareHistogram(index, state, refs, arena)
+                        compareHistogram(index, state, found, arena)
                     }
                 }
             }
         }
+        for index in found.indices where found[index] != .max { isKnown[index] = true }
+        refs = found
     }
 
     @inline(__always)
@@ -197,6 +199,7 @@ private struct AdmissionCheck {
         var result = MetricAdmission()
         result.samples = AdmissionCheck.sorted(samples)
         result.histograms = AdmissionCheck.sorted(histograms)
+        result.known = newest.map { KnownSeries(owner: $0, refs: refs) }
         return result
     }
 
@@ -210,6 +213,18 @@ private struct AdmissionCheck {
 }
 
 extension ShardState {
+    /// Finds those of a batch's series that are in the shard.
+    borrowing func find(
+        _ series: [LabelsRef], _ arena: UnsafeRawBufferPointer, _ members: ArraySlice<UInt32>,
+        _ refs: inout [UInt32]
+    ) {
+        for index in members {
+            let one = series[Int(index)]
+            let bytes = UnsafeRawBufferPointer(rebasing: arena[one.slice.range])
+            if let ref = find(bytes, hash: one.hash) { refs[Int(index)] = ref }
+        }
+    }
+
     /// Whether a time is later than everything the series has, so that nothing can be there.
     @inline(__always)
     borrowing func isNewer(_ ref: Int, _ millis: Int64) -> Bool {

@@ -87,9 +87,12 @@ package final class MetricStore: SignalStore, SeriesReading {
     ///
     /// - Parameter sequence: of the log record; this store orders by generation and arrival, and
     ///   takes the number only because all stores are given it.
+    /// - Parameter known: what `admit` found out about the same series, so that it is not looked up
+    ///   again.
     @discardableResult
     package func append(
-        _ batch: MetricBatch, tenant: Tenant, generation: UInt64, sequence: UInt64
+        _ batch: MetricBatch, tenant: Tenant, generation: UInt64, sequence: UInt64,
+        known: KnownSeries? = nil
     ) -> AppendCounts {
         let head = state.withLock { state in
             let key = HeadKey(generation: generation, tenant: tenant)
@@ -98,7 +101,7 @@ package final class MetricStore: SignalStore, SeriesReading {
             state.heads[key] = head
             return head
         }
-        let counts = head.append(batch, BatchRouting(batch))
+        let counts = head.append(batch, BatchRouting(batch), known: known)
         if !batch.metadata.isEmpty { head.metadata.withLock { $0.add(batch) } }
         counters.appended.wrappingAdd(counts.appended, ordering: .relaxed)
         counters.exemplars.wrappingAdd(counts.exemplars, ordering: .relaxed)

@@ -30,72 +30,112 @@ final class Head: Sendable {
     var byteCount: Int { held.load(ordering: .relaxed) }
     var seriesCount: Int { seriesTotal.load(ordering: .relaxed) }
 
-    func append(_ batch: MetricBatch, _ routing: BatchRouting) -> AppendCounts {
+    /// - Parameter known: refs that `MetricStore.admit` found, in this head or another.
+    func append(
+        _ batch: MetricBatch, _ routing: BatchRouting, known: KnownSeries?
+    ) -> AppendCounts {
         var counts = AppendCounts()
-        var refs = [UInt32](repeating: 0, count: batch.series.count)
-        for (number, shard) in shards.enumerated() where !routing.isEmpty(number) {
-            let (growth, added) = shard.state.withLock { state in
-                let before = (bytes: state.byteCount, series: state.series.count)
-                Head.append(batch, routing, number, &refs, to: &state, &counts)
-                return (state.byteCount - before.bytes, state.series.count - before.series)
+        var refs: [UInt32]
+        if let known, known.head == ObjectIdentifier(self), known.refs.count == batch.series.count {
+            refs = known.refs
+        } else {
+            refs = [UInt32](repeating: .max, count: batch.series.count)
+        }
+        batch.arena.withUnsafeBytes { arena in
+            for (number, shard) in shards.enumerated() where !routing.isEmpty(number) {
+                let (growth, added) = shard.state.withLock { state in
+                    let before = (bytes: state.byteCount, series: state.series.count)
+                    state.append(batch, arena, routing, number, &refs, &counts)
+                    return (state.byteCount - before.bytes, state.series.count - before.series)
+                }
+                held.wrappingAdd(growth, ordering: .relaxed)
+                if added > 0 { seriesTotal.wrappingAdd(added, ordering: .relaxed) }
             }
-            held.wrappingAdd(growth, ordering: .relaxed)
-            if added > 0 { seriesTotal.wrappingAdd(added, ordering: .relaxed) }
         }
         counts.newSeries.sort()
         return counts
     }
+}
 
-    private static func append(
-        _ batch: MetricBatch, _ routing: BatchRouting, _ shard: Int, _ refs: inout [UInt32],
-        to state: inout ShardState, _ counts: inout AppendCounts
+/// Where one head has the series of a batch. A head keeps its series as long as it lives, so what
+/// was found once stays true for it.
+package struct KnownSeries: Sendable, Equatable {
+    /// The head; it is held by whoever holds this, so that no other takes its place in memory.
+    let owner: Head
+    var head: ObjectIdentifier { ObjectIdentifier(owner) }
+    /// By the batch's series: number within its shard, or `.max`.
+    var refs: [UInt32]
+
+    package static func == (a: KnownSeries, b: KnownSeries) -> Bool {
+        a.owner === b.owner && a.refs == b.refs
+    }
+}
+
+extension ShardState {
+    /// Appends what of a batch belongs to this shard.
+    ///
+    /// - Parameters:
+    ///   - arena: the batch's.
+    ///   - refs: by the batch's series; `.max` where unknown, filled in for this shard.
+    mutating func append(
+        _ batch: MetricBatch, _ arena: UnsafeRawBufferPointer, _ routing: BatchRouting,
+        _ shard: Int, _ refs: inout [UInt32], _ counts: inout AppendCounts
     ) {
-        batch.arena.withUnsafeBytes { arena in
-            for index in routing.series.members(shard) {
-                let ref = batch.series[Int(index)]
-                let labels = UnsafeRawBufferPointer(rebasing: arena[ref.slice.range])
-                if let known = state.find(labels, hash: ref.hash) {
-                    refs[Int(index)] = known
-                } else {
-                    refs[Int(index)] = state.add(labels, hash: ref.hash)
-                    counts.newSeries.append(index)
-                }
-            }
-            let hasStarts = !batch.sampleStartMillis.isEmpty
-            var least = state.minMillis
-            var most = state.maxMillis
-            for index in routing.samples.members(shard) {
-                let i = Int(index)
-                let millis = batch.sampleMillis[i]
-                least = min(least, millis)
-                most = max(most, millis)
-                state.append(
-                    Int(refs[Int(batch.sampleSeries[i])]), millis: millis,
-                    bits: batch.sampleValues[i].bitPattern,
-                    start: hasStarts ? batch.sampleStartMillis[i] : 0, &counts)
-            }
-            for index in routing.histograms.members(shard) {
-                let i = Int(index)
-                let millis = batch.histogramMillis[i]
-                least = min(least, millis)
-                most = max(most, millis)
-                state.append(
-                    Int(refs[Int(batch.histogramSeries[i])]), millis: millis,
-                    histogram: UnsafeRawBufferPointer(rebasing: arena[batch.histograms[i].range]),
-                    start: batch.histogramStartMillis.isEmpty ? 0 : batch.histogramStartMillis[i],
-                    &counts)
-            }
-            state.minMillis = least
-            state.maxMillis = most
-            for index in routing.exemplars.members(shard) {
-                let i = Int(index)
-                let labels = arena[batch.exemplarLabels[i].range]
-                state.append(
-                    Int(refs[Int(batch.exemplarSeries[i])]),
-                    exemplar: HeadExtras.Exemplar(
-                        millis: batch.exemplarMillis[i], value: batch.exemplarValues[i].bitPattern,
-                        labels: [UInt8](labels)), &counts)
+        for index in routing.series.members(shard) where refs[Int(index)] == .max {
+            let series = batch.series[Int(index)]
+            let bytes = UnsafeRawBufferPointer(rebasing: arena[series.slice.range])
+            if let known = find(bytes, hash: series.hash) {
+                refs[Int(index)] = known
+            } else {
+                refs[Int(index)] = add(bytes, hash: series.hash)
+                counts.newSeries.append(index)
             }
         }
+        appendFloats(batch, routing.samples.members(shard), refs, &counts)
+        var least = minMillis
+        var most = maxMillis
+        for index in routing.histograms.members(shard) {
+            let i = Int(index)
+            let millis = batch.histogramMillis[i]
+            least = min(least, millis)
+            most = max(most, millis)
+            append(
+                Int(refs[Int(batch.histogramSeries[i])]), millis: millis,
+                histogram: UnsafeRawBufferPointer(rebasing: arena[batch.histograms[i].range]),
+                start: batch.histogramStartMillis.isEmpty ? 0 : batch.histogramStartMillis[i],
+                &counts)
+        }
+        minMillis = least
+        maxMillis = most
+        for index in routing.exemplars.members(shard) {
+            let i = Int(index)
+            let labels = arena[batch.exemplarLabels[i].range]
+            append(
+                Int(refs[Int(batch.exemplarSeries[i])]),
+                exemplar: HeadExtras.Exemplar(
+                    millis: batch.exemplarMillis[i], value: batch.exemplarValues[i].bitPattern,
+                    labels: [UInt8](labels)), &counts)
+        }
+    }
+
+    private mutating func appendFloats(
+        _ batch: MetricBatch, _ members: ArraySlice<UInt32>, _ refs: [UInt32],
+        _ counts: inout AppendCounts
+    ) {
+        let hasStarts = !batch.sampleStartMillis.isEmpty
+        var least = minMillis
+        var most = maxMillis
+        for index in members {
+            let i = Int(index)
+            let millis = batch.sampleMillis[i]
+            least = min(least, millis)
+            most = max(most, millis)
+            append(
+                Int(refs[Int(batch.sampleSeries[i])]), millis: millis,
+                bits: batch.sampleValues[i].bitPattern,
+                start: hasStarts ? batch.sampleStartMillis[i] : 0, &counts)
+        }
+        minMillis = least
+        maxMillis = most
     }
 }
