@@ -51,6 +51,7 @@ struct SeriesCollector: ~Copyable {
             exemplars: request.batch.exemplarSeries.count, arena: request.batch.arena.count)
     }
 
+    @inline(__always)
     private func checkRoom(_ reader: ProtobufReader) throws(MalformedBytes) {
         let points =
             request.batch.sampleSeries.count &+ request.batch.histogramSeries.count
