@@ -123,6 +123,28 @@ import Base
         capacity = larger
     }
 
+    /// Memory for labels that a decoder writes itself, behind those that are there.
+    ///
+    /// - Returns: where the next label goes, with room for `count` bytes.
+    @inlinable package mutating func room(_ count: Int) -> UnsafeMutableRawPointer {
+        if self.count &+ count > capacity { grow(self.count &+ count) }
+        return base + self.count
+    }
+
+    /// Counts in what was written to `room`: canonical labels with values, in order, after an empty
+    /// buffer.
+    ///
+    /// - Parameter lastName: where the name of the last one lies, from the start.
+    @inlinable package mutating func wrote(
+        _ count: Int, labels: Int, lastName: Range<Int>, hasMetricName: Bool
+    ) {
+        self.count = count
+        labelCount = labels
+        lastNameStart = lastName.lowerBound
+        lastNameCount = lastName.count
+        self.hasMetricName = hasMetricName
+    }
+
     /// Puts the labels in canonical order.
     ///
     /// - Returns: false when a name occurs twice; the label appended first is kept.

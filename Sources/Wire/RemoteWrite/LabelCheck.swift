@@ -55,6 +55,84 @@ struct LabelCheck: ~Copyable {
             UnsafeRawBufferPointer(rebasing: value.prefix(64)))
     }
 
+    /// Adds the labels at the start of a series message, as long as they are as all senders write
+    /// them: sorted, each name and value below 128 bytes and not empty, nothing between them.
+    ///
+    /// What stands in the message then is nearly what canonical bytes are, so that each label costs
+    /// two short copies. For an empty check only.
+    ///
+    /// - Parameter message: from the first label to the end of the message.
+    /// - Returns: bytes that were taken. The next field is for `add`, or is no label.
+    mutating func addPlain(_ message: UnsafeRawBufferPointer) -> Int {
+        guard let base = message.baseAddress else { return 0 }
+        let end = message.count
+        // Copies run over their ends by as much as one piece.
+        let target = buffer.room(end &+ LabelCheck.piece)
+        let maxName = limits.labelNameBytes > 0 ? min(limits.labelNameBytes, 127) : 127
+        let maxValue = limits.labelValueBytes > 0 ? min(limits.labelValueBytes, 127) : 127
+        let maxLabels = limits.labelsPerSeries > 0 ? limits.labelsPerSeries : .max
+        var offset = 0
+        var written = 0
+        var labels = 0
+        var lastName = 0..<0
+        var hasMetricName = false
+        @inline(__always) func byte(_ at: Int) -> Int {
+            Int(base.load(fromByteOffset: at, as: UInt8.self))
+        }
+        while end &- offset >= 8, byte(offset) == 0x0a, labels < maxLabels {
+            let length = byte(offset &+ 1), name = byte(offset &+ 3)
+            let next = offset &+ 2 &+ length
+            guard length < 0x80, next <= end, byte(offset &+ 2) == 0x0a, name > 0,
+                name <= maxName, name &+ 5 <= length, byte(offset &+ 4 &+ name) == 0x12
+            else { break }
+            let value = byte(offset &+ 5 &+ name)
+            guard value <= maxValue, name &+ value &+ 4 == length else { break }
+            let text = UnsafeRawBufferPointer(start: base + (offset &+ 4), count: name)
+            if labels > 0 {
+                let last = UnsafeRawBufferPointer(
+                    start: target + lastName.lowerBound, count: lastName.count)
+                guard last[0] < text[0] || compareBytes(last, text) < 0 else { break }
+            }
+            if name == 8,
+                base.loadUnaligned(fromByteOffset: offset &+ 4, as: UInt64.self).littleEndian
+                    == 0x5f5f_656d_616e_5f5f
+            {
+                hasMetricName = true
+            }
+            lastName = (written &+ 1)..<(written &+ 1 &+ name)
+            // Length and text stand together in both forms.
+            let room = end &- offset
+            LabelCheck.copy(
+                base + (offset &+ 3), name &+ 1, room &- 3, to: target + written)
+            written &+= name &+ 1
+            LabelCheck.copy(
+                base + (offset &+ 5 &+ name), value &+ 1, room &- 5 &- name, to: target + written)
+            written &+= value &+ 1
+            labels &+= 1
+            offset = next
+        }
+        guard labels > 0 else { return 0 }
+        isUnchecked = true
+        buffer.wrote(written, labels: labels, lastName: lastName, hasMetricName: hasMetricName)
+        return offset
+    }
+
+    private static let piece = 32
+
+    /// Copies in one piece what is shorter than a piece, where as much may be read.
+    @inline(__always)
+    private static func copy(
+        _ source: UnsafeRawPointer, _ count: Int, _ readable: Int,
+        to target: UnsafeMutableRawPointer
+    ) {
+        if count <= piece, readable >= piece {
+            target.storeBytes(
+                of: source.loadUnaligned(as: SIMD32<UInt8>.self), as: SIMD32<UInt8>.self)
+        } else {
+            target.copyMemory(from: source, byteCount: count)
+        }
+    }
+
     /// Puts the labels in order and returns what is wrong with them.
     mutating func seal(requireName: Bool = true) -> SeriesProblem? {
         // Lengths below 128 are ASCII too, so one pass over all labels settles most of them.

@@ -35,6 +35,7 @@ package enum RemoteWrite1 {
     ) throws(MalformedBytes) {
         var message = message
         collector.beginSeries()
+        message.offset &+= collector.labels.addPlain(message.rest)
         while try message.next() {
             switch message.field {
             case 1: try label(message.message(), &collector.labels)
@@ -50,10 +51,6 @@ package enum RemoteWrite1 {
     private static func label(
         _ message: ProtobufReader, _ labels: inout LabelCheck
     ) throws(MalformedBytes) {
-        if let (name, value) = plainLabel(message.rest) {
-            labels.add(name, value)
-            return
-        }
         var message = message
         var name = UnsafeRawBufferPointer(start: nil, count: 0)
         var value = name
@@ -65,25 +62,6 @@ package enum RemoteWrite1 {
             }
         }
         labels.add(name, value)
-    }
-
-    /// A label as senders write it, the name and then the value, both below 128 bytes; nil for all
-    /// other forms.
-    @inline(__always)
-    private static func plainLabel(
-        _ label: UnsafeRawBufferPointer
-    ) -> (name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer)? {
-        guard let base = label.baseAddress, label.count >= 4 else { return nil }
-        let name = Int(base.load(fromByteOffset: 1, as: UInt8.self))
-        guard base.load(as: UInt8.self) == 0x0a, name < 0x80, name &+ 4 <= label.count,
-            base.load(fromByteOffset: name &+ 2, as: UInt8.self) == 0x12
-        else { return nil }
-        let value = Int(base.load(fromByteOffset: name &+ 3, as: UInt8.self))
-        guard value < 0x80, name &+ value &+ 4 == label.count else { return nil }
-        return (
-            UnsafeRawBufferPointer(start: base + 2, count: name),
-            UnsafeRawBufferPointer(start: base + name + 4, count: value)
-        )
     }
 
     private static func exemplar(

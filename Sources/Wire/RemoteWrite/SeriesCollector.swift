@@ -72,6 +72,13 @@ struct SeriesCollector: ~Copyable {
         try checkRoom(message)
         var value = 0.0
         var millis: Int64 = 0, start: Int64 = 0
+        // Value and time in this order are what all senders write.
+        if message.remaining > 10, message.rest[0] == 0x09, message.rest[9] == 0x10 {
+            message.offset &+= 1
+            value = Double(bitPattern: try message.rawFixed64())
+            message.offset &+= 1
+            millis = Int64(bitPattern: try message.rawVarint())
+        }
         while try message.next() {
             switch message.field {
             case 1: value = try message.double()
