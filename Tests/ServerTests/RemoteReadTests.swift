@@ -93,6 +93,40 @@ private func fill(_ server: TestServer) async throws -> Int64 {
         }
     }
 
+    @Test func histogramsComeInChunksToo() async throws {
+        try await withServer { server in
+            var histogram = NativeHistogram()
+            histogram.positiveSpans = [NativeHistogram.Span(offset: 0, length: 1)]
+            histogram.positiveBuckets = [2]
+            histogram.count = 2
+            var batch = MetricBatch()
+            let series = batch.addSeries(Labels([("__name__", "read_me"), ("job", "test")]))
+            batch.addHistogram(series: series, millis: nowMillis, histogram)
+            _ = try await server.core.pipeline.write(metrics: batch, tenant: .anonymous)
+            let reply = try await server.post(
+                "/api/v1/read", protobuf, request([1], (0, "__name__", "read_me")))
+            #expect(reply.status == 200)
+            var encodings: [UInt32] = []
+            try Array(reply.body.dropFirst(5)).withUnsafeBytes { bytes in
+                var frame = ProtobufReader(bytes)
+                _ = try frame.next()
+                var series = try frame.message()
+                while try series.next() {
+                    var field = try series.message()
+                    guard series.field == 2 else { continue }
+                    while try field.next() {
+                        if field.field == 3 {
+                            encodings.append(try field.uint32())
+                        } else {
+                            try field.skip()
+                        }
+                    }
+                }
+            }
+            #expect(encodings == [3])
+        }
+    }
+
     @Test func badRequestsAreRefused() async throws {
         try await withServer { server in
             let cases: [([UInt8], String)] = [

@@ -36,16 +36,7 @@ struct RemoteReadEndpoint: Sendable {
             request: asked, tenant: request.tenant, reader: service.metrics,
             externals: externalLabels())
         return try await service.run(wording: prometheusWording) { context in
-            guard type == .streamedXORChunks else { return try work.samples(context) }
-            if let answer = try work.chunks(context) { return answer }
-            // XOR chunks hold floats only, and there are histograms.
-            guard asked.acceptedTypes.contains(RemoteRead.ResponseType.samples.rawValue) else {
-                throw APIError(
-                    .badData,
-                    "the selected series hold native histograms, which STREAMED_XOR_CHUNKS "
-                        + "cannot carry here: accept SAMPLES too")
-            }
-            return try work.samples(context)
+            type == .streamedXORChunks ? try work.chunks(context) : try work.samples(context)
         }
     }
 }
@@ -74,22 +65,14 @@ private struct RemoteReadWork: Sendable {
         return answer
     }
 
-    /// Nil when there is a histogram among the samples.
-    func chunks(_ context: ReadContext) throws -> APIResponse? {
+    func chunks(_ context: ReadContext) throws -> APIResponse {
         var body: [UInt8] = []
-        var hasHistograms = false
         for (index, query) in request.queries.enumerated() {
             try forEachSeries(of: query, context) { labels, columns in
-                if columns.histograms.contains(where: { $0 != nil }) { hasHistograms = true }
-                if hasHistograms { return }
                 let before = body.count
-                RemoteRead.appendFrames(labels, columns, queryIndex: index, into: &body)
+                try RemoteRead.appendFrames(labels, columns, queryIndex: index, into: &body)
                 try context.reserve(body.count - before)
             }
-        }
-        if hasHistograms {
-            context.release(body.count)
-            return nil
         }
         var answer = APIResponse(
             .ok,

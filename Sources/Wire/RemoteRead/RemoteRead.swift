@@ -121,63 +121,12 @@ package enum RemoteRead {
         result.end(mark)
     }
 
-    private static func writeLabels(_ labels: Labels, into writer: inout ProtobufWriter) {
+    static func writeLabels(_ labels: Labels, into writer: inout ProtobufWriter) {
         labels.forEachBytes { name, value in
             writer.message(1) { label in
                 label.bytes(1, name)
                 label.bytes(2, value)
             }
         }
-    }
-
-    // MARK: Chunks
-
-    /// Bytes of a frame above which another is begun. Source: Prometheus'
-    /// `--storage.remote.read-max-bytes-in-frame`.
-    private static let frameBytes = 1 << 20
-
-    /// Appends the frames of one series of floats: varint length, CRC32C big-endian, message.
-    /// Nothing for a series without samples. Histograms have no place in such chunks.
-    package static func appendFrames(
-        _ labels: Labels, _ columns: SampleColumns, queryIndex: Int, into out: inout [UInt8]
-    ) {
-        var chunks: [XORChunk] = []
-        var bytes = 0
-        var chunk = XORChunk()
-        for i in 0..<columns.count {
-            chunk.append(millis: columns.millis[i], columns.values[i])
-            guard chunk.isFull || i == columns.count - 1 else { continue }
-            bytes += chunk.bytes.count
-            chunks.append(chunk)
-            chunk = XORChunk()
-            if bytes >= frameBytes || i == columns.count - 1 {
-                appendFrame(labels, chunks, queryIndex, into: &out)
-                chunks = []
-                bytes = 0
-            }
-        }
-    }
-
-    private static func appendFrame(
-        _ labels: Labels, _ chunks: [XORChunk], _ queryIndex: Int, into out: inout [UInt8]
-    ) {
-        var writer = ProtobufWriter()
-        let mark = writer.begin(1)
-        writeLabels(labels, into: &writer)
-        for chunk in chunks {
-            writer.message(2) { message in
-                message.int64(1, chunk.firstMillis)
-                message.int64(2, chunk.lastMillis)
-                message.uint32(3, 1)
-                message.bytes(4, chunk.bytes)
-            }
-        }
-        writer.end(mark)
-        writer.int64(2, Int64(queryIndex))
-        var length = ProtobufWriter()
-        length.rawVarint(UInt64(writer.count))
-        out.append(contentsOf: length.bytes)
-        withUnsafeBytes(of: crc32c(writer.bytes).bigEndian) { out.append(contentsOf: $0) }
-        out.append(contentsOf: writer.bytes)
     }
 }

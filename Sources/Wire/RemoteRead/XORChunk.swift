@@ -11,14 +11,12 @@ package struct XORChunk: Sendable {
     /// Samples of one chunk; readers size their buffers for about as many.
     package static let maxSamples = 120
 
-    private var bits = BitWriter()
+    private var bits = ChunkBits()
     package private(set) var count = 0
     package private(set) var firstMillis: Int64 = 0
     package private(set) var lastMillis: Int64 = 0
     private var delta: Int64 = 0
-    private var value: UInt64 = 0
-    private var leading = -1
-    private var trailing = 0
+    private var values = XORColumn(first: 0)
 
     package init() {}
 
@@ -31,24 +29,23 @@ package struct XORChunk: Sendable {
 
     /// Appends a sample. Times must ascend; at most `maxSamples` in one chunk.
     package mutating func append(millis: Int64, _ sample: Double) {
-        let raw = sample.bitPattern
         switch count {
         case 0:
             firstMillis = millis
             bits.varint(UInt64(bitPattern: (millis &<< 1) ^ (millis &>> 63)))
-            bits.write(raw, 64)
+            bits.write(sample)
+            values = XORColumn(first: sample)
         case 1:
             delta = millis &- lastMillis
             bits.varint(UInt64(bitPattern: delta))
-            append(xor: raw ^ value)
+            values.append(sample, to: &bits)
         default:
             let next = millis &- lastMillis
             append(deltaOfDeltas: next &- delta)
             delta = next
-            append(xor: raw ^ value)
+            values.append(sample, to: &bits)
         }
         lastMillis = millis
-        value = raw
         count += 1
     }
 
@@ -72,56 +69,5 @@ package struct XORChunk: Sendable {
             bits.write(0b1111, 4)
             bits.write(raw, 64)
         }
-    }
-
-    private mutating func append(xor: UInt64) {
-        guard xor != 0 else { return bits.write(0, 1) }
-        bits.write(1, 1)
-        let zeros = min(31, xor.leadingZeroBitCount)
-        let tail = xor.trailingZeroBitCount
-        if leading >= 0, zeros >= leading, tail >= trailing {
-            bits.write(0, 1)
-            bits.write(xor >> UInt64(trailing), 64 - leading - trailing)
-            return
-        }
-        leading = zeros
-        trailing = tail
-        bits.write(1, 1)
-        bits.write(UInt64(zeros), 5)
-        // 64 significant bits do not fit six bits and are written as 0.
-        let significant = 64 - zeros - tail
-        bits.write(UInt64(significant & 63), 6)
-        bits.write(xor >> UInt64(tail), significant)
-    }
-}
-
-/// Bits from the highest of each byte down.
-private struct BitWriter {
-    private(set) var bytes: [UInt8] = []
-    /// Free bits of the last byte.
-    private var free = 0
-
-    mutating func write(_ value: UInt64, _ count: Int) {
-        var left = count
-        while left > 0 {
-            if free == 0 {
-                bytes.append(0)
-                free = 8
-            }
-            let n = min(left, free)
-            let part = UInt8(truncatingIfNeeded: value >> UInt64(left - n)) & UInt8((1 << n) - 1)
-            bytes[bytes.count - 1] |= part << UInt8(free - n)
-            free -= n
-            left -= n
-        }
-    }
-
-    mutating func varint(_ value: UInt64) {
-        var rest = value
-        while rest >= 0x80 {
-            write(rest & 0x7f | 0x80, 8)
-            rest >>= 7
-        }
-        write(rest, 8)
     }
 }
