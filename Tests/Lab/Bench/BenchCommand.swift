@@ -7,7 +7,8 @@ import Base
 struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measure what ingestion, storage and queries cost.",
-        subcommands: [Ingest.self, DecodeBench.self, PromQL.self], defaultSubcommand: Ingest.self)
+        subcommands: [Ingest.self, DecodeBench.self, Metrics.self, PromQL.self],
+        defaultSubcommand: Ingest.self)
 
     struct Ingest: AsyncParsableCommand {
         static let configuration = CommandConfiguration(

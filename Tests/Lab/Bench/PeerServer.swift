@@ -61,8 +61,10 @@ struct PeerServer: Sendable {
     let client: LabClient
     /// Its data directory.
     let data: String
+    /// From its start until it said that it is ready.
+    let readySeconds: Double
 
-    /// Starts a peer on a free port with a fresh directory below `path`, and waits until it answers.
+    /// Starts a peer on a free port with its directory below `path`, and waits until it is ready.
     ///
     /// - Parameter flags: appended to the peer's usual arguments.
     static func start(
@@ -76,13 +78,16 @@ struct PeerServer: Sendable {
             binary, peer.arguments(data: data, port: port, configuration: configuration) + flags,
             logPath: path + "/\(peer.name).log")
         let client = LabClient(url: "http://127.0.0.1:\(port)")
-        for _ in 0..<600 {
+        let clock = SystemClock()
+        for _ in 0..<12_000 {
             if process.status() != nil { break }
             // Refused until it listens.
             if let answer = try? await client.get(peer.readyPath), answer.isSuccess {
-                return PeerServer(process: process, client: client, data: data)
+                return PeerServer(
+                    process: process, client: client, data: data,
+                    readySeconds: Double(clock.monotonicNanos - process.startedNanos) / 1e9)
             }
-            try await SystemClock().sleep(seconds: 0.1)
+            try await clock.sleep(seconds: 0.01)
         }
         throw LabError("\(peer.name) does not start; its log:\n\(process.log.suffix(2000))")
     }
