@@ -14,17 +14,6 @@ package struct NamedText: Hashable, Sendable {
     }
 }
 
-/// Targets that share labels, as `static_configs` and discovery deliver them.
-package struct TargetGroup: Hashable, Sendable {
-    /// `host:port` addresses.
-    package var targets: [String]
-    package var labels: [NamedText]
-    package init(targets: [String], labels: [NamedText] = []) {
-        self.targets = targets
-        self.labels = labels
-    }
-}
-
 /// Exposition formats by the names that `scrape_protocols` has for them.
 package enum ScrapeProtocol: String, Sendable, CaseIterable {
     case openMetrics100 = "OpenMetricsText1.0.0"
@@ -83,7 +72,10 @@ package struct ScrapeConfiguration: Sendable, Equatable {
     /// Value of the `Authorization` header, or empty.
     package var authorization = ""
     package var headers: [NamedText] = []
+    /// Targets that the configuration lists itself.
     package var groups: [TargetGroup] = []
+    /// Where further targets come from.
+    package var discoveries: [DiscoveryConfiguration] = []
     package var relabelRules: [RelabelRule] = []
     package var metricRelabelRules: [RelabelRule] = []
     /// Limits; 0 = none. Each, when exceeded, fails the whole scrape.

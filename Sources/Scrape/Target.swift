@@ -61,8 +61,8 @@ package func makeTargets(
     var list = TargetList()
     var seen: Set<Target.Identity> = []
     for group in groups {
-        for address in group.targets {
-            let discovered = discoveredLabels(configuration, group, address)
+        for target in group.targets {
+            let discovered = discoveredLabels(configuration, group, target)
             guard let relabelled = relabel(discovered, configuration.relabelRules) else {
                 list.dropped.append(discovered)
                 continue
@@ -70,28 +70,34 @@ package func makeTargets(
             do throws(RelabelError) {
                 let target = try makeTarget(configuration, discovered, relabelled)
                 if seen.insert(target.identity).inserted { list.active.append(target) }
-            } catch { list.errors.append("target \(address): \(error)") }
+            } catch {
+                let address = discovered["__address__"] ?? "without an address"
+                list.errors.append("target \(address): \(error)")
+            }
         }
     }
     return list
 }
 
 private func discoveredLabels(
-    _ configuration: ScrapeConfiguration, _ group: TargetGroup, _ address: String
+    _ configuration: ScrapeConfiguration, _ group: TargetGroup, _ target: [NamedText]
 ) -> Labels {
     var builder = LabelsBuilder()
-    builder.set("job", configuration.jobName)
-    builder.set("__scrape_interval__", durationText(configuration.intervalSeconds))
-    builder.set("__scrape_timeout__", durationText(configuration.timeoutSeconds))
-    builder.set("__metrics_path__", configuration.metricsPath)
-    builder.set("__scheme__", configuration.scheme)
     for label in group.labels { builder.set(label.name, label.value) }
+    for label in target { builder.set(label.name, label.value) }
+    func setDefault(_ name: String, _ value: String) {
+        if (builder[name] ?? "").isEmpty { builder.set(name, value) }
+    }
+    setDefault("job", configuration.jobName)
+    setDefault("__scrape_interval__", durationText(configuration.intervalSeconds))
+    setDefault("__scrape_timeout__", durationText(configuration.timeoutSeconds))
+    setDefault("__metrics_path__", configuration.metricsPath)
+    setDefault("__scheme__", configuration.scheme)
     for parameter in configuration.parameters {
         if let first = parameter.values.first {
             builder.set("__param_" + parameter.name, first)
         }
     }
-    builder.set("__address__", address)
     return builder.labels()
 }
 
