@@ -6,10 +6,16 @@ import Telemetry
 
 /// What one scrape brought.
 package struct ExpositionBatch: Sendable {
-    /// Series and samples in the order of the text: sample i is of series i.
+    /// Series and samples in the order of the text. In text formats sample i is of series i; in
+    /// protobuf a series has one sample or one histogram.
     package var batch = MetricBatch()
     /// Whether sample i's line states its timestamp; the others carry the time of the scrape.
     package var isExplicit: [Bool] = []
+    /// The same for histograms.
+    package var isHistogramExplicit: [Bool] = []
+    /// Labels that a series states without a value, ascending by series: with `honor_labels` they
+    /// keep the target's labels of these names away. Protobuf only.
+    package var emptyLabels: [(series: UInt32, name: String)] = []
 
     package init() {}
 }

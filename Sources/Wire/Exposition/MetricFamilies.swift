@@ -15,6 +15,11 @@ package enum MetricFamilies {
         package var keepsClassicHistograms = false
         /// Ignores what is native in histograms.
         package var ignoresNativeHistograms = false
+        /// Makes classic histograms that are not native as well native ones with custom bounds.
+        package var convertsClassicHistograms = false
+        /// Bytes of labels and histograms that an exposition may unfold to: every bucket repeats
+        /// the labels of its metric. At most 2 GiB.
+        package var arenaBytes = 512 << 20
 
         package init() {}
     }
@@ -60,6 +65,10 @@ private struct FamilyDecoder: ~Copyable {
     private var base = LabelSetBuffer()
     private var series = LabelSetBuffer()
     private var text: [UInt8] = []
+    /// Names of the labels without value of the metric at hand.
+    private var empty: [String] = []
+    private var classic = ClassicHistogram()
+    private let maxArenaBytes: Int
     /// Time of the metric at hand.
     private var millis: Int64 = 0
     private var isExplicit = false
@@ -67,6 +76,7 @@ private struct FamilyDecoder: ~Copyable {
     init(scrapeMillis: Int64, options: MetricFamilies.Options) {
         self.scrapeMillis = scrapeMillis
         self.options = options
+        maxArenaBytes = min(options.arenaBytes > 0 ? options.arenaBytes : .max, 2 << 30)
     }
 
     consuming func finish() -> ExpositionBatch { result }
@@ -111,6 +121,7 @@ private struct FamilyDecoder: ~Copyable {
         var message = message
         var data: (field: UInt32, message: ProtobufReader)?
         base.reset()
+        empty.removeAll(keepingCapacity: true)
         millis = scrapeMillis
         isExplicit = false
         while try message.next() {
@@ -154,14 +165,23 @@ private struct FamilyDecoder: ~Copyable {
         guard !name.isEmpty, isValidUTF8(name), isValidUTF8(value) else {
             throw message.malformed("label with a name, in UTF-8")
         }
-        if exemplar { series.append(name, value) } else { base.append(name, value) }
+        if exemplar {
+            series.append(name, value)
+            return
+        }
+        base.append(name, value)
+        if value.isEmpty, empty.count < 64 { empty.append(String(decoding: name, as: UTF8.self)) }
     }
 
     // MARK: points
 
     private mutating func addSeries(
         _ suffix: StaticString = "", _ label: StaticString? = nil, _ number: Double = 0
-    ) -> UInt32 {
+    ) throws(MalformedBytes) -> UInt32 {
+        guard result.batch.arena.count < maxArenaBytes else {
+            throw MalformedBytes(
+                offset: 0, expected: "labels of at most \(maxArenaBytes) bytes in an exposition")
+        }
         series.reset()
         let plain = name.count
         name.append(contentsOf: suffix.bytes)
@@ -175,7 +195,9 @@ private struct FamilyDecoder: ~Copyable {
         series.append(canonical: base.bytes)
         _ = series.seal()
         result.batch.series.append(series.keep(in: &result.batch.arena))
-        return UInt32(truncatingIfNeeded: result.batch.series.count - 1)
+        let index = UInt32(truncatingIfNeeded: result.batch.series.count - 1)
+        for name in empty { result.emptyLabels.append((index, name)) }
+        return index
     }
 
     private mutating func add(_ series: UInt32, _ value: Double, start: Int64) {
@@ -203,7 +225,7 @@ private struct FamilyDecoder: ~Copyable {
             default: try message.skip()
             }
         }
-        let series = addSeries()
+        let series = try addSeries()
         add(series, value, start: start)
         if let exemplar { try addExemplar(exemplar, series) }
     }
@@ -221,8 +243,8 @@ private struct FamilyDecoder: ~Copyable {
             default: try first.skip()
             }
         }
-        add(addSeries("_count"), Double(count), start: start)
-        add(addSeries("_sum"), sum, start: start)
+        add(try addSeries("_count"), Double(count), start: start)
+        add(try addSeries("_sum"), sum, start: start)
         var second = message
         while try second.next() {
             guard second.field == 3 else {
@@ -238,7 +260,7 @@ private struct FamilyDecoder: ~Copyable {
                 default: try quantile.skip()
                 }
             }
-            add(addSeries("", "quantile", at), value, start: start)
+            add(try addSeries("", "quantile", at), value, start: start)
         }
     }
 
@@ -250,44 +272,82 @@ private struct FamilyDecoder: ~Copyable {
         var buckets: [ProtobufReader] = []
         var exemplars: [ProtobufReader] = []
         try readNative(message, &native, &start, &buckets, &exemplars)
-        if type == .gaugeHistogram { native.counterReset = .gauge }
+        let isGauge = type == .gaugeHistogram
         let isNative =
             !options.ignoresNativeHistograms
             && (native.zeroThreshold > 0 || native.zeroCount > 0 || !native.positiveSpans.isEmpty
                 || !native.negativeSpans.isEmpty)
+        var isConverted = false
         if isNative {
+            native.counterReset = isGauge ? .gauge : .unknown
             do throws(InvalidHistogram) {
                 try native.validate()
             } catch {
                 throw message.malformed("a valid histogram: \(error)")
             }
-            let series = addSeries()
-            result.batch.addHistogram(
-                series: series, millis: millis, native, startMillis: start)
-            for exemplar in exemplars { try addExemplar(exemplar, series) }
-            if exemplars.isEmpty, !options.keepsClassicHistograms {
+            let series = try addHistogram(native, start: start)
+            // These exemplars must state their time, as must those taken from buckets instead.
+            for exemplar in exemplars { try addExemplar(exemplar, series, needsTime: true) }
+            if exemplars.isEmpty {
                 for bucket in buckets {
                     if let exemplar = try self.bucket(bucket).exemplar {
-                        try addExemplar(exemplar, series)
+                        try addExemplar(exemplar, series, needsTime: true)
                     }
                 }
             }
+            if buckets.isEmpty { return }
+        } else if options.convertsClassicHistograms {
+            isConverted = try convert(buckets, native, isGauge: isGauge, start: start)
         }
-        if isNative, !options.keepsClassicHistograms || buckets.isEmpty { return }
-        let isGauge = type == .gaugeHistogram
-        add(addSeries(isGauge ? "_gcount" : "_count"), native.count, start: start)
-        add(addSeries(isGauge ? "_gsum" : "_sum"), native.sum, start: start)
+        if isNative || isConverted, !options.keepsClassicHistograms { return }
+        add(try addSeries(isGauge ? "_gcount" : "_count"), native.count, start: start)
+        add(try addSeries(isGauge ? "_gsum" : "_sum"), native.sum, start: start)
         var hasInfinite = false
         for bucket in buckets {
             let (bound, count, exemplar) = try self.bucket(bucket)
             hasInfinite = hasInfinite || bound == .infinity
-            let series = addSeries("_bucket", "le", bound)
+            let series = try addSeries("_bucket", "le", bound)
             add(series, count, start: start)
             if let exemplar { try addExemplar(exemplar, series) }
         }
         if !hasInfinite {
-            add(addSeries("_bucket", "le", .infinity), native.count, start: start)
+            add(try addSeries("_bucket", "le", .infinity), native.count, start: start)
         }
+    }
+
+    private mutating func addHistogram(
+        _ native: NativeHistogram, start: Int64
+    ) throws(MalformedBytes) -> UInt32 {
+        let series = try addSeries()
+        result.batch.addHistogram(series: series, millis: millis, native, startMillis: start)
+        result.isHistogramExplicit.append(isExplicit)
+        return series
+    }
+
+    /// Adds classic buckets as one histogram; false when they contradict each other, and are kept
+    /// as they are then.
+    private mutating func convert(
+        _ buckets: [ProtobufReader], _ native: NativeHistogram, isGauge: Bool, start: Int64
+    ) throws(MalformedBytes) -> Bool {
+        classic.reset()
+        classic.count = native.count
+        classic.sum = native.sum
+        var exemplars: [ProtobufReader] = []
+        var converted: NativeHistogram
+        do {
+            for bucket in buckets {
+                let (bound, count, exemplar) = try self.bucket(bucket)
+                try classic.add(bound: bound, cumulative: count)
+                if let exemplar { exemplars.append(exemplar) }
+            }
+            converted = try classic.native()
+        } catch let error as MalformedBytes {
+            throw error
+        } catch { return false }
+        converted.counterReset = isGauge ? .gauge : .unknown
+        let series = try addHistogram(converted, start: start)
+        for exemplar in exemplars { try addExemplar(exemplar, series) }
+        return true
     }
 
     private func readNative(
@@ -303,7 +363,11 @@ private struct FamilyDecoder: ~Copyable {
             switch message.field {
             case 1: count = try message.uint64()
             case 2: native.sum = try message.double()
-            case 3: buckets.append(try message.message())
+            case 3:
+                guard buckets.count < limit else {
+                    throw message.malformed("at most \(limit) classic buckets")
+                }
+                buckets.append(try message.message())
             case 4: countFloat = try message.double()
             case 5: native.schema = try message.sint32()
             case 6: native.zeroThreshold = try message.double()
@@ -316,7 +380,11 @@ private struct FamilyDecoder: ~Copyable {
             case 13: try message.repeatedSInt64(into: &positive, limit: limit)
             case 14: try message.repeatedDouble(into: &native.positiveBuckets, limit: limit)
             case 15: start = try timestamp(message.message())
-            case 16: exemplars.append(try message.message())
+            case 16:
+                guard exemplars.count < limit else {
+                    throw message.malformed("at most \(limit) exemplars of a histogram")
+                }
+                exemplars.append(try message.message())
             default: try message.skip()
             }
         }
@@ -366,7 +434,7 @@ private struct FamilyDecoder: ~Copyable {
     }
 
     private mutating func addExemplar(
-        _ message: ProtobufReader, _ target: UInt32
+        _ message: ProtobufReader, _ target: UInt32, needsTime: Bool = false
     ) throws(MalformedBytes) {
         var message = message
         var value = 0.0
@@ -380,7 +448,9 @@ private struct FamilyDecoder: ~Copyable {
             default: try message.skip()
             }
         }
-        _ = series.seal()
+        if needsTime, stated == nil { return }
+        // An exemplar whose labels are no label set is left out: it fails no scrape.
+        guard series.seal() else { return }
         result.batch.addExemplar(
             series: target, millis: stated ?? millis, value: value, labels: series.bytes)
     }
