@@ -37,7 +37,8 @@ package struct ScrapeRequest: Sendable, Equatable {
     package var timeoutSeconds: Double
     /// Most bytes of plain body; 0 = no limit beyond the client's own.
     package var bodyLimitBytes: Int
-    package var followRedirects: Bool
+    /// How the request authenticates and travels, for whoever sends it.
+    package var client: ClientOptions
 }
 
 /// Why a scrape failed; the text becomes the target's last error.

@@ -60,7 +60,6 @@ package struct ScrapeConfiguration: Sendable, Equatable {
     package var honorLabels = false
     package var honorTimestamps = true
     package var trackTimestampsStaleness = false
-    package var followRedirects = true
     /// Whether answers may come compressed.
     package var enableCompression = true
     /// Formats to ask for, the preferred one first.
@@ -69,9 +68,8 @@ package struct ScrapeConfiguration: Sendable, Equatable {
     package var fallbackProtocol: ScrapeProtocol?
     /// Whether the three further series about each scrape are written.
     package var extraScrapeMetrics = false
-    /// Value of the `Authorization` header, or empty.
-    package var authorization = ""
-    package var headers: [NamedText] = []
+    /// How targets are asked: the job's `<http_config>`.
+    package var client = ClientOptions.none
     /// Targets that the configuration lists itself.
     package var groups: [TargetGroup] = []
     /// Where further targets come from.

@@ -44,21 +44,18 @@ package final class ScrapeLoop: Sendable {
     private static func request(
         _ configuration: ScrapeConfiguration, _ target: Target, _ userAgent: String
     ) -> ScrapeRequest {
-        var headers = [
+        let headers = [
             NamedText("Accept", configuration.acceptHeader),
             NamedText("Accept-Encoding", configuration.enableCompression ? "gzip" : "identity"),
             NamedText("User-Agent", userAgent),
             NamedText(
                 "X-Prometheus-Scrape-Timeout-Seconds", floatPlainText(target.timeoutSeconds)),
         ]
-        if !configuration.authorization.isEmpty {
-            headers.append(NamedText("Authorization", configuration.authorization))
-        }
         return ScrapeRequest(
-            url: target.url, headers: headers + configuration.headers,
+            url: target.url, headers: headers,
             timeoutSeconds: target.timeoutSeconds,
             bodyLimitBytes: configuration.bodySizeLimitBytes,
-            followRedirects: configuration.followRedirects)
+            client: configuration.client)
     }
 
     // MARK: life

@@ -106,5 +106,6 @@ package func loadConfiguration(_ path: String) throws -> Configuration {
     guard let data = FileManager.default.contents(atPath: path) else {
         throw ConfigurationError("cannot read \(path)")
     }
-    return try Configuration.parse(String(decoding: data, as: UTF8.self))
+    let directory = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
+    return try Configuration.parse(String(decoding: data, as: UTF8.self), in: directory)
 }

@@ -327,7 +327,10 @@ private let twoJobs = """
     #expect(job.fallbackProtocol == .text100)
     #expect(!job.enableCompression && job.extraScrapeMetrics)
     #expect(job.keepDroppedTargets == 3)
-    #expect(job.headers == [NamedText("X-A", "v"), NamedText("X-A", "w")])
+    #expect(
+        HTTPClientSettings(job.client).headers == [
+            .init(name: "X-A", values: [.inline(Secret("v")), .inline(Secret("w"))])
+        ])
     #expect(job.parameters == [.init("module", ["x", "y"])])
 
     let faults: [(line: String, error: String)] = [

@@ -43,33 +43,6 @@ func refuseTrue(_ section: inout YAMLSection) throws(ConfigurationError) {
     }
 }
 
-/// `http_headers`, with the values given in the file itself.
-func scrapeHeaders(_ section: inout YAMLSection) throws(ConfigurationError) -> [NamedText] {
-    guard let value = section.take("http_headers") else { return [] }
-    guard let mapping = value.mapping else {
-        throw section.failure("http_headers must be a mapping", value)
-    }
-    let reserved: Set = [
-        "authorization", "host", "content-encoding", "content-length", "content-type",
-        "user-agent", "connection", "keep-alive", "proxy-authenticate", "proxy-authorization",
-        "www-authenticate", "accept-encoding", "x-prometheus-remote-write-version",
-        "x-prometheus-remote-read-version", "x-prometheus-scrape-timeout-seconds",
-    ]
-    var result: [NamedText] = []
-    for (key, node) in mapping {
-        let name = key.string ?? ""
-        if reserved.contains(name.lowercased()) {
-            throw section.failure("setting header \"\(name)\" is not allowed", key)
-        }
-        var entry = try YAMLSection(node, "http_headers")
-        let texts = try (entry.strings("values") ?? []) + (entry.strings("secrets") ?? [])
-        try entry.refuse(["files"], "write the value itself")
-        try entry.finish()
-        for text in texts { result.append(NamedText(name, text)) }
-    }
-    return result
-}
-
 extension Configuration {
     /// The text as `status/config` may show it: secrets replaced, else as it was written.
     var shownText: String { shown { $0 } ?? "" }

@@ -42,8 +42,9 @@ package struct Configuration: Sendable {
 
     /// Parses a file's text.
     ///
+    /// - Parameter directory: folder that relative file names are taken from.
     /// - Throws: `ConfigurationError` with line and remedy; nothing is half applied.
-    package static func parse(_ text: String) throws -> Configuration {
+    package static func parse(_ text: String, in directory: String = "") throws -> Configuration {
         let root: Node?
         do {
             root = try Yams.compose(yaml: text)
@@ -56,7 +57,7 @@ package struct Configuration: Sendable {
         var top = try YAMLSection(root, "the configuration")
         let global = try Global(&top, &configuration)
         for section in try top.sections("scrape_configs") {
-            configuration.scrapes.append(try scrape(section, global))
+            configuration.scrapes.append(try scrape(section, global, in: directory))
         }
         var names: Set<String> = []
         for scrape in configuration.scrapes where !names.insert(scrape.jobName).inserted {
@@ -154,7 +155,7 @@ extension Configuration.StorageSection {
 }
 
 private func scrape(
-    _ section: YAMLSection, _ global: Global
+    _ section: YAMLSection, _ global: Global, in directory: String
 ) throws(ConfigurationError) -> ScrapeConfiguration {
     var section = section
     guard let name = try section.string("job_name"), !name.isEmpty else {
@@ -178,7 +179,6 @@ private func scrape(
     job.honorLabels = try section.bool("honor_labels") ?? false
     job.honorTimestamps = try section.bool("honor_timestamps") ?? true
     job.trackTimestampsStaleness = try section.bool("track_timestamps_staleness") ?? false
-    job.followRedirects = try section.bool("follow_redirects") ?? true
     job.sampleLimit = try section.int("sample_limit") ?? global.sampleLimit
     job.labelLimit = try section.int("label_limit") ?? global.labelLimit
     job.labelNameLengthLimit =
@@ -195,7 +195,7 @@ private func scrape(
         job.fallbackProtocol = try scrapeProtocol(name, section)
     }
     try refuseTrue(&section)
-    job.headers = try scrapeHeaders(&section)
+    job.client = try section.httpClient(in: directory).options
     if let params = section.take("params") {
         guard let mapping = params.mapping else {
             throw section.failure("params must be a mapping", params)
@@ -208,7 +208,6 @@ private func scrape(
             job.parameters.append(.init(name, texts))
         }
     }
-    job.authorization = try authorization(&section, name)
     job.relabelRules = try relabelRules(&section, "relabel_configs")
     job.metricRelabelRules = try relabelRules(&section, "metric_relabel_configs")
     for group in try section.sections("static_configs") {
@@ -238,44 +237,10 @@ private func refuseUnsupported(_ section: inout YAMLSection) throws(Configuratio
     try section.refuse(discoveries, "this version discovers by static_configs only")
     try section.refuse(
         [
-            "tls_config", "oauth2", "proxy_url", "no_proxy", "proxy_from_environment",
-            "proxy_connect_header",
-        ],
-        "this version authenticates by basic_auth and authorization only")
-    try section.refuse(
-        [
             "native_histogram_bucket_limit", "native_histogram_min_bucket_factor",
-            "metric_name_validation_scheme", "metric_name_escaping_scheme", "enable_http2",
+            "metric_name_validation_scheme", "metric_name_escaping_scheme",
             "scrape_failure_log_file",
         ], "the built-in defaults apply; remove the key")
-}
-
-private func authorization(
-    _ section: inout YAMLSection, _ job: String
-) throws(ConfigurationError) -> String {
-    var value = ""
-    if var basic = try section.section("basic_auth") {
-        let user = try basic.string("username") ?? ""
-        let password = try basic.string("password") ?? ""
-        try basic.refuse(
-            ["username_file", "password_file", "username_ref", "password_ref"],
-            "write the value itself")
-        try basic.finish()
-        var text = Array("Basic ".utf8)
-        Array("\(user):\(password)".utf8).withUnsafeBytes { appendBase64($0, to: &text) }
-        value = String(decoding: text, as: UTF8.self)
-    }
-    if var bearer = try section.section("authorization") {
-        guard value.isEmpty else {
-            throw bearer.failure("at most one of basic_auth, authorization in job \"\(job)\"")
-        }
-        let type = try bearer.string("type") ?? "Bearer"
-        let credentials = try bearer.string("credentials") ?? ""
-        try bearer.refuse(["credentials_file", "credentials_ref"], "write the value itself")
-        try bearer.finish()
-        value = type + " " + credentials
-    }
-    return value
 }
 
 private func relabelRules(

@@ -21,7 +21,7 @@ final class Scraping: Service {
         var address: ListenAddress?
         var scraper: Scraper?
         /// Our own client, to be closed at the end.
-        var client: ScrapeClient?
+        var client: OutgoingHTTP?
         var isEnded = false
         var isReloadSuccessful = true
         var reloadedAtNanos: Int64
@@ -56,8 +56,8 @@ final class Scraping: Service {
         let logger = self.logger
         start { state in
             guard !state.isEnded else { return }
-            if fetcher == nil { state.client = ScrapeClient() }
-            guard let fetcher = fetcher ?? state.client else { return }
+            if fetcher == nil { state.client = OutgoingHTTP() }
+            guard let fetcher = fetcher ?? state.client.map(ScrapeClient.init) else { return }
             state.scraper = Scraper(
                 ScrapeEnvironment(fetcher: fetcher, sink: sink, clock: clock) { message, url in
                     logger.warning("\(message)", metadata: ["target": "\(url)"])
@@ -103,7 +103,7 @@ final class Scraping: Service {
             return (state.scraper, state.client)
         }
         await scraper?.shutDown()
-        try await client?.shutdown()
+        await client?.shutdown()
     }
 
     /// Reloads one at a time.
