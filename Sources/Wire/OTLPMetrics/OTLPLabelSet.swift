@@ -24,13 +24,13 @@ struct OTLPLabelSet: ~Copyable {
     /// The labels; canonical after `seal`.
     var labels = LabelSetBuffer(capacity: 1024)
     private let limits: MetricDecodingLimits
-    private let escapes: Bool
+    private let naming: OTLPLabelNaming
     /// What is wrong with the attributes.
     private(set) var flaw: String?
 
-    init(limits: MetricDecodingLimits, escapes: Bool) {
+    init(limits: MetricDecodingLimits, naming: OTLPLabelNaming) {
         self.limits = limits
-        self.escapes = escapes
+        self.naming = naming
     }
 
     mutating func reset() {
@@ -129,7 +129,7 @@ struct OTLPLabelSet: ~Copyable {
         texts.withUnsafeBytes { all in
             for pair in pairs where include(pair.key) {
                 let value = pair.value ?? UnsafeRawBufferPointer(rebasing: all[pair.text])
-                if bare, !pair.key.isEmpty, !escapes || isPrometheusLabelName(pair.key) {
+                if bare, naming.isUnchanged(pair.key) {
                     labels.append(pair.key, value)
                     continue
                 }
@@ -150,12 +150,10 @@ struct OTLPLabelSet: ~Copyable {
     {
         name.removeAll(keepingCapacity: true)
         if prefix.utf8CodeUnitCount == 0 {
-            return appendPrometheusLabelName(key, escapes: escapes, to: &name)
+            return naming.append(key, to: &name)
         }
         let whole = Array(prefix.bytes) + Array(key)
-        return whole.withUnsafeBytes {
-            appendPrometheusLabelName($0, escapes: escapes, to: &name)
-        }
+        return whole.withUnsafeBytes { naming.append($0, to: &name) }
     }
 
     /// The slow way, for keys that collide.

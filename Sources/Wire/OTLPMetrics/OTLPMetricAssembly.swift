@@ -47,10 +47,13 @@ struct OTLPMetricAssembly: ~Copyable {
 
     init(_ options: OTLPMetrics.Options, bodyBytes: Int) {
         self.options = options
-        attributes = OTLPLabelSet(limits: options.limits, escapes: options.strategy.escapes)
-        exemplarAttributes = OTLPLabelSet(
-            limits: options.limits, escapes: options.strategy.escapes)
         let limits = options.limits
+        let naming = OTLPLabelNaming(options.settings)
+        attributes = OTLPLabelSet(limits: limits, naming: naming)
+        // Labels of exemplars keep the keys as they are.
+        var verbatim = naming
+        verbatim.escapes = false
+        exemplarAttributes = OTLPLabelSet(limits: limits, naming: verbatim)
         maxArenaBytes = min(limits.arenaBytes > 0 ? limits.arenaBytes : .max, 2 << 30)
         maxPoints = limits.points > 0 ? limits.points : .max
         result.batch.arena.reserveCapacity(bodyBytes)
@@ -78,15 +81,15 @@ struct OTLPMetricAssembly: ~Copyable {
             instance.withUnsafeBytes { identity.append("instance", $0) }
         }
         _ = identity.seal()
-        let options = options
-        if options.promotesAllResourceAttributes {
+        let settings = options.settings
+        if settings.promotesAllResourceAttributes {
             attributes.seal { key in
-                !options.ignoredResourceAttributes.contains(String(decoding: key, as: UTF8.self))
+                !settings.ignoredResourceAttributes.contains(String(decoding: key, as: UTF8.self))
             }
             promoted.append(canonical: attributes.labels.bytes)
-        } else if !options.promotedResourceAttributes.isEmpty {
+        } else if !settings.promotedResourceAttributes.isEmpty {
             attributes.seal { key in
-                options.promotedResourceAttributes.contains(String(decoding: key, as: UTF8.self))
+                settings.promotedResourceAttributes.contains(String(decoding: key, as: UTF8.self))
             }
             promoted.append(canonical: attributes.labels.bytes)
         }
@@ -111,12 +114,13 @@ struct OTLPMetricAssembly: ~Copyable {
     mutating func endResource(_ resource: ProtobufReader?) throws(MalformedBytes) {
         guard firstMillis <= lastMillis, resourceFlaw == nil else { return }
         try readAttributes(resource, field: 1)
-        let keepsAll = options.keepsIdentifyingResourceAttributes
+        let keepsAll = options.settings.keepsIdentifyingResourceAttributes
         var others = 0
         attributes.forEach { key, _ in if !OTLPMetricAssembly.isIdentifying(key) { others += 1 } }
         // What holds only job and instance tells nothing.
-        guard others > 0, !identity.bytes.isEmpty else { return }
+        guard others > 0 else { return }
         attributes.seal { keepsAll || !OTLPMetricAssembly.isIdentifying($0) }
+        guard !identity.bytes.isEmpty || Self.namesTarget(attributes.labels.bytes) else { return }
         series.reset()
         series.append("__name__", StaticString("target_info").bytes)
         series.append(canonical: identity.bytes)
@@ -138,6 +142,11 @@ struct OTLPMetricAssembly: ~Copyable {
         addMetadata(Array("target_info".utf8), .gauge, help: "Target metadata", unit: "")
     }
 
+    private static func namesTarget(_ labels: UnsafeRawBufferPointer) -> Bool {
+        labelValue(of: StaticString("job").bytes, in: labels) != nil
+            || labelValue(of: StaticString("instance").bytes, in: labels) != nil
+    }
+
     private static func isIdentifying(_ key: UnsafeRawBufferPointer) -> Bool {
         equalBytes(key, StaticString("service.name").bytes)
             || equalBytes(key, StaticString("service.namespace").bytes)
@@ -150,7 +159,7 @@ struct OTLPMetricAssembly: ~Copyable {
     ) throws(MalformedBytes) {
         scope.reset()
         scopeFlaw = nil
-        guard options.promotesScopeMetadata, var message else { return }
+        guard options.settings.promotesScopeMetadata, var message else { return }
         var name = UnsafeRawBufferPointer(start: nil, count: 0)
         var version = name
         try readAttributes(message, field: 3)

@@ -129,13 +129,11 @@ enum OTLPMetricName {
 
     // MARK: units
 
-    /// Unit as Prometheus' metadata has it: "By/s" is `bytes_per_second`.
-    static func unit(_ unit: String, _ strategy: TranslationStrategy) -> String {
+    /// Unit as Prometheus' metadata has it, whatever the strategy: "By/s" is `bytes_per_second`.
+    static func unit(_ unit: String) -> String {
         var (main, per) = suffixes(of: unit)
-        if strategy.escapes {
-            main = cleaned(main)
-            per = cleaned(per)
-        }
+        main = cleaned(main)
+        per = cleaned(per)
         let joined = main.isEmpty || per.isEmpty ? main + per : main + "_" + per
         return trimmed(joined.hasPrefix("_") ? String(joined.dropFirst()) : joined)
     }
@@ -173,60 +171,4 @@ enum OTLPMetricName {
         "s": "second", "m": "minute", "h": "hour", "d": "day", "w": "week", "mo": "month",
         "y": "year",
     ]
-}
-
-/// Appends the label name that an attribute's key becomes.
-///
-/// Each character that a label name cannot have turns to an underscore; `key` goes before a first
-/// digit or a single leading underscore. Source: prometheus/otlptranslator `label_namer.go`.
-///
-/// - Returns: false when the key is empty or nothing but underscores would be left of it.
-func appendPrometheusLabelName(
-    _ key: UnsafeRawBufferPointer, escapes: Bool, to out: inout [UInt8]
-) -> Bool {
-    guard !key.isEmpty else { return false }
-    guard escapes else {
-        out.append(contentsOf: key)
-        return true
-    }
-    let first = key[0]
-    var hasPrefix = false
-    if first &- UInt8(ascii: "0") < 10 {
-        out.append(contentsOf: "key_".utf8)
-        hasPrefix = true
-    } else if !isLabelByte(first) || first == UInt8(ascii: "_") {
-        let next = first < 0x80 ? 1 : max(validUTF8Length(key, at: 0), 1)
-        if next == key.count || isLabelByte(key[next]) && key[next] != UInt8(ascii: "_") {
-            out.append(contentsOf: "key".utf8)
-            hasPrefix = true
-        }
-    }
-    var isAllUnderscores = true
-    var isChanged = false
-    var i = 0
-    while i < key.count {
-        let byte = key[i]
-        if isLabelByte(byte) {
-            out.append(byte)
-            if byte != UInt8(ascii: "_") { isAllUnderscores = false }
-            i &+= 1
-            continue
-        }
-        isChanged = true
-        out.append(UInt8(ascii: "_"))
-        // One underscore for a character, however many bytes it has.
-        i &+= byte < 0x80 ? 1 : max(validUTF8Length(key, at: i), 1)
-    }
-    return hasPrefix || !(isAllUnderscores && isChanged)
-}
-
-@inline(__always) private func isLabelByte(_ byte: UInt8) -> Bool {
-    byte &- UInt8(ascii: "0") < 10 || (byte | 0x20) &- UInt8(ascii: "a") < 26
-        || byte == UInt8(ascii: "_")
-}
-
-/// Whether a key is the label name it becomes.
-func isPrometheusLabelName(_ key: UnsafeRawBufferPointer) -> Bool {
-    guard let first = key.first, (first | 0x20) &- UInt8(ascii: "a") < 26 else { return false }
-    return key.allSatisfy(isLabelByte)
 }

@@ -38,7 +38,7 @@ extension OTLPMetricAssembly {
             return
         }
         guard beginPoint(point) else { return }
-        if options.convertsHistogramsToCustomBuckets {
+        if options.settings.convertsHistogramsToCustomBuckets {
             try customBuckets(point, count, sum)
         } else {
             try classicSeries(point, count, sum)

@@ -133,7 +133,7 @@ extension OTLPMetrics {
             case .sum: isMonotonic ? .monotonicSum : .other
             default: .other
             }
-        let strategy = assembly.options.strategy
+        let strategy = assembly.options.settings.strategy
         guard isValidUTF8(name),
             let translated = OTLPMetricName.translate(text, unit: unitText, kind, strategy)
         else {
@@ -151,7 +151,7 @@ extension OTLPMetrics {
         assembly.addMetadata(
             assembly.metric.name, type(data.kind, isMonotonic),
             help: String(decoding: description, as: UTF8.self),
-            unit: OTLPMetricName.unit(unitText, strategy))
+            unit: OTLPMetricName.unit(unitText))
         var reader = data.message
         while try reader.next() {
             guard reader.field == 1 else {

@@ -20,25 +20,16 @@ package enum OTLPMetrics {
     /// Most `target_info` samples that one resource makes.
     static let maxTargetInfoSamples = 256
 
-    /// How a request is translated. The names are those of Prometheus' `otlp` section.
+    /// How a request is translated.
     package struct Options: Sendable {
-        package var strategy = TranslationStrategy.underscoreEscapingWithSuffixes
-        /// Resource attributes that become labels of every series.
-        package var promotedResourceAttributes: Set<String> = []
-        /// Makes all resource attributes labels, except those to be ignored.
-        package var promotesAllResourceAttributes = false
-        package var ignoredResourceAttributes: Set<String> = []
-        /// Keeps `service.name`, `service.namespace` and `service.instance.id` on `target_info`.
-        package var keepsIdentifyingResourceAttributes = false
-        /// Adds `otel_scope_name`, `_version`, `_schema_url` and the scope's attributes.
-        package var promotesScopeMetadata = false
-        /// Makes explicit histograms native histograms with custom bounds.
-        package var convertsHistogramsToCustomBuckets = false
+        package var settings = OTLPSettings()
         /// `target_info` gets a sample every half of this.
         package var lookbackMillis: Int64 = 300_000
         package var limits = MetricDecodingLimits()
 
         package init() {}
+
+        package init(_ settings: OTLPSettings) { self.settings = settings }
     }
 }
 

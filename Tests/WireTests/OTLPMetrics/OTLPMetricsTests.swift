@@ -98,8 +98,8 @@ import Testing
                     "\(name) \(unit) \(strategy)")
             }
         }
-        #expect(OTLPMetricName.unit("By/s", .underscoreEscapingWithSuffixes) == "bytes_per_second")
-        #expect(OTLPMetricName.unit("1", .underscoreEscapingWithSuffixes) == "")
+        #expect(OTLPMetricName.unit("By/s") == "bytes_per_second")
+        #expect(OTLPMetricName.unit("1") == "")
     }
 
     @Test func attributeKeysBecomeLabelNames() {
@@ -108,14 +108,30 @@ import Testing
             ("_x", "key_x"), ("__reserved__", "__reserved__"), ("é", "key_"), ("ab€c", "ab_c"),
             ("", nil), ("..", nil), ("_", "key_"), (".a", "key_a"),
         ]
-        for (key, want) in cases {
-            var out: [UInt8] = []
-            let key = Array(key.utf8)
-            let isName = key.withUnsafeBytes {
-                appendPrometheusLabelName($0, escapes: true, to: &out)
-            }
-            #expect((isName ? String(decoding: out, as: UTF8.self) : nil) == want)
+        for (key, want) in cases { #expect(labelName(key, .init()) == want, "\(key)") }
+        var naming = OTLPLabelNaming()
+        naming.prefixesUnderscore = false
+        #expect(labelName("_x", naming) == "_x" && labelName(".", naming) == nil)
+        #expect(labelName("9", naming) == "key_9")
+        naming.keepsMultiple = false
+        for (key, want) in [
+            ("a..b", "a_b"), ("a__b", "a_b"), ("__a..b__", "__a_b__"), ("____", nil),
+            ("__x_", "_x_"), ("_é_", nil),
+        ] { #expect(labelName(key, naming) == want, "\(key)") }
+        naming.escapes = false
+        #expect(labelName("a..b", naming) == "a..b")
+    }
+
+    private func labelName(_ key: String, _ naming: OTLPLabelNaming) -> String? {
+        var out: [UInt8] = []
+        let key = Array(key.utf8)
+        let isName = key.withUnsafeBytes { naming.append($0, to: &out) }
+        let text = isName ? String(decoding: out, as: UTF8.self) : nil
+        // The shortcut may only say yes where nothing changes.
+        if key.withUnsafeBytes({ naming.isUnchanged($0) }) {
+            #expect(text == String(decoding: key, as: UTF8.self))
         }
+        return text
     }
 
     @Test func sumsAndGaugesBecomeSeries() throws {
@@ -168,9 +184,9 @@ import Testing
             [info + "1000", info + "151000", info + "301000", info + "401000"])
         same([samples(decoded)[0]], [#"{__name__="g", instance="i-1", job="eu/shop"} 1 @1000"#])
         var options = OTLPMetrics.Options()
-        options.promotedResourceAttributes = ["host.name"]
-        options.keepsIdentifyingResourceAttributes = true
-        options.promotesScopeMetadata = true
+        options.settings.promotedResourceAttributes = ["host.name"]
+        options.settings.keepsIdentifyingResourceAttributes = true
+        options.settings.promotesScopeMetadata = true
         let promoted = try json(text, options)
         same(
             [samples(promoted)[0]],
@@ -183,9 +199,9 @@ import Testing
                 #"{__name__="target_info", host_name="h", instance="i-1", job="eu/shop", service_instance_id="i-1", service_name="shop", service_namespace="eu"} 1 @401000"#
             ])
         options = OTLPMetrics.Options()
-        options.promotesAllResourceAttributes = true
-        options.ignoredResourceAttributes = ["service.name"]
-        options.strategy = .noTranslation
+        options.settings.promotesAllResourceAttributes = true
+        options.settings.ignoredResourceAttributes = ["service.name"]
+        options.settings.strategy = .noTranslation
         same(
             [samples(try json(text, options))[0]],
             [
@@ -229,14 +245,14 @@ import Testing
         try same(
             RemoteWriteTests.describe(decoded.batch).filter { $0.contains(" ex ") },
             [
-                #"{__name__="lat_seconds_bucket", \#(rest), le="10"} ex {span_id="eee19b7ec3c1b174", trace_id="5b8efff798038103d269b633813fc60c", user_id="u1"} 4000 0.7"#,
+                #"{__name__="lat_seconds_bucket", \#(rest), le="10"} ex {span_id="eee19b7ec3c1b174", trace_id="5b8efff798038103d269b633813fc60c", "user.id"="u1"} 4000 0.7"#,
                 #"{__name__="lat_seconds_bucket", \#(rest), le="+Inf"} ex {} 5000 11.0"#,
             ])
     }
 
     @Test func explicitHistogramsCanBecomeCustomBuckets() throws {
         var options = OTLPMetrics.Options()
-        options.convertsHistogramsToCustomBuckets = true
+        options.settings.convertsHistogramsToCustomBuckets = true
         let decoded = try json(request(Self.histogram), options)
         #expect(decoded.batch.sampleSeries.isEmpty)
         let histogram = try decoded.batch.histogram(0)
@@ -351,8 +367,8 @@ import Testing
             seeds.append(example)
         }
         var options = OTLPMetrics.Options()
-        options.promotesScopeMetadata = true
-        options.promotesAllResourceAttributes = true
+        options.settings.promotesScopeMetadata = true
+        options.settings.promotesAllResourceAttributes = true
         var survived = 0
         for seed in seeds {
             mutate(seed, rounds: 1500) { bytes in
