@@ -44,7 +44,9 @@ struct CoreSettings: Sendable {
         enableAdminAPI = options.enableAdminAPI
         queryLogFile = options.queryLogFile
         kernel = KernelConfiguration(path: options.storagePath, retentionSeconds: retention)
-        kernel.retentionBytes = options.retentionBytes ?? configuration?.storage.retentionBytes
+        kernel.retentionBytes =
+            options.retentionBytes
+            ?? configuration?.storage.retentionBytes(on: options.storagePath)
         kernel.sealAgeSeconds = options.sealAgeSeconds
         kernel.sealBytes = min(kernel.sealBytes, max(16 << 20, memory / 8))
         kernel.headLimitBytes = memory / 2

@@ -103,9 +103,9 @@ package enum TernServer {
 
 /// Reads and parses a configuration file.
 package func loadConfiguration(_ path: String) throws -> Configuration {
-    guard let data = FileManager.default.contents(atPath: path) else {
-        throw ConfigurationError("cannot read \(path)")
-    }
     let directory = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
-    return try Configuration.parse(String(decoding: data, as: UTF8.self), in: directory)
+    let text = try fileText(path)
+    do { return try Configuration.parse(text, in: directory) } catch {
+        throw ConfigurationError("parsing YAML file \(path): \(error)")
+    }
 }

@@ -126,3 +126,67 @@ private struct RelabelCase: Decodable {
     #expect(faults.isEmpty, "\(faults.joined(separator: "\n"))")
     #expect(cases.count > 20)
 }
+
+private struct ValidationCase: Decodable {
+    struct Rule: Decodable {
+        var action: String?
+        var name_validation: String?
+        var target_label: String?
+        var replacement: String?
+        var regex: String?
+        var source_labels: [String]?
+    }
+    var config: Rule
+    var error: String?
+}
+
+@Test func publicRelabelValidationCases() throws {
+    guard let bytes = Corpora.file("config/relabel-validate.json") else { return }
+    let cases = try JSONDecoder().decode([ValidationCase].self, from: Data(bytes))
+    for (number, test) in cases.enumerated() {
+        var definition = RelabelRule.Definition()
+        definition.action = test.config.action ?? ""
+        definition.names = test.config.name_validation.flatMap(NameScheme.init) ?? .utf8
+        definition.targetLabel = test.config.target_label ?? ""
+        if let replacement = test.config.replacement, !replacement.hasPrefix("Default") {
+            definition.replacement = replacement
+        }
+        definition.regex = test.config.regex ?? definition.regex
+        definition.sourceLabels = test.config.source_labels ?? []
+        do throws(RelabelError) {
+            _ = try RelabelRule(definition)
+            #expect(test.error == nil, "case \(number)")
+        } catch {
+            let expected = try #require(test.error, "case \(number): \(error)")
+            #expect(error.description.contains(expected), "case \(number): \(error)")
+        }
+    }
+    #expect(cases.count > 5)
+}
+
+private struct TemplateCase: Decodable {
+    var label: String
+    var legacyValid: Bool
+}
+
+@Test func publicLabelTemplateCases() throws {
+    guard let bytes = Corpora.file("config/relabel-target-labels.json") else { return }
+    let cases = try JSONDecoder().decode([TemplateCase].self, from: Data(bytes))
+    for test in cases {
+        #expect(
+            NameScheme.legacy.isValidLabelTemplate(test.label) == test.legacyValid,
+            "\(test.label)")
+    }
+    #expect(cases.count > 10)
+}
+
+@Test func legacyNamesKeepReplacementsFromMakingOthers() throws {
+    var definition = RelabelRule.Definition()
+    definition.sourceLabels = ["a"]
+    definition.targetLabel = "$1"
+    definition.replacement = "v"
+    definition.names = .legacy
+    let rule = try RelabelRule(definition)
+    #expect(relabelled(["a": "x.y"], [rule]) == ["a": "x.y"])
+    #expect(relabelled(["a": "x_y"], [rule]) == ["a": "x_y", "x_y": "v"])
+}

@@ -334,10 +334,8 @@ private let twoJobs = """
     #expect(job.parameters == [.init("module", ["x", "y"])])
 
     let faults: [(line: String, error: String)] = [
-        ("scrape_protocols: [PrometheusProto]", "PrometheusProto is not supported"),
         ("scrape_protocols: []", "scrape_protocols cannot be empty"),
         ("scrape_protocols: [X]", "unknown scrape protocol X, supported:"),
-        ("scrape_native_histograms: true", "scrape_native_histograms is not supported"),
         ("http_headers: {Authorization: {values: [x]}}", "setting header \"Authorization\""),
         ("params: {a: x}", "params must map names to lists of texts"),
     ]

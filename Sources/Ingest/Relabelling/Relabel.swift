@@ -56,7 +56,7 @@ extension RelabelRule {
     }
 
     private func isUsableLabelName(_ name: String) -> Bool {
-        !name.isEmpty
+        definition.names.isValidLabelName(name)
     }
 
     private func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }

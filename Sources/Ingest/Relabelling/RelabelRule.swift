@@ -10,6 +10,55 @@ package struct RelabelError: Error, Sendable, Equatable, CustomStringConvertible
     package init(_ description: String) { self.description = description }
 }
 
+/// Which names of metrics and labels are valid. Source: prometheus/common `model/metric.go`.
+package enum NameScheme: String, Sendable, CaseIterable {
+    /// Any UTF-8 text but the empty one.
+    case utf8
+    /// `[a-zA-Z_][a-zA-Z0-9_]*`, in names of metrics also colons.
+    case legacy
+
+    package func isValidLabelName(_ name: String) -> Bool {
+        self == .utf8 ? !name.isEmpty : isLegacyLabelName(name)
+    }
+
+    /// Whether a text with references such as `${1}` can become a label name.
+    package func isValidLabelTemplate(_ text: String) -> Bool {
+        if self == .utf8 { return !text.isEmpty }
+        var rest = text.utf8[...]
+        var isFirst = true
+        while let byte = rest.first {
+            if byte == UInt8(ascii: "$") {
+                rest = rest.dropFirst()
+                let isBraced = rest.first == UInt8(ascii: "{")
+                if isBraced { rest = rest.dropFirst() }
+                let name = rest.prefix(while: isWordByte)
+                if name.isEmpty { return false }
+                rest = rest[name.endIndex...]
+                if isBraced {
+                    guard rest.first == UInt8(ascii: "}") else { return false }
+                    rest = rest.dropFirst()
+                }
+            } else {
+                guard isWordByte(byte),
+                    !isFirst || !(UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+                else { return false }
+                rest = rest.dropFirst()
+            }
+            isFirst = false
+        }
+        return !isFirst
+    }
+}
+
+private func isWordByte(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"):
+        true
+    default: false
+    }
+}
+
 /// One relabelling step. Source: prometheus/prometheus `model/relabel`.
 package struct RelabelRule: Sendable {
     package enum Action: String, Sendable, CaseIterable {
@@ -26,6 +75,8 @@ package struct RelabelRule: Sendable {
         package var targetLabel = ""
         package var replacement = "$1"
         package var action = "replace"
+        /// Which label names it may make.
+        package var names = NameScheme.utf8
         package init() {}
     }
 
@@ -41,6 +92,10 @@ package struct RelabelRule: Sendable {
 
     /// - Throws: `RelabelError` with Prometheus' wording.
     package init(_ definition: Definition) throws(RelabelError) {
+        // What the rule does with it can be said of an expression only.
+        do throws(RegexError) {
+            expression = try RegularExpression("^(?s:" + definition.regex + ")$", [])
+        } catch { throw RelabelError(error.description) }
         if definition.action.isEmpty { throw RelabelError("relabel action cannot be empty") }
         guard let action = Action(rawValue: definition.action.lowercased()) else {
             throw RelabelError("unknown relabel action \"\(definition.action)\"")
@@ -55,6 +110,20 @@ package struct RelabelRule: Sendable {
         if needsTarget.contains(action), definition.targetLabel.isEmpty {
             throw RelabelError(
                 "relabel configuration for \(name) action requires 'target_label' value")
+        }
+        let target = definition.targetLabel
+        let mayRefer = action == .replace && target.contains("$")
+        if needsTarget.contains(action),
+            !(mayRefer
+                ? definition.names.isValidLabelTemplate(target)
+                : definition.names.isValidLabelName(target))
+        {
+            throw RelabelError(
+                "\(quoted(target)) is invalid 'target_label' for \(name) action")
+        }
+        if action == .labelmap, !definition.names.isValidLabelTemplate(definition.replacement) {
+            throw RelabelError(
+                "\(quoted(definition.replacement)) is invalid 'replacement' for \(name) action")
         }
         if [.lowercase, .uppercase, .keepequal, .dropequal].contains(action),
             definition.replacement != "$1"
@@ -75,10 +144,6 @@ package struct RelabelRule: Sendable {
         {
             throw RelabelError("\(name) action requires only 'regex', and no other fields")
         }
-        do throws(RegexError) {
-            expression = try RegularExpression(
-                "^(?s:" + definition.regex + ")$", [])
-        } catch { throw RelabelError(error.description) }
         self.definition = definition
         sourceLabels = definition.sourceLabels
         separator = Array(definition.separator.utf8)

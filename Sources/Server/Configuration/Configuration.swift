@@ -2,26 +2,32 @@
 // The configuration file: what Prometheus accepts, plus our sections.
 
 import Base
+import FoundationEssentials
 import Ingest
 import Scrape
 import Telemetry
+import Wire
 import Yams
 
 /// A loaded configuration. Immutable; a reload makes a new one and swaps it whole.
 package struct Configuration: Sendable {
+    package var global = GlobalSettings()
+    /// All jobs, those of `scrape_config_files` last.
     package var scrapes: [ScrapeConfiguration] = []
-    package var externalLabels: [(name: String, value: String)] = []
-    package var storage = StorageSection()
+    /// Paths with patterns, relative ones taken from the file's folder.
+    package var ruleFiles: [String] = []
+    package var alerting = AlertingSettings()
+    package var remoteWrites: [RemoteWriteSettings] = []
+    package var remoteReads: [RemoteReadSettings] = []
+    package var storage = StorageSettings()
+    package var otlp = OTLPSettings()
+    package var tracing: TracingSettings?
     /// Notes for the operator: accepted, but without effect, and why.
     package var notes: [String] = []
     /// The text it was read from, for `status/config`.
     package var text = ""
 
-    /// Our section `storage`, Prometheus' `storage.tsdb` included.
-    package struct StorageSection: Sendable, Equatable {
-        package var retentionSeconds: Double?
-        package var retentionBytes: Int?
-    }
+    package var externalLabels: [(name: String, value: String)] { global.externalLabels }
 
     package init() {}
 
@@ -40,227 +46,143 @@ package struct Configuration: Sendable {
         return configuration
     }
 
-    /// Parses a file's text.
+    /// Parses a file's text, and reads what its `scrape_config_files` name.
     ///
-    /// - Parameter directory: folder that relative file names are taken from.
+    /// - Parameters:
+    ///   - directory: folder that relative file names are taken from.
+    ///   - environment: what `${NAME}` in external labels refers to.
     /// - Throws: `ConfigurationError` with line and remedy; nothing is half applied.
-    package static func parse(_ text: String, in directory: String = "") throws -> Configuration {
+    package static func parse(
+        _ text: String, in directory: String = "",
+        environment: [String: String] = ProcessInfo.processInfo.environment
+    ) throws -> Configuration {
+        var configuration = Configuration()
+        configuration.text = text
+        guard var top = try document(text) else { return configuration }
+        configuration.global = try GlobalSettings(&top, in: directory, environment)
+        var context = ConfigurationContext(directory: directory, global: configuration.global)
+        for section in try top.sections(
+            "scrape_configs", ifNull: "empty or null scrape config section")
+        {
+            configuration.scrapes.append(try scrapeJob(section, &context))
+        }
+        try checkNames(configuration.scrapes.map(\.jobName), "scrape")
+        let scrapeFiles = try top.filePatterns("scrape_config_files", "scrape config", directory)
+        configuration.ruleFiles = try top.filePatterns("rule_files", "rule", directory)
+        if var section = try top.section("alerting") {
+            configuration.alerting = try AlertingSettings(&section, &context)
+        }
+        for section in try top.sections(
+            "remote_write", ifNull: "empty or null remote write config section")
+        {
+            configuration.remoteWrites.append(
+                try RemoteWriteSettings(section, in: directory, context.names))
+        }
+        try checkNames(configuration.remoteWrites.map(\.name), "remote write")
+        for section in try top.sections(
+            "remote_read", ifNull: "empty or null remote read config section")
+        {
+            configuration.remoteReads.append(try RemoteReadSettings(section, in: directory))
+        }
+        try checkNames(configuration.remoteReads.map(\.name), "remote read")
+        if var section = try top.section("storage") {
+            configuration.storage = try StorageSettings(&section)
+        }
+        if var section = try top.section("otlp") {
+            configuration.otlp = try OTLPSettings(&section, context.names)
+        }
+        if var section = try top.section("tracing") {
+            configuration.tracing = try TracingSettings(&section, in: directory)
+        }
+        if var section = try top.section("runtime") {
+            if try section.int("gogc") != nil {
+                configuration.notes.append("runtime.gogc: without effect, nothing here is Go")
+            }
+            try section.finish()
+        }
+        try top.finish()
+        try configuration.readScrapeFiles(scrapeFiles, &context)
+        try refuse(context.unsupported)
+        configuration.noteWhatIsUnused()
+        return configuration
+    }
+
+    /// The top of a document; nil when it is empty.
+    private static func document(_ text: String) throws(ConfigurationError) -> YAMLSection? {
         let root: Node?
         do {
             root = try Yams.compose(yaml: text)
         } catch {
             throw ConfigurationError("not valid YAML: \(error)")
         }
-        var configuration = Configuration()
-        configuration.text = text
-        guard let root, root.null == nil else { return configuration }
-        var top = try YAMLSection(root, "the configuration")
-        let global = try Global(&top, &configuration)
-        for section in try top.sections("scrape_configs") {
-            configuration.scrapes.append(try scrape(section, global, in: directory))
-        }
-        var names: Set<String> = []
-        for scrape in configuration.scrapes where !names.insert(scrape.jobName).inserted {
-            throw ConfigurationError(
-                "found multiple scrape configs with job name \"\(scrape.jobName)\"")
-        }
-        try top.refuse(
-            ["rule_files"],
-            "this version does not evaluate rules; keep them in Prometheus and remove the key here")
-        if top.take("alerting") != nil {
-            configuration.notes.append(
-                "alerting: nothing is sent, since this version evaluates no rules")
-        }
-        try top.refuse(
-            ["remote_write", "remote_read"], "this version receives remote write only")
-        try top.refuse(["scrape_config_files"], "list the jobs under scrape_configs")
-        try top.refuse(
-            ["tracing", "otlp", "runtime"], "the built-in defaults apply; remove the key")
-        if var storage = try top.section("storage") {
-            try configuration.storage.read(&storage)
-        }
-        try top.finish()
-        return configuration
+        guard let root, root.null == nil else { return nil }
+        return try YAMLSection(root, "the configuration")
     }
-}
 
-/// `global`, with Prometheus' defaults.
-private struct Global {
-    var intervalSeconds = 60.0
-    var timeoutSeconds = 10.0
-    var labelLimit = 0
-    var labelNameLengthLimit = 0
-    var labelValueLengthLimit = 0
-    var sampleLimit = 0
-    var targetLimit = 0
-    var bodySizeLimitBytes = 0
-    var keepDroppedTargets = 0
-    var extraScrapeMetrics = false
-    var protocols = ScrapeProtocol.allCases
-
-    init(
-        _ top: inout YAMLSection, _ configuration: inout Configuration
+    /// Names, where given, must differ.
+    private static func checkNames(
+        _ names: [String], _ kind: String
     ) throws(ConfigurationError) {
-        guard var section = try top.section("global") else { return }
-        intervalSeconds = try section.duration("scrape_interval") ?? intervalSeconds
-        let timeout = try section.duration("scrape_timeout")
-        timeoutSeconds = timeout ?? min(timeoutSeconds, intervalSeconds)
-        guard timeoutSeconds <= intervalSeconds else {
-            throw section.failure("global scrape timeout greater than scrape interval")
+        var seen: Set<String> = []
+        for name in names where !name.isEmpty && !seen.insert(name).inserted {
+            throw ConfigurationError(
+                "found multiple \(kind) configs with job name \(quotedText(name))")
         }
-        configuration.externalLabels = try section.pairs("external_labels") ?? []
-        if !configuration.externalLabels.isEmpty {
-            configuration.notes.append(
-                "external_labels: without effect, since this version sends nothing to others")
-        }
-        labelLimit = try section.int("label_limit") ?? 0
-        labelNameLengthLimit = try section.int("label_name_length_limit") ?? 0
-        labelValueLengthLimit = try section.int("label_value_length_limit") ?? 0
-        sampleLimit = try section.int("sample_limit") ?? 0
-        targetLimit = try section.int("target_limit") ?? 0
-        bodySizeLimitBytes = try section.byteSize("body_size_limit") ?? 0
-        // Rules are not evaluated, so their interval has nothing to time.
-        _ = try section.duration("evaluation_interval")
-        _ = try section.duration("rule_query_offset")
-        try section.refuse(
-            ["query_log_file", "scrape_failure_log_file"], "the server's log has both")
-        try section.refuse(
-            [
-                "metric_name_validation_scheme", "metric_name_escaping_scheme",
-            ], "the built-in defaults apply; remove the key")
-        try refuseTrue(&section)
-        keepDroppedTargets = try section.int("keep_dropped_targets") ?? 0
-        extraScrapeMetrics = try section.bool("extra_scrape_metrics") ?? false
-        self.protocols = try scrapeProtocols(&section) ?? self.protocols
-        try section.finish()
     }
-}
 
-extension Configuration.StorageSection {
-    fileprivate mutating func read(_ section: inout YAMLSection) throws(ConfigurationError) {
-        if var tsdb = try section.section("tsdb") {
-            try tsdb.refuse(
-                ["out_of_order_time_window"],
-                "samples of any age inside retention are accepted; remove the key")
-            if var retention = try tsdb.section("retention") {
-                retentionSeconds = try retention.duration("time")
-                retentionBytes = try retention.byteSize("size")
-                try retention.finish()
+    /// Adds the jobs of other files, which hold `scrape_configs` alone.
+    private mutating func readScrapeFiles(
+        _ patterns: [String], _ context: inout ConfigurationContext
+    ) throws {
+        for path in patterns.flatMap({ FilePattern.files($0, in: "") }) {
+            do {
+                guard var top = try Self.document(try fileText(path)) else { continue }
+                let sections = try top.sections(
+                    "scrape_configs", ifNull: "empty or null scrape config section")
+                try top.finish()
+                for section in sections {
+                    let job = try scrapeJob(section, &context)
+                    try Self.checkNames(scrapes.map(\.jobName) + [job.jobName], "scrape")
+                    scrapes.append(job)
+                }
+            } catch {
+                throw ConfigurationError("parsing YAML file \(path): \(error)")
             }
-            try tsdb.finish()
         }
-        try section.refuse(["exemplars"], "exemplars are always kept; remove the key")
-        try section.finish()
+    }
+
+    /// Tells all that cannot be done at once.
+    private static func refuse(_ faults: [ConfigurationError]) throws(ConfigurationError) {
+        guard let first = faults.first else { return }
+        if faults.count == 1 { throw first }
+        throw ConfigurationError(faults.map(\.description).joined(separator: "; "))
     }
 }
 
-private func scrape(
-    _ section: YAMLSection, _ global: Global, in directory: String
-) throws(ConfigurationError) -> ScrapeConfiguration {
-    var section = section
-    guard let name = try section.string("job_name"), !name.isEmpty else {
-        throw section.failure("job_name is empty")
-    }
-    var job = ScrapeConfiguration(jobName: name)
-    let interval = try section.duration("scrape_interval")
-    job.intervalSeconds = interval ?? global.intervalSeconds
-    let timeout = try section.duration("scrape_timeout")
-    job.timeoutSeconds = timeout ?? min(global.timeoutSeconds, job.intervalSeconds)
-    guard job.intervalSeconds > 0, job.timeoutSeconds <= job.intervalSeconds else {
-        throw section.failure(
-            "scrape timeout greater than scrape interval for scrape config with job name "
-                + "\"\(name)\"")
-    }
-    job.scheme = try section.string("scheme") ?? "http"
-    guard job.scheme == "http" || job.scheme == "https" else {
-        throw section.failure("scheme must be http or https in job \"\(name)\"")
-    }
-    job.metricsPath = try section.string("metrics_path") ?? "/metrics"
-    job.honorLabels = try section.bool("honor_labels") ?? false
-    job.honorTimestamps = try section.bool("honor_timestamps") ?? true
-    job.trackTimestampsStaleness = try section.bool("track_timestamps_staleness") ?? false
-    job.sampleLimit = try section.int("sample_limit") ?? global.sampleLimit
-    job.labelLimit = try section.int("label_limit") ?? global.labelLimit
-    job.labelNameLengthLimit =
-        try section.int("label_name_length_limit") ?? global.labelNameLengthLimit
-    job.labelValueLengthLimit =
-        try section.int("label_value_length_limit") ?? global.labelValueLengthLimit
-    job.targetLimit = try section.int("target_limit") ?? global.targetLimit
-    job.bodySizeLimitBytes = try section.byteSize("body_size_limit") ?? global.bodySizeLimitBytes
-    job.keepDroppedTargets = try section.int("keep_dropped_targets") ?? global.keepDroppedTargets
-    job.extraScrapeMetrics = try section.bool("extra_scrape_metrics") ?? global.extraScrapeMetrics
-    job.enableCompression = try section.bool("enable_compression") ?? true
-    job.protocols = try scrapeProtocols(&section) ?? global.protocols
-    if let name = try section.string("fallback_scrape_protocol") {
-        job.fallbackProtocol = try scrapeProtocol(name, section)
-    }
-    try refuseTrue(&section)
-    job.client = try section.httpClient(in: directory).options
-    if let params = section.take("params") {
-        guard let mapping = params.mapping else {
-            throw section.failure("params must be a mapping", params)
+/// The text of a configuration file, at most 64 MiB.
+func fileText(_ path: String) throws(ConfigurationError) -> String {
+    let files = LocalFileSystem()
+    do throws(FileError) {
+        guard let size = try files.size(path) else {
+            throw FileError(.read, path, code: FileError.missing)
         }
-        for (key, values) in mapping {
-            let texts = values.sequence?.compactMap { $0.scalar?.string }
-            guard let name = key.string, let texts, texts.count == values.sequence?.count else {
-                throw section.failure("params must map names to lists of texts", values)
+        if size <= 64 << 20 { return String(decoding: try files.readAll(path), as: UTF8.self) }
+    } catch { throw ConfigurationError("\(error)") }
+    throw ConfigurationError("\(path) has more than 64 MiB")
+}
+
+extension YAMLSection {
+    /// Paths of which the last part may have a pattern that starts with `*`, made absolute as far
+    /// as `directory` is.
+    fileprivate mutating func filePatterns(
+        _ key: String, _ what: String, _ directory: String
+    ) throws(ConfigurationError) -> [String] {
+        let patterns = try strings(key) ?? []
+        for pattern in patterns {
+            if let star = pattern.firstIndex(of: "*"), pattern[star...].contains("/") {
+                throw failure("invalid \(what) file path \(quotedText(pattern))")
             }
-            job.parameters.append(.init(name, texts))
         }
+        return patterns.map { joinedPath(directory, $0) }
     }
-    job.relabelRules = try relabelRules(&section, "relabel_configs")
-    job.metricRelabelRules = try relabelRules(&section, "metric_relabel_configs")
-    for group in try section.sections("static_configs") {
-        var group = group
-        let targets = try group.strings("targets") ?? []
-        for target in targets where target.contains("/") {
-            throw group.failure("\"\(target)\" is not a valid hostname")
-        }
-        let labels = try group.pairs("labels") ?? []
-        job.groups.append(
-            TargetGroup(targets: targets, labels: labels.map { NamedText($0.name, $0.value) }))
-        try group.finish()
-    }
-    try refuseUnsupported(&section)
-    try section.finish()
-    return job
-}
-
-/// Everything Prometheus' `scrape_config` has beyond what is read above.
-private func refuseUnsupported(_ section: inout YAMLSection) throws(ConfigurationError) {
-    let discoveries = [
-        "file", "http", "dns", "kubernetes", "consul", "docker", "dockerswarm", "ec2", "azure",
-        "gce", "digitalocean", "eureka", "hetzner", "ionos", "kuma", "lightsail", "linode",
-        "marathon", "nerve", "nomad", "openstack", "ovhcloud", "puppetdb", "scaleway",
-        "serverset", "triton", "uyuni", "vultr", "stackit", "outscale", "aws",
-    ].map { $0 + "_sd_configs" }
-    try section.refuse(discoveries, "this version discovers by static_configs only")
-    try section.refuse(
-        [
-            "native_histogram_bucket_limit", "native_histogram_min_bucket_factor",
-            "metric_name_validation_scheme", "metric_name_escaping_scheme",
-            "scrape_failure_log_file",
-        ], "the built-in defaults apply; remove the key")
-}
-
-private func relabelRules(
-    _ section: inout YAMLSection, _ key: String
-) throws(ConfigurationError) -> [RelabelRule] {
-    var rules: [RelabelRule] = []
-    for entry in try section.sections(key) {
-        var entry = entry
-        var rule = RelabelRule.Definition()
-        rule.sourceLabels = try entry.strings("source_labels") ?? []
-        rule.separator = try entry.string("separator") ?? rule.separator
-        rule.regex = try entry.string("regex") ?? rule.regex
-        rule.modulus = UInt64(try entry.int("modulus") ?? 0)
-        rule.targetLabel = try entry.string("target_label") ?? ""
-        rule.replacement = try entry.string("replacement") ?? rule.replacement
-        rule.action = try entry.string("action") ?? rule.action
-        try entry.finish()
-        do throws(RelabelError) {
-            rules.append(try RelabelRule(rule))
-        } catch { throw entry.failure(error.description) }
-    }
-    return rules
 }

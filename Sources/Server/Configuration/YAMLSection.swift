@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reading a YAML mapping so that no key goes unnoticed.
 
+import Base
 import Scrape
 import Yams
 
@@ -38,7 +39,7 @@ struct YAMLSection {
             }
             if rest[text] != nil {
                 throw ConfigurationError(
-                    "key \"\(text)\" already set in \(name)", line: key.mark?.line)
+                    "field \(text) already set in \(name)", line: key.mark?.line)
             }
             rest[text] = (key, value)
         }
@@ -57,12 +58,46 @@ struct YAMLSection {
         return value
     }
 
+    /// Whether a key stands there without a value.
+    func isNull(_ key: String) -> Bool { rest[key].map { $0.value.null != nil } ?? false }
+
+    /// Whether a key has a value, other than an empty list, that nobody took yet.
+    func has(_ key: String) -> Bool {
+        guard let value = rest[key]?.value, value.null == nil else { return false }
+        return value.sequence?.isEmpty != true
+    }
+
+    /// The text of a scalar, which stays to be taken.
+    func peek(_ key: String) -> String? { rest[key]?.value.scalar?.string }
+
     mutating func string(_ key: String) throws(ConfigurationError) -> String? {
         guard let value = take(key) else { return nil }
-        guard let text = value.scalar?.string else {
-            throw failure("\(key) must be text", value)
+        guard let text = try text(value) else { throw failure("\(key) must be text", value) }
+        return text
+    }
+
+    /// The text of a scalar, base64 of `!!binary` decoded; nil for anything else.
+    func text(_ node: Node) throws(ConfigurationError) -> String? {
+        guard let bytes = try bytes(node) else { return nil }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw failure("\(hexQuoted(bytes)) is not valid UTF-8", node)
         }
         return text
+    }
+
+    /// The bytes of a scalar; see `text`.
+    func bytes(_ node: Node) throws(ConfigurationError) -> [UInt8]? {
+        guard let scalar = node.scalar else { return nil }
+        guard node.tag.description == "tag:yaml.org,2002:binary" else {
+            return Array(scalar.string.utf8)
+        }
+        var bytes: [UInt8] = []
+        let digits = scalar.string.utf8.filter { $0 > 0x20 }
+        let isValid =
+            digits.count.isMultiple(of: 4)
+            && digits.withUnsafeBytes { appendDecodedBase64($0, to: &bytes) }
+        guard isValid else { throw failure("!!binary value contains invalid base64 data", node) }
+        return bytes
     }
 
     mutating func bool(_ key: String) throws(ConfigurationError) -> Bool? {
@@ -75,6 +110,15 @@ struct YAMLSection {
         guard let value = take(key) else { return nil }
         guard let number = value.int, number >= 0 else {
             throw failure("\(key) must be a whole number, zero or above", value)
+        }
+        return number
+    }
+
+    /// A number, finite.
+    mutating func double(_ key: String) throws(ConfigurationError) -> Double? {
+        guard let value = take(key) else { return nil }
+        guard let number = value.float, number.isFinite else {
+            throw failure("\(key) must be a number", value)
         }
         return number
     }
@@ -92,7 +136,11 @@ struct YAMLSection {
     /// A size such as `512MB` or `1GiB`, in bytes; powers of 1024 as in Prometheus.
     mutating func byteSize(_ key: String) throws(ConfigurationError) -> Int? {
         guard let value = take(key) else { return nil }
-        guard let text = value.scalar?.string, let bytes = parseByteSize(text) else {
+        let text = value.scalar?.string ?? ""
+        if text != "0", !text.isEmpty, text.utf8.allSatisfy({ (48...57).contains($0) }) {
+            throw failure("units: unknown unit  in \(text) for \(key)", value)
+        }
+        guard let bytes = parseByteSize(text) else {
             throw failure("\(key) must be a size such as 10MB", value)
         }
         return bytes
@@ -103,7 +151,7 @@ struct YAMLSection {
         guard let sequence = value.sequence else { throw failure("\(key) must be a list", value) }
         var result: [String] = []
         for item in sequence {
-            guard let text = item.scalar?.string else {
+            guard item.null == nil, let text = try text(item) else {
                 throw failure("\(key) must be a list of texts", item)
             }
             result.append(text)
@@ -121,7 +169,7 @@ struct YAMLSection {
         }
         var result: [(name: String, value: String)] = []
         for (name, text) in mapping {
-            guard let name = name.string, let text = text.scalar?.string else {
+            guard let name = try self.text(name), let text = try self.text(text) else {
                 throw failure("\(key) must map names to texts", value)
             }
             result.append((name, text))
@@ -130,11 +178,20 @@ struct YAMLSection {
     }
 
     /// The elements of a list of mappings.
-    mutating func sections(_ key: String) throws(ConfigurationError) -> [YAMLSection] {
+    ///
+    /// - Parameter ifNull: what is said about an element without a value.
+    mutating func sections(
+        _ key: String, ifNull: String? = nil
+    ) throws(ConfigurationError) -> [YAMLSection] {
         guard let value = take(key) else { return [] }
         guard let sequence = value.sequence else { throw failure("\(key) must be a list", value) }
         var result: [YAMLSection] = []
-        for item in sequence { result.append(try YAMLSection(item, key)) }
+        for item in sequence {
+            if item.null != nil {
+                throw failure(ifNull ?? "empty or null section in \(key)", item)
+            }
+            result.append(try YAMLSection(item, key))
+        }
         return result
     }
 
@@ -162,6 +219,13 @@ struct YAMLSection {
         }
         throw failure(message, entry.key)
     }
+}
+
+/// Bytes in quotes, those that are no UTF-8 as `\\xff`.
+func hexQuoted(_ bytes: [UInt8]) -> String {
+    var out: [UInt8] = []
+    bytes.withUnsafeBytes { appendQuoted($0, into: &out) }
+    return String(decoding: out, as: UTF8.self)
 }
 
 /// Number of single-character edits between two short words.
