@@ -13,6 +13,8 @@ struct ScrapePool: Sendable {
     }
 
     let configuration: ScrapeConfiguration
+    /// What the job's discoveries found last.
+    let discovered: [TargetGroup]
     /// As discovered last; a loop may have been started under other discovered labels.
     private(set) var targets: [Target] = []
     /// One per target.
@@ -22,12 +24,15 @@ struct ScrapePool: Sendable {
 
     var name: String { configuration.jobName }
 
-    init(_ configuration: ScrapeConfiguration) { self.configuration = configuration }
+    init(_ configuration: ScrapeConfiguration, discovered: [TargetGroup] = []) {
+        self.configuration = configuration
+        self.discovered = discovered
+    }
 
     /// Makes the loops, those of the job's earlier state where they stay the same.
     mutating func adopt(_ old: ScrapePool?, _ environment: ScrapeEnvironment) -> Change {
         var change = Change()
-        let list = makeTargets(configuration, groups: configuration.groups)
+        let list = makeTargets(configuration, groups: configuration.groups + discovered)
         change.errors = list.errors.map { "job \"\(name)\": \($0)" }
         droppedCount = list.dropped.count
         let kept = configuration.keepDroppedTargets
@@ -67,6 +72,8 @@ extension ScrapeConfiguration {
         // Targets are compared one by one, after relabelling; the rest says nothing to a loop.
         a.groups = []
         b.groups = []
+        a.discoveries = []
+        b.discoveries = []
         a.relabelRules = []
         b.relabelRules = []
         a.targetLimit = 0

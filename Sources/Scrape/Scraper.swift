@@ -37,28 +37,54 @@ package final class Scraper: Sendable {
     package func apply(_ configurations: [ScrapeConfiguration]) -> [String] {
         state.withLock { state in
             guard !state.isShutDown else { return [] }
-            var errors: [String] = []
-            var stopped: [ScrapeLoop] = []
-            var fresh: [ScrapeLoop] = []
-            var pools: [ScrapePool] = []
-            for configuration in configurations {
+            let pools = configurations.map { configuration in
+                // Until its discoveries say something else, a job has the targets it had.
                 let old = state.pools.first { $0.name == configuration.jobName }
-                var pool = ScrapePool(configuration)
-                let change = pool.adopt(old, environment)
-                errors += change.errors
-                fresh += change.fresh
-                stopped += change.stopped
-                pools.append(pool)
+                return ScrapePool(
+                    configuration,
+                    discovered: configuration.discoveries.isEmpty ? [] : old?.discovered ?? [])
             }
-            for old in state.pools where !configurations.contains(where: { $0.jobName == old.name })
-            {
-                stopped += old.loops
-            }
-            state.pools = pools
-            for loop in stopped { loop.stop() }
-            hand(stopped, to: fresh, &state)
-            return errors
+            return replacePools(by: pools, &state)
         }
+    }
+
+    /// Takes over what the discoveries of a job have found; of an unknown job nothing is taken.
+    ///
+    /// - Returns: what is wrong with single targets; they are left out.
+    @discardableResult
+    package func update(job: String, discovered: [TargetGroup]) -> [String] {
+        state.withLock { state in
+            guard !state.isShutDown,
+                let index = state.pools.firstIndex(where: { $0.name == job })
+            else { return [] }
+            var pool = ScrapePool(state.pools[index].configuration, discovered: discovered)
+            let change = pool.adopt(state.pools[index], environment)
+            state.pools[index] = pool
+            for loop in change.stopped { loop.stop() }
+            hand(change.stopped, to: change.fresh, &state)
+            return change.errors
+        }
+    }
+
+    private func replacePools(by pools: [ScrapePool], _ state: inout State) -> [String] {
+        var errors: [String] = []
+        var stopped: [ScrapeLoop] = []
+        var fresh: [ScrapeLoop] = []
+        var pools = pools
+        for index in pools.indices {
+            let old = state.pools.first { $0.name == pools[index].name }
+            let change = pools[index].adopt(old, environment)
+            errors += change.errors
+            fresh += change.fresh
+            stopped += change.stopped
+        }
+        for old in state.pools where !pools.contains(where: { $0.name == old.name }) {
+            stopped += old.loops
+        }
+        state.pools = pools
+        for loop in stopped { loop.stop() }
+        hand(stopped, to: fresh, &state)
+        return errors
     }
 
     /// Starts new loops, each after the one whose series it continues, and lets the rest of the
