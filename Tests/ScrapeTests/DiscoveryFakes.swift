@@ -79,7 +79,8 @@ final class DiscoveryBench: Sendable {
 
     var environment: DiscoveryEnvironment {
         DiscoveryEnvironment(
-            fetcher: api, dns: names, clock: clock, digest: PlainDigest(),
+            fetcher: api, dns: names, clock: clock, random: SeededRandom(seed: 1),
+            digest: PlainDigest(),
             jsonOfYAML: { _ in throw DiscoveryError("no YAML here") },
             variable: { name in self.variables.withLock { $0[name] } },
             note: { message, _, _ in self.notes.withLock { $0.append(message) } })

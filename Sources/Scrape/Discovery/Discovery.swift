@@ -231,6 +231,7 @@ private func makeDiscoverer(_ configuration: DiscoveryConfiguration) -> (any Dis
     switch configuration.settings {
     case .file(let settings): return FileDiscoverer(settings)
     case .http(let settings): return HTTPDiscoverer(settings, client)
-    case .dns, .kubernetes, .consul, .docker, .ec2: return nil
+    case .dns(let settings): return DNSDiscoverer(settings)
+    case .kubernetes, .consul, .docker, .ec2: return nil
     }
 }

@@ -112,6 +112,7 @@ package struct DiscoveryEnvironment: Sendable {
     package var fetcher: any DiscoveryFetching
     package var dns: any DNSTransport
     package var clock: any Clock
+    package var random: any RandomSource
     package var metrics: DiscoveryMetrics
     /// Turns YAML into JSON in which each scalar but null is a string.
     package var jsonOfYAML: @Sendable ([UInt8]) throws -> [UInt8]
@@ -126,7 +127,7 @@ package struct DiscoveryEnvironment: Sendable {
 
     package init(
         fetcher: any DiscoveryFetching, dns: any DNSTransport, clock: any Clock,
-        digest: any RequestDigest,
+        random: any RandomSource, digest: any RequestDigest,
         jsonOfYAML: @escaping @Sendable ([UInt8]) throws -> [UInt8],
         variable: @escaping @Sendable (String) -> String?,
         note: @escaping @Sendable (String, String, String) -> Void = { _, _, _ in }
@@ -134,6 +135,7 @@ package struct DiscoveryEnvironment: Sendable {
         self.fetcher = fetcher
         self.dns = dns
         self.clock = clock
+        self.random = random
         self.digest = digest
         metrics = DiscoveryMetrics()
         self.jsonOfYAML = jsonOfYAML
