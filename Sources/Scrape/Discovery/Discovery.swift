@@ -232,6 +232,7 @@ private func makeDiscoverer(_ configuration: DiscoveryConfiguration) -> (any Dis
     case .file(let settings): return FileDiscoverer(settings)
     case .http(let settings): return HTTPDiscoverer(settings, client)
     case .dns(let settings): return DNSDiscoverer(settings)
-    case .kubernetes, .consul, .docker, .ec2: return nil
+    case .kubernetes(let settings): return KubernetesDiscoverer(settings, client)
+    case .consul, .docker, .ec2: return nil
     }
 }
