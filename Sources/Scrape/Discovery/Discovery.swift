@@ -233,6 +233,8 @@ private func makeDiscoverer(_ configuration: DiscoveryConfiguration) -> (any Dis
     case .http(let settings): return HTTPDiscoverer(settings, client)
     case .dns(let settings): return DNSDiscoverer(settings)
     case .kubernetes(let settings): return KubernetesDiscoverer(settings, client)
-    case .consul, .docker, .ec2: return nil
+    case .consul(let settings): return ConsulDiscoverer(settings, client)
+    case .docker(let settings): return DockerDiscoverer(settings, client)
+    case .ec2: return nil
     }
 }
