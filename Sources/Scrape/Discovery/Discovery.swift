@@ -106,12 +106,8 @@ package final class Discovery: Sendable {
             update: { self.deliver(entry, number, $0, replacesAll: false) },
             fail: { self.reported(entry, number) })
         var provider = Provider(number: number, sets: users)
-        if let discoverer = makeDiscoverer(entry) {
-            provider.task = Task { await discoverer.run(delivery) }
-        } else {
-            delivery.note("\(entry.kind) discovery is not supported")
-            provider.hasReported = true
-        }
+        let discoverer = makeDiscoverer(entry)
+        provider.task = Task { await discoverer.run(delivery) }
         state.providers[entry] = provider
     }
 
@@ -226,7 +222,7 @@ package final class Discovery: Sendable {
     }
 }
 
-private func makeDiscoverer(_ configuration: DiscoveryConfiguration) -> (any Discoverer)? {
+private func makeDiscoverer(_ configuration: DiscoveryConfiguration) -> any Discoverer {
     let client = configuration.client
     switch configuration.settings {
     case .file(let settings): return FileDiscoverer(settings)
@@ -235,6 +231,6 @@ private func makeDiscoverer(_ configuration: DiscoveryConfiguration) -> (any Dis
     case .kubernetes(let settings): return KubernetesDiscoverer(settings, client)
     case .consul(let settings): return ConsulDiscoverer(settings, client)
     case .docker(let settings): return DockerDiscoverer(settings, client)
-    case .ec2: return nil
+    case .ec2(let settings): return EC2Discoverer(settings, client)
     }
 }
