@@ -1,18 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a configuration says that changes nothing.
 
-import Scrape
 import Wire
 
 extension Configuration {
     /// Adds a note for each thing that was accepted and has no effect.
     mutating func noteWhatIsUnused() {
-        let kinds = Set(scrapes.flatMap(\.discoveries).map(\.kind)).sorted()
-        if !kinds.isEmpty {
-            notes.append(
-                "discovery by \(kinds.joined(separator: ", ")): without effect, this version scrapes "
-                    + "static_configs only")
-        }
         if !ruleFiles.isEmpty {
             notes.append("rule_files: without effect, since this version evaluates no rules")
         }

@@ -20,6 +20,7 @@ final class Scraping: Service {
         var configuration: Configuration
         var address: ListenAddress?
         var scraper: Scraper?
+        var discovery: Discovery?
         /// Our own client, to be closed at the end.
         var client: OutgoingHTTP?
         var isEnded = false
@@ -56,12 +57,20 @@ final class Scraping: Service {
         let logger = self.logger
         start { state in
             guard !state.isEnded else { return }
-            if fetcher == nil { state.client = OutgoingHTTP() }
-            guard let fetcher = fetcher ?? state.client.map(ScrapeClient.init) else { return }
-            state.scraper = Scraper(
+            let client = OutgoingHTTP()
+            state.client = client
+            let fetcher = fetcher ?? ScrapeClient(client: client)
+            let scraper = Scraper(
                 ScrapeEnvironment(fetcher: fetcher, sink: sink, clock: clock) { message, url in
                     logger.warning("\(message)", metadata: ["target": "\(url)"])
                 })
+            state.scraper = scraper
+            state.discovery = Discovery(.live(client, clock, logger), name: "scrape") {
+                job, groups in
+                for error in scraper.update(job: job, discovered: groups) {
+                    logger.error("\(error)")
+                }
+            }
         }
     }
 
@@ -71,22 +80,32 @@ final class Scraping: Service {
     }
 
     private func start(_ change: (inout State) -> Void) {
-        let ready = state.withLock { state -> (Scraper, Configuration)? in
+        let ready = state.withLock { state -> (Scraper, Discovery, Configuration)? in
             let wasReady = state.scraper != nil && state.address != nil
             change(&state)
-            guard !wasReady, let scraper = state.scraper, let address = state.address else {
-                return nil
-            }
+            guard !wasReady, let scraper = state.scraper, let discovery = state.discovery,
+                let address = state.address
+            else { return nil }
             if options.configurationFile == nil {
                 state.configuration = .embedded(address: address.reachable.description)
             }
-            return (scraper, state.configuration)
+            return (scraper, discovery, state.configuration)
         }
-        if let (scraper, configuration) = ready { apply(configuration, scraper) }
+        if let (scraper, discovery, configuration) = ready {
+            apply(configuration, scraper, discovery)
+        }
     }
 
-    private func apply(_ configuration: Configuration, _ scraper: Scraper) {
+    private func apply(
+        _ configuration: Configuration, _ scraper: Scraper, _ discovery: Discovery
+    ) {
         for error in scraper.apply(configuration.scrapes) { logger.error("\(error)") }
+        // After the jobs: what is discovered finds its job there.
+        var sets: [String: [DiscoveryConfiguration]] = [:]
+        for job in configuration.scrapes where !job.discoveries.isEmpty {
+            sets[job.jobName] = job.discoveries
+        }
+        discovery.apply(sets)
     }
 
     // MARK: life
@@ -98,10 +117,16 @@ final class Scraping: Service {
                 logger.debug("SIGHUP changed nothing")
             }
         }
-        let (scraper, client) = state.withLock { state in
+        await end()
+    }
+
+    /// Ends discovery and scraping; nothing starts any more.
+    func end() async {
+        let (scraper, discovery, client) = state.withLock { state in
             state.isEnded = true
-            return (state.scraper, state.client)
+            return (state.scraper, state.discovery, state.client)
         }
+        await discovery?.shutDown()
         await scraper?.shutDown()
         await client?.shutdown()
     }
@@ -123,17 +148,17 @@ final class Scraping: Service {
             do {
                 let configuration = try loadConfiguration(path)
                 for note in configuration.notes { logger.warning("\(note)") }
-                let (scraper, before) = state.withLock { state in
+                let (scraper, discovery, before) = state.withLock { state in
                     let before = state.configuration
                     state.configuration = configuration
                     state.isReloadSuccessful = true
                     state.reloadedAtNanos = clock.wallNanos
-                    return (state.scraper, before)
+                    return (state.scraper, state.discovery, before)
                 }
                 if before.storage != configuration.storage {
                     logger.warning("storage: the changed settings apply from the next start")
                 }
-                if let scraper { apply(configuration, scraper) }
+                if let scraper, let discovery { apply(configuration, scraper, discovery) }
                 logger.info("configuration loaded", metadata: ["file": "\(path)"])
             } catch {
                 state.withLock { $0.isReloadSuccessful = false }
@@ -157,6 +182,7 @@ final class Scraping: Service {
     var configuration: Configuration { state.withLock { $0.configuration } }
     /// Nil until scraping has started.
     var scraper: Scraper? { state.withLock { $0.scraper } }
+    var discovery: Discovery? { state.withLock { $0.discovery } }
     var isLifecycleEnabled: Bool { options.enableLifecycle }
     var flags: [(name: String, value: String)] { options.flags }
     /// Whether the last reload succeeded, and when one last did.

@@ -63,6 +63,9 @@ package final class SelfMetrics: Sendable {
         families.withLock { $0[name]?.values[labels] = value }
     }
 
+    /// Takes all values of a family away: its label sets are about to be set anew.
+    package func clear(_ name: String) { families.withLock { $0[name]?.values = [:] } }
+
     /// Declares a family and sets its only value.
     package func show(_ name: String, _ kind: Kind, _ help: String, _ value: Double) {
         declare(name, kind, help)

@@ -24,6 +24,7 @@ struct ServerMetrics: Sendable {
         collectQueryMemory(into: metrics)
         collectConfiguration(into: metrics)
         if let scraper = scraping.scraper { collectScrapes(scraper, into: metrics) }
+        if let discovery = scraping.discovery { collectDiscovery(discovery, into: metrics) }
     }
 
     private func counters(
