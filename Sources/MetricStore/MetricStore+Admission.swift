@@ -245,28 +245,8 @@ extension MetricBatch {
     /// The batch without what was refused. Series, exemplars and metadata stay.
     package func removing(_ admission: MetricAdmission) -> MetricBatch {
         if admission.isEmpty { return self }
-        var result = self
-        let samples = Set(admission.samples.map { Int($0.index) })
-        if !samples.isEmpty {
-            result.sampleSeries = sampleSeries.removing(samples)
-            result.sampleMillis = sampleMillis.removing(samples)
-            result.sampleValues = sampleValues.removing(samples)
-            result.sampleStartMillis = sampleStartMillis.removing(samples)
-        }
-        let refused = Set(admission.histograms.map { Int($0.index) })
-        if !refused.isEmpty {
-            result.histogramSeries = histogramSeries.removing(refused)
-            result.histogramMillis = histogramMillis.removing(refused)
-            result.histogramStartMillis = histogramStartMillis.removing(refused)
-            result.histograms = histograms.removing(refused)
-        }
-        return result
-    }
-}
-
-extension Array {
-    fileprivate func removing(_ indices: Set<Int>) -> [Element] {
-        if isEmpty { return self }
-        return enumerated().filter { !indices.contains($0.offset) }.map(\.element)
+        return removing(
+            samples: Set(admission.samples.map { Int($0.index) }),
+            histograms: Set(admission.histograms.map { Int($0.index) }))
     }
 }

@@ -4,14 +4,16 @@
 import Telemetry
 
 /// Collects the buckets of one side in ascending order.
-struct BucketRuns {
-    var spans: [NativeHistogram.Span] = []
-    var buckets: [Double] = []
+package struct BucketRuns {
+    package private(set) var spans: [NativeHistogram.Span] = []
+    package private(set) var buckets: [Double] = []
     /// Index after the last bucket.
     private var next: Int64 = 0
 
+    package init() {}
+
     /// Adds a bucket. Empty buckets only bridge short gaps, which costs less than another span.
-    mutating func append(_ index: Int64, _ count: Double) {
+    package mutating func append(_ index: Int64, _ count: Double) {
         if count == 0 { return }
         let gap = index - next
         if !spans.isEmpty, gap <= 2 {

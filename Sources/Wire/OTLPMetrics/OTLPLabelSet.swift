@@ -27,6 +27,8 @@ struct OTLPLabelSet: ~Copyable {
     private let naming: OTLPLabelNaming
     /// What is wrong with the attributes.
     private(set) var flaw: String?
+    /// Label names that several keys became, in all sets so far.
+    private(set) var collisions = 0
 
     init(limits: MetricDecodingLimits, naming: OTLPLabelNaming) {
         self.limits = limits
@@ -174,6 +176,7 @@ struct OTLPLabelSet: ~Copyable {
             let isNamed = ordered[i].key.withUnsafeBytes { appendName($0, prefix) }
             guard isNamed else { continue }
             if let known = joined[name], !known.isEmpty {
+                collisions += 1
                 joined[name] = known + [UInt8(ascii: ";")] + ordered[i].value
             } else {
                 if joined[name] == nil { names.append(name) }

@@ -48,7 +48,9 @@ extension OTLPMetricAssembly {
     private mutating func classicSeries(
         _ point: OTLPPoint, _ count: UInt64, _ sum: Double?
     ) throws(MalformedBytes) {
+        let start = result.batch.sampleSeries.count
         if let sum { addSample(try addSeries(metric.sumName), point, sum) }
+        let key = result.batch.sampleSeries.count
         addSample(try addSeries(metric.countName), point, Double(count))
         textBounds()
         let first = UInt32(result.batch.series.count)
@@ -60,6 +62,7 @@ extension OTLPMetricAssembly {
         }
         let last = try addSeries(metric.bucketName, "le", Array("+Inf".utf8))
         addSample(last, point, Double(count))
+        noteDelta(samples: start, key: key, isStale: point.isStale)
         if exemplars.isEmpty { return }
         let bounds = bounds
         for exemplar in exemplars {
@@ -210,8 +213,29 @@ extension OTLPMetricAssembly {
             return
         }
         let series = try addSeries(metric.name)
+        if metric.isDelta {
+            result.deltas.append(
+                OTLPDelta(
+                    samples: 0..<0, key: 0, histogram: result.batch.histogramSeries.count,
+                    layout: boundsHash(histogram.customBounds), isStale: point.isStale))
+        }
         result.batch.addHistogram(
             series: series, millis: point.millis, histogram, startMillis: point.startMillis)
         for exemplar in exemplars { try addExemplar(exemplar, point) { _ in series } }
+    }
+
+    /// Lists the samples from `samples` to the last as a point of delta temporality.
+    mutating func noteDelta(samples first: Int, key: Int, isStale: Bool) {
+        guard metric.isDelta else { return }
+        let samples = first..<result.batch.sampleSeries.count
+        result.deltas.append(
+            OTLPDelta(
+                samples: samples, key: key, histogram: nil,
+                layout: samples.count > 1 ? boundsHash(bounds) ^ UInt64(key - first) : 0,
+                isStale: isStale))
+    }
+
+    private func boundsHash(_ bounds: [Double]) -> UInt64 {
+        bounds.withUnsafeBytes { hash64($0) }
     }
 }

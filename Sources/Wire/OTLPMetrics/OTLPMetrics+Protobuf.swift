@@ -118,12 +118,11 @@ extension OTLPMetrics {
         if points == 0 { return }
         let text = String(decoding: name, as: UTF8.self)
         let hasTemporality = data.kind != .gauge && data.kind != .summary
-        if hasTemporality, temporality != 2 {
+        let isDelta = hasTemporality && temporality == 1
+        if hasTemporality, temporality != 2, !(isDelta && assembly.options.takesDeltas) {
             assembly.result.reject(
                 points,
-                "invalid temporality and type combination for metric \(quotedText(text)): only "
-                    + "cumulative temporality is stored; set it in the exporter, or accumulate with "
-                    + "the deltatocumulative processor of a collector")
+                "invalid temporality and type combination for metric \(quotedText(text))")
             return
         }
         let unitText = String(decoding: unit, as: UTF8.self)
@@ -148,6 +147,7 @@ extension OTLPMetrics {
         }
         assembly.metric.otlpName = text
         assembly.metric.setName(translated)
+        assembly.metric.isDelta = isDelta
         assembly.addMetadata(
             assembly.metric.name, type(data.kind, isMonotonic),
             help: String(decoding: description, as: UTF8.self),
@@ -179,7 +179,10 @@ extension OTLPMetrics {
 }
 
 extension OTLPMetricAssembly {
-    consuming func finish() -> DecodedMetrics { result }
+    consuming func finish() -> DecodedMetrics {
+        result.collisions = attributes.collisions
+        return result
+    }
 
     /// A point of a gauge or sum.
     mutating func numberPoint(_ message: ProtobufReader) throws(MalformedBytes) {
@@ -206,7 +209,9 @@ extension OTLPMetricAssembly {
         }
         guard beginPoint(point) else { return }
         let series = try addSeries(metric.name)
+        let first = result.batch.sampleSeries.count
         addSample(series, point, value ?? 0)
+        noteDelta(samples: first, key: first, isStale: point.isStale)
         for exemplar in exemplars { try addExemplar(exemplar, point) { _ in series } }
     }
 

@@ -9,8 +9,8 @@ import Telemetry
 /// Names follow the translation strategy; `service.*` becomes `job` and `instance`, the other
 /// resource attributes `target_info`; explicit histograms become classic series or, on wish,
 /// native histograms with custom bounds; exponential ones become native histograms; exemplars keep
-/// their trace and span ids. Sums and histograms of delta temporality are refused: accumulating
-/// them needs state, which a decoder has not.
+/// their trace and span ids. Sums and histograms of delta temporality are handed over as they are,
+/// with a list of them, or refused: accumulating them needs state, which a decoder has not.
 ///
 /// Source: opentelemetry-proto `metrics/v1`; prometheus/prometheus
 /// `storage/remote/otlptranslator/prometheusremotewrite`.
@@ -26,6 +26,8 @@ package enum OTLPMetrics {
         /// `target_info` gets a sample every half of this.
         package var lookbackMillis: Int64 = 300_000
         package var limits = MetricDecodingLimits()
+        /// Lists points of delta temporality in `DecodedMetrics.deltas`; else they are rejected.
+        package var takesDeltas = false
 
         package init() {}
 
@@ -36,6 +38,10 @@ package enum OTLPMetrics {
 /// What a request of OTLP metrics became.
 package struct DecodedMetrics: Sendable {
     package var batch = MetricBatch()
+    /// Points of delta temporality; their values in the batch are increments.
+    package var deltas: [OTLPDelta] = []
+    /// Label names that several attributes of a point or resource became, their values joined.
+    package internal(set) var collisions = 0
     /// Data points that are not in the batch; for `partial_success`.
     package var rejectedPoints = 0
     /// Why, the first `maxProblems` distinct reasons.
@@ -45,7 +51,7 @@ package struct DecodedMetrics: Sendable {
 
     package init() {}
 
-    mutating func reject(_ points: Int, _ problem: @autoclosure () -> String) {
+    package mutating func reject(_ points: Int, _ problem: @autoclosure () -> String) {
         rejectedPoints += points
         guard problems.count < DecodedMetrics.maxProblems else { return }
         let text = problem()
@@ -62,6 +68,8 @@ struct OTLPMetric {
     var otlpName = ""
     /// Prometheus' name, and the names of its classic series.
     var name: [UInt8] = []
+    /// Whether its points count since the point before.
+    var isDelta = false
     var bucketName: [UInt8] = []
     var countName: [UInt8] = []
     var sumName: [UInt8] = []

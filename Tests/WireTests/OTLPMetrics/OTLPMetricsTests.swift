@@ -322,7 +322,7 @@ import Testing
                 """#))
         #expect(decoded.rejectedPoints == 7)
         same(samples(decoded), [#"{__name__="fine", job="shop"} 1 @1"#])
-        #expect(decoded.message.contains("cumulative"))
+        #expect(decoded.message.contains("invalid temporality"))
         #expect(decoded.message.contains("without a value"))
         #expect(decoded.message.contains("without timeUnixNano"))
     }
