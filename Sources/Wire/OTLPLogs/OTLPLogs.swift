@@ -257,7 +257,7 @@ struct OTLPLogAssembly {
 }
 
 /// Appends 16 lower-case hexadecimal digits.
-func appendHexadecimal(_ value: UInt64, to out: inout [UInt8]) {
+package func appendHexadecimal(_ value: UInt64, to out: inout [UInt8]) {
     for shift in stride(from: UInt64(60), through: 0, by: -4) {
         let nibble = UInt8(truncatingIfNeeded: value &>> shift) & 15
         out.append(nibble < 10 ? UInt8(ascii: "0") + nibble : UInt8(ascii: "a") + nibble - 10)
