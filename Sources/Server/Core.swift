@@ -73,6 +73,9 @@ struct Core: Sendable {
     let queries: QueryService
     let correlation: Correlation
     let intake: OTLPIntake
+    /// What jobs pushed.
+    let pushed: PushGroups
+    let clock: any Clock
 
     /// Replays the log. Blocks, in proportion to it.
     ///
@@ -109,7 +112,10 @@ struct Core: Sendable {
         return Core(
             settings: settings, kernel: kernel, pipeline: pipeline, queries: queries,
             correlation: stores.correlation,
-            intake: OTLPIntake(pipeline: pipeline, tenancy: settings.tenancy, clock: clock))
+            intake: OTLPIntake(
+                pipeline: pipeline, tenancy: settings.tenancy, clock: clock,
+                lookbackMillis: Int64(settings.queries.lookbackSeconds * 1000)),
+            pushed: PushGroups(settings.kernel.path + "/pushed", report: warn), clock: clock)
     }
 
     /// Flushes, syncs and unlocks. Requests must have ended.

@@ -35,6 +35,7 @@ func makeRoutes(
     routes.append(
         Route([.get], "/api/v1/status/active_queries", .prometheus, status.activeQueries))
     routes += prometheusRoutes(core, scraping, admin, status)
+    routes += pushRoutes(core)
 
     let series = SeriesEndpoints(service: service)
     let write = RemoteWriteEndpoint(pipeline: pipeline)
@@ -104,4 +105,14 @@ func makeRoutes(
     ]
     routes.append(openAPIRoute(of: routes))
     return routes
+}
+
+/// Routes of the ways in for metrics that are neither Prometheus' nor OTLP's.
+private func pushRoutes(_ core: Core) -> [Route] {
+    let influx = InfluxEndpoints(
+        pipeline: core.pipeline, queries: core.queries, clock: core.clock)
+    let pushed = PushgatewayEndpoint(
+        pipeline: core.pipeline, groups: core.pushed, clock: core.clock)
+    let imports = ImportEndpoint(pipeline: core.pipeline, clock: core.clock)
+    return influx.routes() + imports.routes() + pushed.routes()
 }

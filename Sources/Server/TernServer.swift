@@ -43,7 +43,7 @@ package enum TernServer {
             try Core.open(settings, directory, clock, startup) { logger.warning("\($0)") }
         } serve: { core in
             endpoint.serve(makeRoutes(core, startup, metrics, scraping))
-            scraping.open(core.pipeline)
+            scraping.open(core.pipeline, translation: core.intake.translation)
         }
         // They are shut down in reverse order: first no more requests, then the rest.
         var group = ServiceGroupConfiguration(

@@ -84,6 +84,8 @@ package final class PushGroups: Sendable {
     }
 
     package var groupCount: Int { state.withLock { $0.groups.count } }
+    /// Whether series wait for their marker.
+    package var hasEnded: Bool { state.withLock { !$0.ended.values.allSatisfy(\.isEmpty) } }
 
     // MARK: changes
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a configuration says that changes nothing.
 
-import Wire
 
 extension Configuration {
     /// Adds a note for each thing that was accepted and has no effect.
@@ -26,9 +25,6 @@ extension Configuration {
         }
         if tracing != nil {
             notes.append("tracing: without effect, this server sends no traces of itself")
-        }
-        if otlp != OTLPSettings() {
-            notes.append("otlp: without effect, the built-in defaults apply")
         }
         if !global.queryLogFile.isEmpty {
             notes.append("global.query_log_file: without effect, use --query.log-file")

@@ -17,8 +17,16 @@ struct RoutePaths: Sendable {
     func methods(of path: String) -> [String] {
         let parts = path.split(separator: "/", omittingEmptySubsequences: true)
         var found: Set<String> = []
-        for entry in entries where entry.parts.count == parts.count {
-            let matches = zip(entry.parts, parts).allSatisfy { pattern, part in
+        for entry in entries {
+            var patterns = entry.parts[...]
+            if patterns.last == "**" {
+                // Takes the rest, whatever and however much it is.
+                patterns = patterns.dropLast()
+                guard parts.count > patterns.count else { continue }
+            } else if patterns.count != parts.count {
+                continue
+            }
+            let matches = zip(patterns, parts).allSatisfy { pattern, part in
                 pattern.hasPrefix("{") || pattern == part
             }
             if matches { found.formUnion(entry.methods) }

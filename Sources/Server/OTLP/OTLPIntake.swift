@@ -12,6 +12,22 @@ struct OTLPIntake: Sendable {
     let pipeline: IngestPipeline
     let tenancy: Tenancy
     let clock: any Clock
+    /// Look-back of queries, which decides how often `target_info` is written.
+    let lookbackMillis: Int64
+    /// How metrics are translated, from the configuration in force.
+    let translation = OTLPTranslation()
+    private let deltas = DeltaAccumulator()
+
+    init(
+        pipeline: IngestPipeline, tenancy: Tenancy, clock: any Clock,
+        lookbackMillis: Int64 = 300_000
+    ) {
+        self.pipeline = pipeline
+        self.tenancy = tenancy
+        self.clock = clock
+        self.lookbackMillis = lookbackMillis
+    }
+
     /// Bytes of a body after decompression. Source: the OTLP specification's recommendation.
     static let bodyLimit = 64 << 20
 
@@ -87,13 +103,32 @@ struct OTLPIntake: Sendable {
     private func metrics(
         _ body: [UInt8], _ encoding: OTLPEncoding, _ tenant: Tenant
     ) async throws -> [UInt8] {
-        let decoded = try body.withUnsafeBytes {
-            encoding == .json ? try OTLPMetrics.decodeJSON($0) : try OTLPMetrics.decodeProtobuf($0)
+        var options = OTLPMetrics.Options(translation.settings)
+        options.lookbackMillis = lookbackMillis
+        options.takesDeltas = true
+        var decoded = try body.withUnsafeBytes {
+            encoding == .json
+                ? try OTLPMetrics.decodeJSON($0, options)
+                : try OTLPMetrics.decodeProtobuf($0, options)
         }
-        let report = try await pipeline.write(metrics: decoded.batch, tenant: tenant)
+        let receipt = deltas.accumulate(&decoded, tenant: tenant, nanos: clock.monotonicNanos)
+        let report: MetricWriteReport
+        do throws(IngestError) {
+            report = try await pipeline.write(metrics: decoded.batch, tenant: tenant)
+        } catch {
+            // The client will send them again.
+            deltas.takeBack(receipt)
+            throw error
+        }
+        translation.count(collisions: decoded.collisions)
+        let warning =
+            decoded.collisions == 0
+            ? ""
+            : "\(decoded.collisions) label names stand for several attributes each, whose values "
+                + "are joined by ';'"
         return response(
             .metrics, encoding, rejected: decoded.rejectedPoints + report.refusals.count,
-            [decoded.message, report.refusals.summary])
+            [decoded.message, report.refusals.summary, warning])
     }
 
     private func response(

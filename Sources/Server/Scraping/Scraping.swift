@@ -24,6 +24,8 @@ final class Scraping: Service {
         /// Our own client, to be closed at the end.
         var client: OutgoingHTTP?
         var isEnded = false
+        /// Told the `otlp` section.
+        var translation: OTLPTranslation?
         var isReloadSuccessful = true
         var reloadedAtNanos: Int64
     }
@@ -52,11 +54,18 @@ final class Scraping: Service {
 
     /// The data directory is open: scraped batches have somewhere to go.
     ///
-    /// - Parameter fetcher: who asks the targets; nil = an HTTP client of our own.
-    func open(_ sink: any ScrapeSink, fetcher: (any ScrapeFetching)? = nil) {
+    /// - Parameters:
+    ///   - fetcher: who asks the targets; nil = an HTTP client of our own.
+    ///   - translation: follows the `otlp` section.
+    func open(
+        _ sink: any ScrapeSink, fetcher: (any ScrapeFetching)? = nil,
+        translation: OTLPTranslation? = nil
+    ) {
         let logger = self.logger
         start { state in
             guard !state.isEnded else { return }
+            state.translation = translation
+            translation?.apply(state.configuration.otlp)
             let client = OutgoingHTTP()
             state.client = client
             let fetcher = fetcher ?? ScrapeClient(client: client)
@@ -152,6 +161,7 @@ final class Scraping: Service {
                     let before = state.configuration
                     state.configuration = configuration
                     state.isReloadSuccessful = true
+                    state.translation?.apply(configuration.otlp)
                     state.reloadedAtNanos = clock.wallNanos
                     return (state.scraper, state.discovery, before)
                 }
