@@ -10,7 +10,8 @@ func makeRoutes(
 ) -> [Route] {
     let (pipeline, service, intake) = (core.pipeline, core.queries, core.intake)
     let admin = AdminEndpoints(
-        pipeline: pipeline, metrics: metrics, scraping: scraping, queries: service)
+        pipeline: pipeline, metrics: metrics, scraping: scraping, queries: service,
+        push: PushMetrics(lines: startup.lines, groups: core.pushed, intake: intake))
     let both: [HTTPRequest.Method] = [.get, .post]
     let status = StatusEndpoints(core: core, startup: startup, scraping: scraping)
     var routes = [

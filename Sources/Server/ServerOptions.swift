@@ -37,6 +37,13 @@ package struct ServerOptions: Sendable {
     /// Nil switches the listener off.
     package var otlpHTTP: ListenAddress? = ListenAddress(host: "127.0.0.1", port: 4318)
     package var otlpGRPC: ListenAddress? = ListenAddress(host: "127.0.0.1", port: 4317)
+    /// Where Graphite's and StatsD's lines are taken, by TCP and UDP; nil = nowhere.
+    package var graphite: ListenAddress?
+    package var statsD: ListenAddress?
+    /// How often StatsD's series are written.
+    package var statsDFlushSeconds = 10.0
+    /// How often what jobs pushed is written again.
+    package var pushIntervalSeconds = 15.0
     package var enableLifecycle = false
     package var enableAdminAPI = false
     /// Where each query leaves a line; nil = nowhere.
@@ -90,6 +97,10 @@ extension ServerOptions {
             ("web.read-timeout", duration(connection.bodySeconds)),
             ("otlp.http-listen-address", otlpHTTP?.description ?? "off"),
             ("otlp.grpc-listen-address", otlpGRPC?.description ?? "off"),
+            ("graphite.listen-address", graphite?.description ?? "off"),
+            ("statsd.listen-address", statsD?.description ?? "off"),
+            ("statsd.flush-interval", duration(statsDFlushSeconds)),
+            ("push.interval", duration(pushIntervalSeconds)),
             ("query.timeout", duration(queryTimeoutSeconds)),
             ("query.max-concurrency", "\(queryConcurrency)"),
             ("query.max-samples", "\(querySamples)"),

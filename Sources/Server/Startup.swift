@@ -15,6 +15,8 @@ final class Startup: Sendable {
     private let state = Mutex(State())
     private let clock: any Clock
     private let startNanos: Int64
+    /// What the line listeners count; they are up before the data is.
+    let lines = LineCounters()
     /// When the server was started.
     let startWallNanos: Int64
 

@@ -48,7 +48,7 @@ package enum TernServer {
         // They are shut down in reverse order: first no more requests, then the rest.
         var group = ServiceGroupConfiguration(
             services: [core]
-                + listeners(options, endpoint, startup, logger, quiet) {
+                + listeners(options, endpoint, startup, logger, quiet, clock) {
                     scraping.listening(on: $0)
                 } + [scraping],
             gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
@@ -67,7 +67,8 @@ package enum TernServer {
 
     private static func listeners(
         _ options: ServerOptions, _ endpoint: HTTPEndpoint, _ startup: Startup, _ logger: Logger,
-        _ quiet: Logger, onListening: @escaping @Sendable (ListenAddress) -> Void
+        _ quiet: Logger, _ clock: any Clock,
+        onListening: @escaping @Sendable (ListenAddress) -> Void
     ) -> [any Service] {
         @Sendable func announce(_ host: String, _ port: Int, _ name: String) {
             logger.info(
@@ -97,6 +98,9 @@ package enum TernServer {
                     announce(address.host, $0, "otlp-grpc")
                 })
         }
+        services += pushServices(
+            options, startup, clock, logger
+        ) { announce($0, $1, $2) }
         return services
     }
 }

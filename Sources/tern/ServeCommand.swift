@@ -46,6 +46,22 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(
         name: .customLong("otlp.grpc-listen-address"), help: "HOST:PORT or off (127.0.0.1:4317).")
     var otlpGRPC: String?
+    @Option(
+        name: .customLong("graphite.listen-address"),
+        help: "HOST:PORT for Graphite lines over TCP and UDP, or off (off).")
+    var graphite: String?
+    @Option(
+        name: .customLong("statsd.listen-address"),
+        help: "HOST:PORT for StatsD lines over UDP and TCP, or off (off).")
+    var statsD: String?
+    @Option(
+        name: .customLong("statsd.flush-interval"),
+        help: "How often StatsD series are written (10s).")
+    var statsDFlush: String?
+    @Option(
+        name: .customLong("push.interval"),
+        help: "How often metrics pushed to /metrics/job are written again (15s).")
+    var pushInterval: String?
     @Flag(name: .customLong("web.enable-lifecycle"), help: "Allow POST /-/reload and /-/quit.")
     var enableLifecycle = false
     @Flag(
@@ -124,6 +140,12 @@ struct ServeCommand: AsyncParsableCommand {
         }
         options.otlpHTTP = try optional(otlpHTTP, "otlp.http-listen-address", options.otlpHTTP)
         options.otlpGRPC = try optional(otlpGRPC, "otlp.grpc-listen-address", options.otlpGRPC)
+        options.graphite = try optional(graphite, "graphite.listen-address", nil)
+        options.statsD = try optional(statsD, "statsd.listen-address", nil)
+        options.statsDFlushSeconds =
+            try seconds(statsDFlush, "statsd.flush-interval") ?? options.statsDFlushSeconds
+        options.pushIntervalSeconds =
+            try seconds(pushInterval, "push.interval") ?? options.pushIntervalSeconds
         options.enableLifecycle =
             enableLifecycle || flagValue(nil, "web.enable-lifecycle") == "true"
         options.enableAdminAPI =

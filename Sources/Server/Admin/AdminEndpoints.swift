@@ -13,10 +13,12 @@ struct AdminEndpoints: Sendable {
     let metrics: SelfMetrics
     let scraping: Scraping
     let queries: QueryService
+    let push: PushMetrics
 
     func metricsPage(_ request: APIRequest) async throws -> APIResponse {
         ServerMetrics(pipeline: pipeline, scraping: scraping, queries: queries)
             .collect(into: metrics)
+        push.collect(into: metrics)
         return .exposition(metrics)
     }
 

@@ -17,6 +17,7 @@ struct OTLPIntake: Sendable {
     /// How metrics are translated, from the configuration in force.
     let translation = OTLPTranslation()
     private let deltas = DeltaAccumulator()
+    var deltaStreams: Int { deltas.streamCount }
 
     init(
         pipeline: IngestPipeline, tenancy: Tenancy, clock: any Clock,

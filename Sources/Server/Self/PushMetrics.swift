@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the ways in for pushed metrics count, as families of `/metrics`.
+
+import Ingest
+import Synchronization
+
+/// Copies the counters of lines, pushed groups and OTLP's translation into the page.
+struct PushMetrics: Sendable {
+    let lines: LineCounters
+    let groups: PushGroups
+    let intake: OTLPIntake
+
+    func collect(into metrics: SelfMetrics) {
+        let taken = "tern_lines_total"
+        metrics.declare(taken, .counter, "Samples and observations taken from lines, by protocol.")
+        metrics.set(taken, "protocol=\"graphite\"", load(lines.graphiteLines))
+        metrics.set(taken, "protocol=\"statsd\"", load(lines.statsDObservations))
+        let rejected = "tern_lines_rejected_total"
+        metrics.declare(rejected, .counter, "Lines that could not be taken, by protocol.")
+        metrics.set(rejected, "protocol=\"graphite\"", load(lines.graphiteRejected))
+        metrics.set(rejected, "protocol=\"statsd\"", load(lines.statsDRejected))
+        metrics.show(
+            "tern_lines_datagrams_dropped_total", .counter, "Datagrams that found no room.",
+            load(lines.datagramsDropped))
+        metrics.show(
+            "tern_lines_connections_refused_total", .counter,
+            "Connections closed: too many, or a line without an end.",
+            load(lines.connectionsRefused))
+        metrics.show(
+            "tern_statsd_series", .gauge, "Series of StatsD that are known.",
+            load(lines.statsDSeries))
+        metrics.show(
+            "tern_pushed_groups", .gauge, "Groups that jobs pushed.", Double(groups.groupCount))
+        metrics.show(
+            "tern_otlp_delta_streams", .gauge, "Streams of delta temporality that are remembered.",
+            Double(intake.deltaStreams))
+        metrics.show(
+            "tern_otlp_label_collisions_total", .counter,
+            "Label names of OTLP points and resources that stood for several attributes.",
+            Double(intake.translation.collisions))
+    }
+
+    private func load(_ counter: borrowing Atomic<Int>) -> Double {
+        Double(counter.load(ordering: .relaxed))
+    }
+}
