@@ -36,7 +36,7 @@ func makeRoutes(
     routes.append(
         Route([.get], "/api/v1/status/active_queries", .prometheus, status.activeQueries))
     routes += prometheusRoutes(core, scraping, admin, status)
-    routes += pushRoutes(core)
+    routes += pushRoutes(core, startup)
 
     let series = SeriesEndpoints(service: service)
     let write = RemoteWriteEndpoint(pipeline: pipeline)
@@ -109,9 +109,10 @@ func makeRoutes(
 }
 
 /// Routes of the ways in for metrics that are neither Prometheus' nor OTLP's.
-private func pushRoutes(_ core: Core) -> [Route] {
+private func pushRoutes(_ core: Core, _ startup: Startup) -> [Route] {
     let influx = InfluxEndpoints(
-        pipeline: core.pipeline, queries: core.queries, clock: core.clock)
+        pipeline: core.pipeline, queries: core.queries, clock: core.clock,
+        counters: startup.lines)
     let pushed = PushgatewayEndpoint(
         pipeline: core.pipeline, groups: core.pushed, clock: core.clock)
     let imports = ImportEndpoint(pipeline: core.pipeline, clock: core.clock)

@@ -30,6 +30,13 @@ private let parametersByPath: [String: [String]] = [
     "/api/v1/admin/tsdb/snapshot": ["skip_head"],
     "/api/v1/admin/tsdb/delete_series": ["match[]", "start", "end"],
     "/federate": ["match[]"],
+    "/write": ["db", "precision", "extra_label"],
+    "/influx/write": ["db", "precision", "extra_label"],
+    "/api/v2/write": ["bucket", "org", "precision", "extra_label"],
+    "/influx/api/v2/write": ["bucket", "org", "precision", "extra_label"],
+    "/query": ["q"], "/influx/query": ["q"],
+    "/api/v1/import/prometheus": ["timestamp", "extra_label"],
+    "/api/v1/import/prometheus/metrics/job/{labels}": ["timestamp", "extra_label"],
     "/loki/api/v1/query": ["query", "time", "limit", "direction"],
     "/loki/api/v1/query_range": ["query", "start", "end", "since", "step", "limit", "direction"],
     "/api/search": ["q", "start", "end", "limit", "spss"],
@@ -55,8 +62,10 @@ func openAPIText(of routes: [Route]) -> String {
     var methods: [String: Set<String>] = [:]
     var shapes: [String: ErrorShape] = [:]
     for route in routes {
-        methods[route.path, default: []].formUnion(route.methods.map { $0.rawValue.lowercased() })
-        shapes[route.path] = route.shape
+        // A path of any length has its labels last.
+        let path = route.path.replacing("**", with: "{labels}")
+        methods[path, default: []].formUnion(route.methods.map { $0.rawValue.lowercased() })
+        shapes[path] = route.shape
     }
     var text = """
         openapi: 3.1.0

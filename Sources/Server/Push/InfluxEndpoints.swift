@@ -13,6 +13,7 @@ struct InfluxEndpoints: Sendable {
     let pipeline: IngestPipeline
     let queries: QueryService
     let clock: any Clock
+    let counters: LineCounters
     /// Bytes of a body after decompression.
     static let bodyLimit = 64 << 20
 
@@ -67,6 +68,10 @@ struct InfluxEndpoints: Sendable {
             accepting: [.identity, .gzip, .deflate, .zstd], limit: Self.bodyLimit)
         let decoded = plain.withUnsafeBytes { InfluxLines.decode($0, options) }
         let report = try await pipeline.write(metrics: decoded.batch, tenant: request.tenant)
+        LineCounters.add(report.samples, to: counters.influxFields)
+        LineCounters.add(
+            decoded.rejectedLines + report.refusals.count, to: counters.influxRejected)
+        LineCounters.add(decoded.skippedTexts, to: counters.influxTexts)
         let problems = [decoded.message, report.refusals.summary].filter { !$0.isEmpty }
         if problems.isEmpty { return .noContent }
         return refusal(

@@ -8,8 +8,12 @@ import Synchronization
 import Telemetry
 import Wire
 
-/// What the line listeners counted since the start; `/metrics` shows it.
+/// What the ways in for lines counted since the start; `/metrics` shows it.
 final class LineCounters: Sendable {
+    let influxFields = Atomic<Int>(0)
+    let influxRejected = Atomic<Int>(0)
+    /// Fields that are text.
+    let influxTexts = Atomic<Int>(0)
     let graphiteLines = Atomic<Int>(0)
     let graphiteRejected = Atomic<Int>(0)
     let statsDObservations = Atomic<Int>(0)

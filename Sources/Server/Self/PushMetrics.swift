@@ -13,12 +13,17 @@ struct PushMetrics: Sendable {
     func collect(into metrics: SelfMetrics) {
         let taken = "tern_lines_total"
         metrics.declare(taken, .counter, "Samples and observations taken from lines, by protocol.")
+        metrics.set(taken, "protocol=\"influx\"", load(lines.influxFields))
         metrics.set(taken, "protocol=\"graphite\"", load(lines.graphiteLines))
         metrics.set(taken, "protocol=\"statsd\"", load(lines.statsDObservations))
         let rejected = "tern_lines_rejected_total"
         metrics.declare(rejected, .counter, "Lines that could not be taken, by protocol.")
+        metrics.set(rejected, "protocol=\"influx\"", load(lines.influxRejected))
         metrics.set(rejected, "protocol=\"graphite\"", load(lines.graphiteRejected))
         metrics.set(rejected, "protocol=\"statsd\"", load(lines.statsDRejected))
+        metrics.show(
+            "tern_influx_text_fields_total", .counter,
+            "Fields of InfluxDB lines left out because they are text.", load(lines.influxTexts))
         metrics.show(
             "tern_lines_datagrams_dropped_total", .counter, "Datagrams that found no room.",
             load(lines.datagramsDropped))
