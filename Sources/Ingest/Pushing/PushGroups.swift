@@ -49,6 +49,8 @@ package final class PushGroups: Sendable {
         /// Series that have ended and wait for their marker, by tenant.
         var ended: [String: Set<Labels>] = [:]
         var bytes = 0
+        /// Whether the directory is there, its name durable.
+        var hasDirectory = false
     }
 
     private let state = Mutex(State())
@@ -126,11 +128,11 @@ package final class PushGroups: Sendable {
             // The group remembers that somebody tried.
             var failed = old ?? empty
             failed.failureMillis = millis
-            try store(failed)
+            try store(failed, &state)
             Self.insert(failed, &state)
             throw .inconsistent(reason)
         }
-        try store(group)
+        try store(group, &state)
         Self.insert(group, &state)
     }
 
@@ -179,9 +181,15 @@ package final class PushGroups: Sendable {
         if let outcome { throw outcome }
     }
 
-    private func store(_ group: PushGroup) throws(Failure) {
+    private func store(_ group: PushGroup, _ state: inout State) throws(Failure) {
         do throws(FileError) {
-            try files.makeDirectory(directory)
+            if !state.hasDirectory {
+                try files.makeDirectory(directory)
+                let slash = directory.lastIndex(of: "/")
+                let parent = slash.map { $0 == directory.startIndex ? "/" : directory[..<$0] }
+                try files.syncDirectory(parent.map(String.init) ?? ".")
+                state.hasDirectory = true
+            }
             try files.replace(
                 directory + "/" + group.fileName, in: directory, with: group.encoded())
         } catch { throw .notStored("\(error)") }

@@ -119,6 +119,33 @@ import Wire
         #expect(try disk.list("/data/pushed") == [name])
     }
 
+    @Test func whatIsAnsweredSurvivesAPowerCut() throws {
+        for seed in 1...40 as ClosedRange<UInt64> {
+            let disk = FaultyDisk(seed: seed)
+            try disk.makeDirectory("/data")
+            try disk.syncDirectory("/")
+            let groups = PushGroups("/data/pushed", files: disk)
+            try push("a 1\n", "x", to: groups)
+            try push("a 1\n", "y", to: groups)
+            try push("a 2\nb 3\n", "x", to: groups)
+            try groups.delete(grouping: [("job", "y")], tenant: .anonymous)
+            let wanted = exposed(groups).filter { !$0.hasSuffix("stale") }
+            var reports: [String] = []
+            let cut = disk.afterPowerCut(seed: seed)
+            let again = PushGroups("/data/pushed", files: cut) { reports.append($0) }
+            #expect(exposed(again) == wanted && reports.isEmpty)
+            // A push that fails half-way leaves what was there, or what was pushed: never a ruin.
+            disk.failRandomly(0.3)
+            let isTaken = (try? push("a 9\n", "x", to: groups)) != nil
+            let torn = PushGroups("/data/pushed", files: disk.afterPowerCut(seed: seed)) {
+                reports.append($0)
+            }
+            let found = exposed(torn)
+            #expect(reports.isEmpty)
+            #expect(found.first == "a/x 9" || !isTaken && found == wanted)
+        }
+    }
+
     @Test func boundsAreKept() throws {
         var limits = PushLimits()
         limits.groups = 1
