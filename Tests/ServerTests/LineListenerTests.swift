@@ -70,8 +70,8 @@ import Testing
                 try await send(Array((many + "bad\nlast 7").utf8), toTCP: bound)
                 try await send("datagram 8", toUDP: bound)
                 try await eventually {
-                    let many = try await server.values("count(many)")
-                    let last = try await server.values("{__name__=~\"last|datagram\"}")
+                    let many = try await server.answer("count(many)")
+                    let last = try await server.answer("{__name__=~\"last|datagram\"}")
                     return many.contains("\"5000\"") && last.contains("\"7\"")
                         && last.contains("\"8\"")
                 }
@@ -82,7 +82,7 @@ import Testing
                 try await send([UInt8](repeating: 65, count: 200_000), toTCP: bound)
                 try await eventually { lines.connectionsRefused.load(ordering: .relaxed) == 1 }
                 try await send("after 9\n", toUDP: bound)
-                try await eventually { try await server.values("after").contains("\"9\"") }
+                try await eventually { try await server.answer("after").contains("\"9\"") }
             }
         }
     }
@@ -99,13 +99,13 @@ import Testing
                 for _ in 0..<3 { try await send("web.hits:2|c\nweb.q:5|g", toUDP: bound) }
                 try await send(Array("web.hits:1|c|@0.5\nweb.t:500|ms\n".utf8), toTCP: bound)
                 try await eventually {
-                    let hits = try await server.values("web_hits")
-                    let time = try await server.values("histogram_sum(web_t)")
+                    let hits = try await server.answer("web_hits")
+                    let time = try await server.answer("histogram_sum(web_t)")
                     return hits.contains("\"8\"") && time.contains("\"0.5\"")
                 }
             }
             // The last flush came with the end.
-            #expect(try await server.values("web_q").contains("\"5\""))
+            #expect(try await server.answer("web_q").contains("\"5\""))
         }
     }
 

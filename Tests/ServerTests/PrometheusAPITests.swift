@@ -223,7 +223,8 @@ private func target(_ path: String, _ pairs: [(String, String)]) -> String {
             let routes = makeRoutes(server.core, server.startup, SelfMetrics(), scraping)
             let served = Set(
                 routes.flatMap { route in
-                    route.methods.map { "\($0.rawValue.lowercased()) \(route.path)" }
+                    let path = route.path.replacing("**", with: "{labels}")
+                    return route.methods.map { "\($0.rawValue.lowercased()) \(path)" }
                 })
             let reply = try await server.get("/api/v1/openapi.yaml")
             var described: Set<String> = []

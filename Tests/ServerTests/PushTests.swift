@@ -12,7 +12,7 @@ import Wire
 
 extension TestServer {
     /// The values of an instant query by their labels, as the answer writes them.
-    func values(_ query: String) async throws -> String {
+    func answer(_ query: String) async throws -> String {
         let text = try await get("/api/v1/query?query=" + percentEncoded(query)).text
         guard let start = text.firstRange(of: "\"result\":")?.upperBound else { return text }
         // Times vary.
@@ -38,8 +38,8 @@ extension TestServer {
                 let reply = try await server.send("POST", target, line)
                 #expect(reply.status == 204, "\(target) \(reply.text)")
             }
-            #expect(try await server.values("sum(m_v)").contains("\"13\""))
-            #expect(try await server.values("m_w").contains(#""a":"1","db":"t""#))
+            #expect(try await server.answer("sum(m_v)").contains("\"13\""))
+            #expect(try await server.answer("m_w").contains(#""a":"1","db":"t""#))
             let packed = try await server.post(
                 "/write", "text/plain", Deflate.gzip(Array("packed v=1".utf8)),
                 headers: [("Content-Encoding", "gzip")])
@@ -50,7 +50,7 @@ extension TestServer {
             #expect(
                 reply.status == 400 && reply.text.hasPrefix(#"{"error":"partial write: line 2"#))
             #expect(reply.text.contains("dropped=2"))
-            #expect(try await server.values("good_v").contains("\"1\""))
+            #expect(try await server.answer("good_v").contains("\"1\""))
             reply = try await server.send("POST", "/api/v2/write", "old v=1 1000000000\n")
             #expect(reply.status == 400 && reply.text.hasPrefix(#"{"code":"invalid","message":"#))
             reply = try await server.send("POST", "/write?precision=d", "m v=1")
@@ -78,14 +78,14 @@ extension TestServer {
                 "# TYPE a counter\na{x=\"1\"} 5\nb 6 \(now - 5000)\n")
             #expect(reply.status == 204, "\(reply.text)")
             #expect(
-                try await server.values("a")
+                try await server.answer("a")
                     == #"[{"metric":{"__name__":"a","dc":"eu"},"value":[t,"5"]}]"#)
-            #expect(try await server.values("timestamp(b) * 1000").contains("\(now - 5000)"))
+            #expect(try await server.answer("timestamp(b) * 1000").contains("\(now - 5000)"))
             #expect(try await server.get("/api/v1/metadata").text.contains("\"counter\""))
             reply = try await server.send(
                 "POST", path + "/metrics/job/j/i/1?timestamp=\(now - 1000)", "c 7\n")
             #expect(reply.status == 204)
-            #expect(try await server.values("c").contains(#""i":"1","job":"j""#))
+            #expect(try await server.answer("c").contains(#""i":"1","job":"j""#))
             reply = try await server.post(
                 path, "application/openmetrics-text; version=1.0.0", Array("d 1\n# EOF\n".utf8))
             #expect(reply.status == 204)
@@ -104,12 +104,12 @@ extension TestServer {
             var reply = try await server.send("PUT", group, "# TYPE rows gauge\nrows 3\n")
             #expect(reply.status == 200, "\(reply.text)")
             #expect(
-                try await server.values("rows")
+                try await server.answer("rows")
                     == #"[{"metric":{"__name__":"rows","job":"night","path":"/var/tmp"},"value":[t,"3"]}]"#
             )
             reply = try await server.send("POST", group, "errors 1\n")
             #expect(reply.status == 200)
-            #expect(try await server.values("count({job=\"night\"})").contains("\"4\""))
+            #expect(try await server.answer("count({job=\"night\"})").contains("\"4\""))
             reply = try await server.send("PUT", "/metrics/job@base64/bmlnaHQ=", "rows 4\n")
             #expect(reply.status == 400 && reply.text.contains("inconsistent"))
             for (target, status) in [
@@ -124,15 +124,15 @@ extension TestServer {
 
             // What a round of exposure writes, and what it does not any more.
             let core = server.core
-            let before = try await server.values("count_over_time(rows[1m])")
+            let before = try await server.answer("count_over_time(rows[1m])")
             await core.pushed.expose(millis: nowMillis + 1, to: core.pipeline) {
                 Issue.record("\($0)")
             }
             try await Task.sleep(for: .milliseconds(5))
-            #expect(try await server.values("count_over_time(rows[1m])") != before)
+            #expect(try await server.answer("count_over_time(rows[1m])") != before)
             reply = try await server.send("DELETE", group, "")
             #expect(reply.status == 202)
-            #expect(try await server.values("rows") == "[]")
+            #expect(try await server.answer("rows") == "[]")
             // The table of methods knows paths of any length.
             reply = try await server.get(group)
             #expect(reply.status == 405)
@@ -179,7 +179,7 @@ extension TestServer {
                 #expect(reply.text.contains("joined") && !reply.text.contains("rejected"))
             }
             #expect(
-                try await server.values("jobs_done_total")
+                try await server.answer("jobs_done_total")
                     == #"[{"metric":{"__name__":"jobs_done_total","a_b":"2;1","job":"shop"},"value":[t,"7"]}]"#
             )
             var settings = OTLPSettings()
@@ -190,7 +190,7 @@ extension TestServer {
                 "/v1/metrics", "application/json", Array(Self.delta(5, at: now).utf8))
             #expect(reply.status == 200 && reply.text == "{}")
             #expect(
-                try await server.values(#"{"jobs.done"}"#).contains(
+                try await server.answer(#"{"jobs.done"}"#).contains(
                     #""a-b":"2","a.b":"1","host.name":"h","job":"shop""#))
             #expect(
                 try await server.get("/metrics").text.contains("tern_otlp_label_collisions_total 2")
