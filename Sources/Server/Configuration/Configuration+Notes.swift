@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a configuration says that changes nothing.
 
-
 extension Configuration {
     /// Adds a note for each thing that was accepted and has no effect.
     mutating func noteWhatIsUnused() {
