@@ -8,6 +8,8 @@
 /// | remote write 1.0, 2.0 | `RemoteWrite1.decode`, `RemoteWrite2.decode` | `.encode` |
 /// | text exposition, OpenMetrics | `ExpositionParser`, `Exposition.decode` | `ExpositionWriter` |
 /// | protobuf exposition | `MetricFamilies.decode` | |
+/// | pushed groups | `PushedFamilies.decode` | |
+/// | InfluxDB, Graphite, StatsD lines | `InfluxLines`, `GraphiteLines`, `StatsDLines` | |
 /// | OTLP metrics | `OTLPMetrics.decodeProtobuf`, `.decodeJSON` | |
 /// | OTLP logs | `OTLPLogs.decodeProtobuf`, `.decodeJSON` | `OTLPLogs.encode` |
 /// | OTLP traces | `OTLPTraces.decodeProtobuf`, `.decodeJSON` | `OTLPTraces.encode` |

@@ -15,7 +15,7 @@ import Synchronization
 struct LineListener: Service {
     /// Bytes of a line; a connection that sends more without an end is closed.
     static let maxLineBytes = 64 << 10
-    static let maxConnections = 1024
+    static let maxConnections = 512
     /// Bytes of datagrams that may wait.
     static let maxWaitingBytes = 4 << 20
     /// Seconds that datagrams are collected.
@@ -63,7 +63,11 @@ struct LineListener: Service {
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .bind(host: address.host, port: address.port) { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try Connection(wrappingChannelSynchronously: channel)
+                    // Two reads wait at most while lines are being written.
+                    try Connection(
+                        wrappingChannelSynchronously: channel,
+                        configuration: .init(
+                            backPressureStrategy: .init(lowWatermark: 1, highWatermark: 2)))
                 }
             }
     }
