@@ -69,6 +69,24 @@ package protocol ScrapeSink: Sendable {
 
 extension IngestPipeline: ScrapeSink {}
 
+/// A scrape that failed, for the job's `scrape_failure_log_file`.
+package struct FailedScrape: Sendable, Equatable {
+    package var file: String
+    package var job: String
+    package var url: String
+    package var error: String
+    /// When it began.
+    package var wallNanos: Int64
+
+    package init(file: String, job: String, url: String, error: String, wallNanos: Int64) {
+        self.file = file
+        self.job = job
+        self.url = url
+        self.error = error
+        self.wallNanos = wallNanos
+    }
+}
+
 /// What loops need from outside.
 package struct ScrapeEnvironment: Sendable {
     package var fetcher: any ScrapeFetching
@@ -79,6 +97,9 @@ package struct ScrapeEnvironment: Sendable {
     package var userAgent: String
     /// Receives a line for the server's log: what happened and the target's URL.
     package var note: @Sendable (_ message: String, _ url: String) -> Void
+
+    /// Receives failed scrapes of jobs that keep a file of them.
+    package var noteFailure: @Sendable (FailedScrape) -> Void = { _ in }
 
     package init(
         fetcher: any ScrapeFetching, sink: any ScrapeSink, clock: any Clock,

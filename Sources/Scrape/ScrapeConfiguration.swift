@@ -138,7 +138,8 @@ package struct ScrapeConfiguration: Sendable, Equatable {
     /// Whether series texts that were read under the other configuration stand for the same labels
     /// under this one.
     func readsLike(_ other: ScrapeConfiguration) -> Bool {
-        honorLabels == other.honorLabels && metricRelabelRules == other.metricRelabelRules
+        names == other.names && honorLabels == other.honorLabels
+            && metricRelabelRules == other.metricRelabelRules
             && labelLimit == other.labelLimit
             && labelNameLengthLimit == other.labelNameLengthLimit
             && labelValueLengthLimit == other.labelValueLengthLimit

@@ -16,6 +16,7 @@ package final class ScrapeCounters: Sendable {
     package let failedWrites = Atomic<Int>(0)
     package let sampleLimitExceeded = Atomic<Int>(0)
     package let labelLimitExceeded = Atomic<Int>(0)
+    package let bucketLimitExceeded = Atomic<Int>(0)
     package let bodySizeLimitExceeded = Atomic<Int>(0)
     package let targetLimitExceeded = Atomic<Int>(0)
     /// Samples left out because their series stood in the same answer already.

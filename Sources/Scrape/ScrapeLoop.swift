@@ -148,7 +148,7 @@ package final class ScrapeLoop: Sendable {
         var failure = state.withLock { $0.forcedError }
         if failure != nil { counters.targetLimitExceeded.add() }
 
-        var answer: (body: [UInt8], format: ExpositionFormat)?
+        var answer: (body: [UInt8], format: AnswerFormat)?
         if failure == nil {
             do {
                 answer = try await fetch()
@@ -196,6 +196,12 @@ package final class ScrapeLoop: Sendable {
         report.add(values, millis: millis, to: &batch)
 
         count(values, duration)
+        if let failure, !configuration.failureLogFile.isEmpty {
+            environment.noteFailure(
+                FailedScrape(
+                    file: configuration.failureLogFile, job: configuration.jobName,
+                    url: target.url, error: failure, wallNanos: wall))
+        }
         let written = await write(batch)
         if written == nil { counters.staleMarkers.add(markers) }
         memory.withLock { $0.finish(isGood: failure == nil, isStored: written == nil) }
@@ -210,7 +216,7 @@ package final class ScrapeLoop: Sendable {
     }
 
     /// Asks the target.
-    private func fetch() async throws -> (body: [UInt8], format: ExpositionFormat)? {
+    private func fetch() async throws -> (body: [UInt8], format: AnswerFormat)? {
         let fetcher = environment.fetcher
         let request = self.request
         let task = Task { try await fetcher.fetch(request) }
@@ -233,15 +239,19 @@ package final class ScrapeLoop: Sendable {
     }
 
     /// Source: prometheus/prometheus `model/textparse/interface.go`, `extractMediaType`.
-    private func format(_ contentType: String) throws(ScrapeError) -> ExpositionFormat {
+    private func format(_ contentType: String) throws(ScrapeError) -> AnswerFormat {
         let type = mediaType(contentType)
         switch type ?? "" {
-        case "application/openmetrics-text": return .openMetrics
-        case "text/plain": return .text
+        case "application/openmetrics-text": return .text(.openMetrics)
+        case "text/plain": return .text(.text)
+        case "application/vnd.google.protobuf": return .protobuf
         default: break
         }
-        if let fallback = configuration.fallbackProtocol {
-            return fallback.mediaType == "text/plain" ? .text : .openMetrics
+        switch configuration.fallbackProtocol {
+        case .protobuf: return .protobuf
+        case .openMetrics100, .openMetrics001: return .text(.openMetrics)
+        case .text100, .text004: return .text(.text)
+        case nil: break
         }
         if contentType.isEmpty {
             throw .failed(
@@ -257,6 +267,7 @@ package final class ScrapeLoop: Sendable {
         switch fault {
         case .sampleLimit: environment.counters.sampleLimitExceeded.add()
         case .labelLimit: environment.counters.labelLimitExceeded.add()
+        case .bucketLimit: environment.counters.bucketLimitExceeded.add()
         case .malformed: break
         }
     }

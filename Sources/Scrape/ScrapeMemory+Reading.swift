@@ -2,8 +2,15 @@
 // An answer as samples of stored series.
 
 import Base
+import Ingest
 import Telemetry
 import Wire
+
+/// What an answer is read as.
+enum AnswerFormat: Equatable, Sendable {
+    case text(ExpositionFormat)
+    case protobuf
+}
 
 /// What a scrape brought, for the report series.
 struct ScrapeCounts: Sendable, Equatable {
@@ -23,12 +30,26 @@ struct ReadingRules: Sendable {
     var honorTimestamps: Bool
     var trackTimestampsStaleness: Bool
     var sampleLimit: Int
+    var names: NameScheme
+    var histograms: HistogramOptions
 
     init(_ configuration: ScrapeConfiguration, _ target: Target) {
         labels = SampleLabels(configuration, target)
         honorTimestamps = configuration.honorTimestamps
         trackTimestampsStaleness = configuration.trackTimestampsStaleness
         sampleLimit = configuration.sampleLimit
+        names = configuration.names
+        histograms = target.histograms
+    }
+
+    /// Whether the labels of a stored series are names that the job takes.
+    func areValid(_ labels: Labels) -> Bool {
+        if names == .utf8 { return true }
+        return labels.pairs.allSatisfy { name, value in
+            isLegacyLabelName(name)
+                && (name != "__name__"
+                    || isLegacyLabelName(value.replacing(":", with: "_")))
+        }
     }
 }
 
@@ -36,11 +57,14 @@ struct ReadingRules: Sendable {
 enum ReadingFault: Error {
     case sampleLimit
     case labelLimit(String)
+    /// A native histogram cannot be made to fit.
+    case bucketLimit
     case malformed(String)
 
     var text: String {
         switch self {
         case .sampleLimit: "sample limit exceeded"
+        case .bucketLimit: "histogram bucket limit exceeded"
         case .labelLimit(let reason), .malformed(let reason): reason
         }
     }
@@ -54,9 +78,13 @@ extension ScrapeMemory {
     ///   - counts: what was read, also when it fails.
     /// - Throws: at the first line that cannot be taken; the batch is of no use then.
     mutating func read(
-        _ bytes: UnsafeRawBufferPointer, _ format: ExpositionFormat, millis: Int64,
+        _ bytes: UnsafeRawBufferPointer, _ format: AnswerFormat, millis: Int64,
         _ rules: ReadingRules, into batch: inout MetricBatch, counts: inout ScrapeCounts
     ) throws(ReadingFault) {
+        guard case .text(let format) = format, !rules.histograms.convertsClassic else {
+            return try readWhole(
+                bytes, format, millis: millis, rules, into: &batch, counts: &counts)
+        }
         reserve(&batch)
         var parser = ExpositionParser(bytes, format)
         var buffer = LabelSetBuffer()
@@ -154,21 +182,45 @@ extension ScrapeMemory {
             parser.forEachEmptyLabel { empty.append(String(decoding: $0, as: UTF8.self)) }
         }
         let exposed = Labels(canonical: Array(buffer.bytes))
-        var state = Text(series: Text.dropped, seenIn: scrape)
-        if let stored = rules.labels.stored(exposed, empty: empty) {
-            guard stored["__name__"] != nil else {
-                throw .malformed("missing metric name (__name__ label)")
-            }
-            if let violation = rules.labels.violation(stored) { throw .labelLimit(violation) }
-            let number = stored.bytes.withUnsafeBytes { self.number($0, hash: stored.hash) }
-            state.series = UInt32(truncatingIfNeeded: number)
-        }
-        textStates.append(state)
+        textStates.append(try newText(exposed, empty, rules))
         return (texts.add(parser.seriesText, hash: hash), false)
     }
 
+    /// The same for a series whose labels are known, which stand for its text.
+    mutating func resolve(
+        _ exposed: Labels, _ empty: [String], _ rules: ReadingRules
+    ) throws(ReadingFault) -> (index: Int, isRepeated: Bool) {
+        // No line of text has this kind of hash.
+        let hash = exposed.hash ^ 0x9e37_79b9_7f4a_7c15
+        if let index = exposed.bytes.withUnsafeBytes({ texts.find($0, hash: hash) }) {
+            let isRepeated = textStates[index].seenIn == scrape
+            textStates[index].seenIn = scrape
+            return (index, isRepeated)
+        }
+        textStates.append(try newText(exposed, empty, rules))
+        return (exposed.bytes.withUnsafeBytes { texts.add($0, hash: hash) }, false)
+    }
+
+    /// What a series that was not seen before stands for.
+    private mutating func newText(
+        _ exposed: Labels, _ empty: [String], _ rules: ReadingRules
+    ) throws(ReadingFault) -> Text {
+        var state = Text(series: Text.dropped, seenIn: scrape)
+        guard let stored = rules.labels.stored(exposed, empty: empty) else { return state }
+        guard stored["__name__"] != nil else {
+            throw .malformed("missing metric name (__name__ label)")
+        }
+        guard rules.areValid(stored) else {
+            throw .malformed("invalid metric name or label names: \(stored)")
+        }
+        if let violation = rules.labels.violation(stored) { throw .labelLimit(violation) }
+        let number = stored.bytes.withUnsafeBytes { self.number($0, hash: stored.hash) }
+        state.series = UInt32(truncatingIfNeeded: number)
+        return state
+    }
+
     /// Where the batch has a series; added when it is not there yet.
-    private mutating func place(_ number: Int, in batch: inout MetricBatch) -> UInt32 {
+    mutating func place(_ number: Int, in batch: inout MetricBatch) -> UInt32 {
         if series[number].batchOf == scrape { return series[number].batchIndex }
         let place = UInt32(truncatingIfNeeded: batch.series.count)
         let key = labels.keys[number]

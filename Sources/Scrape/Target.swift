@@ -13,6 +13,7 @@ package struct Target: Sendable {
         var url: String
         var intervalSeconds: Double
         var timeoutSeconds: Double
+        var histograms: HistogramOptions
     }
 
     /// Labels before relabelling, with the `__…__` ones.
@@ -25,11 +26,13 @@ package struct Target: Sendable {
     /// Interval and timeout as the target's labels spell them.
     package var intervalText: String
     package var timeoutText: String
+    /// The job's, as the target's labels changed them.
+    package var histograms = HistogramOptions()
 
     package var identity: Identity {
         Identity(
             labels: labels, url: url, intervalSeconds: intervalSeconds,
-            timeoutSeconds: timeoutSeconds)
+            timeoutSeconds: timeoutSeconds, histograms: histograms)
     }
 
     /// Offset of the target's scrapes inside its interval, in nanoseconds: a hash of what it is, so
@@ -93,6 +96,9 @@ private func discoveredLabels(
     setDefault("__scrape_timeout__", durationText(configuration.timeoutSeconds))
     setDefault("__metrics_path__", configuration.metricsPath)
     setDefault("__scheme__", configuration.scheme)
+    for (name, path) in HistogramOptions.labels {
+        setDefault(name, "\(configuration.histograms[keyPath: path])")
+    }
     for parameter in configuration.parameters {
         if let first = parameter.values.first {
             builder.set("__param_" + parameter.name, first)
@@ -127,6 +133,14 @@ private func makeTarget(
             "scrape timeout cannot be greater than scrape interval (\"\(timeoutText)\" > "
                 + "\"\(intervalText)\")")
     }
+    var histograms = configuration.histograms
+    for (name, path) in HistogramOptions.labels {
+        guard let text = relabelled[name] else { continue }
+        guard let value = boolean(text) else {
+            throw RelabelError("error parsing \(name): \"\(text)\" is neither true nor false")
+        }
+        histograms[keyPath: path] = value
+    }
     var builder = LabelsBuilder()
     var parameters = configuration.parameters.filter { !$0.values.isEmpty }
     for (name, value) in relabelled.pairs {
@@ -154,7 +168,28 @@ private func makeTarget(
     return Target(
         discovered: discovered, labels: builder.labels(),
         url: "\(scheme)://\(address)\(path)\(suffix)", intervalSeconds: interval,
-        timeoutSeconds: timeout, intervalText: intervalText, timeoutText: timeoutText)
+        timeoutSeconds: timeout, intervalText: intervalText, timeoutText: timeoutText,
+        histograms: histograms)
+}
+
+extension HistogramOptions {
+    /// Labels that change the options for one target.
+    fileprivate static var labels: [(name: String, path: WritableKeyPath<HistogramOptions, Bool>)] {
+        [
+            ("__scrape_native_histograms__", \.isNative),
+            ("__always_scrape_classic_histograms__", \.keepsClassic),
+            ("__convert_classic_histograms_to_nhcb__", \.convertsClassic),
+        ]
+    }
+}
+
+/// Source: Go's `strconv.ParseBool`.
+private func boolean(_ text: String) -> Bool? {
+    switch text {
+    case "1", "t", "T", "true", "TRUE", "True": true
+    case "0", "f", "F", "false", "FALSE", "False": false
+    default: nil
+    }
 }
 
 private func positive(_ text: String, _ what: String) throws(RelabelError) -> Double {

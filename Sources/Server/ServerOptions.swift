@@ -30,6 +30,10 @@ package struct ListenAddress: Sendable, Hashable, CustomStringConvertible {
 /// Flags of `tern serve`; times in seconds, sizes in bytes.
 package struct ServerOptions: Sendable {
     package var configurationFile: String?
+    /// Whether changed files of the configuration are loaded without being told.
+    package var autoReload = false
+    /// How often they are looked at.
+    package var autoReloadSeconds = 30.0
     package var storagePath = "./data"
     package var retentionSeconds: Double?
     package var retentionBytes: Int?
@@ -86,6 +90,8 @@ extension ServerOptions {
         }
         return [
             ("config.file", configurationFile ?? ""),
+            ("config.auto-reload", "\(autoReload)"),
+            ("config.auto-reload-interval", duration(autoReloadSeconds)),
             ("storage.path", storagePath),
             ("storage.retention.time", retentionSeconds.map(duration) ?? ""),
             ("storage.retention.size", retentionBytes.map { "\($0)B" } ?? ""),

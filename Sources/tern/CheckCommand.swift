@@ -34,9 +34,13 @@ struct CheckConfig: ParsableCommand {
     func run() throws {
         do {
             let configuration = try loadConfiguration(file)
-            Terminal.write(
-                "\(file): valid, \(configuration.scrapes.count) scrape configurations\n")
             for note in configuration.notes { Terminal.complain("note: \(note)") }
+            let missing = configuration.missingFiles
+            if !missing.isEmpty {
+                for fault in missing { Terminal.complain("\(file): \(fault)") }
+                throw ExitCode.failure
+            }
+            Terminal.write("\(file): valid, \(configuration.summary)\n")
         } catch let error as ConfigurationError {
             Terminal.complain("\(file): \(error)")
             throw ExitCode.failure

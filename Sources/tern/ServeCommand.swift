@@ -25,6 +25,14 @@ struct ServeCommand: AsyncParsableCommand {
 
     @Option(name: .customLong("config.file"), help: "A prometheus.yml. None: scrape itself.")
     var configFile: String?
+    @Flag(
+        name: .customLong("config.auto-reload"),
+        help: "Load the configuration when its files have changed.")
+    var autoReload = false
+    @Option(
+        name: .customLong("config.auto-reload-interval"),
+        help: "How often its files are looked at (30s).")
+    var autoReloadInterval: String?
     @Option(
         name: [.customLong("storage.path"), .customLong("storage.tsdb.path")],
         help: "Data directory, created when absent (./data).")
@@ -126,6 +134,10 @@ struct ServeCommand: AsyncParsableCommand {
     private func options() throws -> ServerOptions {
         var options = ServerOptions()
         options.configurationFile = flagValue(configFile, "config.file")
+        options.autoReload = autoReload || flagValue(nil, "config.auto-reload") == "true"
+        options.autoReloadSeconds =
+            try seconds(autoReloadInterval, "config.auto-reload-interval")
+            ?? options.autoReloadSeconds
         options.logLevel = flagValue(logLevel, "log.level") ?? options.logLevel
         options.logFormat = flagValue(logFormat, "log.format") ?? options.logFormat
         options.storagePath = flagValue(storagePath, "storage.path") ?? options.storagePath
@@ -168,7 +180,11 @@ struct ServeCommand: AsyncParsableCommand {
             enableFeature.isEmpty
             ? flagValue(nil, "enable-feature").map { [$0] } ?? [] : enableFeature
         for list in features {
-            if let unknown = options.features.enable(list) {
+            // Prometheus' earlier way of saying --config.auto-reload.
+            let words = list.split(separator: ",").map { $0.filter { $0 != " " } }
+            if words.contains("auto-reload-config") { options.autoReload = true }
+            let rest = words.filter { $0 != "auto-reload-config" }.joined(separator: ",")
+            if let unknown = options.features.enable(rest) {
                 throw ValidationError(
                     "--enable-feature does not know \(unknown); it takes "
                         + QueryFeatures.names.joined(separator: ", "))

@@ -29,6 +29,13 @@ final class FakeFetcher: ScrapeFetching {
         }
     }
 
+    func answer(protobuf body: [UInt8], url: String = "http://h:1/metrics") {
+        let type = "application/vnd.google.protobuf; encoding=delimited"
+        state.withLock {
+            $0.answers[url] = ScrapeAnswer(status: 200, contentType: type, body: body)
+        }
+    }
+
     func refuse(url: String = "http://h:1/metrics") {
         state.withLock { $0.answers[url] = nil }
     }
@@ -107,6 +114,21 @@ final class FakeSink: ScrapeSink {
 
 func isReport(_ name: String) -> Bool { name == "up" || name.hasPrefix("scrape_") }
 
+/// Histograms of a batch as `name{labels} count in n buckets of schema s @millis`.
+func histogramLines(_ batch: MetricBatch) throws -> [String] {
+    try batch.histogramSeries.indices.map { index in
+        let labels = batch.arena.labels(batch.series[Int(batch.histogramSeries[index])])
+        let rest = labels.pairs.filter { $0.name != "__name__" }
+            .map { "\($0.name)=\($0.value)" }.joined(separator: ",")
+        let native = try batch.arena.withSlice(batch.histograms[index]) {
+            try NativeHistogram(decoding: $0)
+        }
+        let buckets = native.positiveBuckets.count + native.negativeBuckets.count
+        return "\(labels["__name__"] ?? ""){\(rest)} \(floatText(native.count)) in \(buckets) "
+            + "buckets of schema \(native.schema) @\(batch.histogramMillis[index])"
+    }.sorted()
+}
+
 /// Samples of a batch as text, sorted; stale markers have the value `stale`.
 func lines(_ batch: MetricBatch, reports: Bool = false) -> [String] {
     batch.sampleSeries.indices.compactMap { index in
@@ -121,6 +143,12 @@ func lines(_ batch: MetricBatch, reports: Bool = false) -> [String] {
     }.sorted()
 }
 
+final class FailureList: Sendable {
+    private let state = Mutex<[FailedScrape]>([])
+    var list: [FailedScrape] { state.withLock { $0 } }
+    func add(_ failure: FailedScrape) { state.withLock { $0.append(failure) } }
+}
+
 /// One job with one target `h:1`, scraped by hand.
 struct Bench {
     let fetcher = FakeFetcher()
@@ -128,9 +156,14 @@ struct Bench {
     let clock = ManualClock()
     let environment: ScrapeEnvironment
     let loop: ScrapeLoop
+    private let told = FailureList()
+    /// Failed scrapes that were told.
+    var failures: [FailedScrape] { told.list }
 
     init(_ change: (inout ScrapeConfiguration) -> Void = { _ in }) {
-        environment = ScrapeEnvironment(fetcher: fetcher, sink: sink, clock: clock)
+        var environment = ScrapeEnvironment(fetcher: fetcher, sink: sink, clock: clock)
+        environment.noteFailure = { [told] in told.add($0) }
+        self.environment = environment
         var job = ScrapeConfiguration(jobName: "j")
         job.groups = [TargetGroup(targets: ["h:1"])]
         change(&job)

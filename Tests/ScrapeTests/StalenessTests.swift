@@ -102,7 +102,7 @@ import Wire
         Array(text.utf8).withUnsafeBytes { bytes in
             #expect(throws: Never.self) {
                 try memory.read(
-                    bytes, .text, millis: 1, rules, into: &batch, counts: &counts)
+                    bytes, .text(.text), millis: 1, rules, into: &batch, counts: &counts)
             }
         }
         memory.finish(isGood: true, isStored: true)

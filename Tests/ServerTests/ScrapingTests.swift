@@ -188,13 +188,19 @@ private let twoJobs = """
     #expect(
         before.text == """
             {"status":"success","data":{"activeTargets":[{"discoveredLabels":{"__address__":"h:1",\
+            "__always_scrape_classic_histograms__":"false",\
+            "__convert_classic_histograms_to_nhcb__":"false",\
             "__metrics_path__":"/metrics","__scheme__":"http","__scrape_interval__":"1m30s",\
+            "__scrape_native_histograms__":"false",\
             "__scrape_timeout__":"10s","job":"b","zone":"z"},"labels":{"instance":"h:1","job":"b",\
             "zone":"z"},"scrapePool":"b","scrapeUrl":"http://h:1/metrics",\
             "globalUrl":"http://h:1/metrics","lastError":"","lastScrape":"0001-01-01T00:00:00Z",\
             "lastScrapeDuration":0,"health":"unknown","scrapeInterval":"1m30s",\
             "scrapeTimeout":"10s"}],"droppedTargets":[{"discoveredLabels":{"__address__":"h:2",\
+            "__always_scrape_classic_histograms__":"false",\
+            "__convert_classic_histograms_to_nhcb__":"false",\
             "__metrics_path__":"/metrics","__scheme__":"http","__scrape_interval__":"1m30s",\
+            "__scrape_native_histograms__":"false",\
             "__scrape_timeout__":"10s","job":"b","zone":"z"},"scrapePool":"b"}],\
             "droppedTargetCounts":{"a":0,"b":1}}}
             """)
@@ -348,4 +354,80 @@ private let twoJobs = """
             #expect("\(error)".contains(fault.error), "\(error)")
         }
     }
+}
+
+@Test func changedFilesAreLoadedWhereTheOptionsAskForIt() async throws {
+    let fixture = try Fixture(twoJobs + "\nscrape_config_files: [more.yml]\n") {
+        $0.autoReload = true
+        $0.autoReloadSeconds = 5
+    }
+    let watch = Task { await fixture.scraping.watchFiles() }
+    func jobs() -> Int { fixture.scraping.configuration.scrapes.count }
+    func pass() async { #expect(await eventually { fixture.clock.sleeperCount == 1 }) }
+    await pass()
+    try "scrape_configs: [{job_name: more}]\n".write(to: fixture.directory + "/more.yml")
+    fixture.clock.advance(seconds: 5)
+    #expect(await eventually { jobs() == 3 })
+    await pass()
+    try fixture.write("nonsense")
+    fixture.clock.advance(seconds: 5)
+    #expect(await eventually { !fixture.scraping.lastReload.isSuccessful })
+    #expect(jobs() == 3)
+    await pass()
+    try fixture.write(twoJobs)
+    fixture.clock.advance(seconds: 5)
+    #expect(await eventually { jobs() == 2 })
+    watch.cancel()
+    await watch.value
+    try await fixture.remove()
+}
+
+@Test func failedScrapesAreWrittenWhereTheJobSays() async throws {
+    let fixture = try Fixture("scrape_configs: []\n")
+    let log = ScrapeFailureLog(
+        Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, fixture.clock)
+    let file = fixture.directory + "/failures"
+    for url in ["http://a", "http://b"] {
+        log.add(FailedScrape(file: file, job: "j", url: url, error: "down", wallNanos: 0))
+    }
+    let data = try #require(FileManager.default.contents(atPath: file))
+    let lines = String(decoding: data, as: UTF8.self).split(separator: "\n")
+    #expect(lines.count == 2)
+    #expect(
+        lines[1] == #"{"time":"1970-01-01T00:00:00Z","level":"ERROR","msg":"down","job_name":"j","#
+            + #""target":"http://b"}"#)
+    try await fixture.remove()
+}
+
+@Test func filesThatAreMissingAreNamed() async throws {
+    let fixture = try Fixture(
+        """
+        rule_files: [gone.rules, "*.rules"]
+        scrape_configs:
+          - job_name: a
+            basic_auth: {username: u, password_file: tern.yml}
+            tls_config: {ca_file: ca.pem}
+            http_sd_configs: [{url: "http://x", bearer_token_file: token}]
+        """)
+    let missing = try loadConfiguration(fixture.file).missingFiles
+    #expect(missing.count == 3, "\(missing)")
+    #expect(missing[0].hasPrefix("rule_files: ") && missing[1].contains("/ca.pem"))
+    #expect(missing[2].hasPrefix("job a, http discovery: "))
+    try await fixture.remove()
+}
+
+@Test func secretsAreNotShown() throws {
+    let text = """
+        scrape_configs:
+          - job_name: a
+            basic_auth: {username: u, password: hunter2}
+            proxy_url: http://me:hunter2@proxy:3128
+            proxy_connect_header: {X-Key: [hunter2]}
+            tls_config:
+              cert: plain
+              key: "-----BEGIN PRIVATE KEY----- hunter2"
+            static_configs: [{targets: ["h:1"], labels: {key: shown}}]
+        """
+    let shown = try Configuration.parse(text).shownText
+    #expect(!shown.contains("hunter2") && shown.contains("shown") && shown.contains("http://me:"))
 }

@@ -16,6 +16,8 @@ package struct Configuration: Sendable {
     package var scrapes: [ScrapeConfiguration] = []
     /// Paths with patterns, relative ones taken from the file's folder.
     package var ruleFiles: [String] = []
+    /// The same for `scrape_config_files`, whose jobs are among `scrapes`.
+    package var scrapeFiles: [String] = []
     package var alerting = AlertingSettings()
     package var remoteWrites: [RemoteWriteSettings] = []
     package var remoteReads: [RemoteReadSettings] = []
@@ -67,7 +69,8 @@ package struct Configuration: Sendable {
             configuration.scrapes.append(try scrapeJob(section, &context))
         }
         try checkNames(configuration.scrapes.map(\.jobName), "scrape")
-        let scrapeFiles = try top.filePatterns("scrape_config_files", "scrape config", directory)
+        configuration.scrapeFiles = try top.filePatterns(
+            "scrape_config_files", "scrape config", directory)
         configuration.ruleFiles = try top.filePatterns("rule_files", "rule", directory)
         if var section = try top.section("alerting") {
             configuration.alerting = try AlertingSettings(&section, &context)
@@ -101,7 +104,7 @@ package struct Configuration: Sendable {
             try section.finish()
         }
         try top.finish()
-        try configuration.readScrapeFiles(scrapeFiles, &context)
+        try configuration.readScrapeFiles(&context)
         try refuse(context.unsupported)
         configuration.noteWhatIsUnused()
         return configuration
@@ -132,9 +135,9 @@ package struct Configuration: Sendable {
 
     /// Adds the jobs of other files, which hold `scrape_configs` alone.
     private mutating func readScrapeFiles(
-        _ patterns: [String], _ context: inout ConfigurationContext
+        _ context: inout ConfigurationContext
     ) throws {
-        for path in patterns.flatMap({ FilePattern.files($0, in: "") }) {
+        for path in scrapeFiles.flatMap({ FilePattern.files($0, in: "") }) {
             do {
                 guard var top = try Self.document(try fileText(path)) else { continue }
                 let sections = try top.sections(

@@ -35,6 +35,7 @@ final class Scraping: Service {
     private let clock: any Clock
     private let state: Mutex<State>
     private let reloader: Reloader
+    private let failures: ScrapeFailureLog
 
     /// - Parameter configuration: from the file that `options` name; nil without one.
     init(
@@ -48,6 +49,7 @@ final class Scraping: Service {
             State(
                 configuration: configuration ?? Configuration(), reloadedAtNanos: clock.wallNanos))
         reloader = Reloader()
+        failures = ScrapeFailureLog(logger, clock)
     }
 
     // MARK: start
@@ -69,10 +71,12 @@ final class Scraping: Service {
             let client = OutgoingHTTP()
             state.client = client
             let fetcher = fetcher ?? ScrapeClient(client: client)
-            let scraper = Scraper(
-                ScrapeEnvironment(fetcher: fetcher, sink: sink, clock: clock) { message, url in
-                    logger.warning("\(message)", metadata: ["target": "\(url)"])
-                })
+            var environment = ScrapeEnvironment(fetcher: fetcher, sink: sink, clock: clock) {
+                message, url in
+                logger.warning("\(message)", metadata: ["target": "\(url)"])
+            }
+            environment.noteFailure = { [failures] in failures.add($0) }
+            let scraper = Scraper(environment)
             state.scraper = scraper
             state.discovery = Discovery(.live(client, clock, logger), name: "scrape") {
                 job, groups in
@@ -108,6 +112,7 @@ final class Scraping: Service {
     private func apply(
         _ configuration: Configuration, _ scraper: Scraper, _ discovery: Discovery
     ) {
+        failures.keep(Set(configuration.scrapes.map(\.failureLogFile)))
         for error in scraper.apply(configuration.scrapes) { logger.error("\(error)") }
         // After the jobs: what is discovered finds its job there.
         var sets: [String: [DiscoveryConfiguration]] = [:]
@@ -120,12 +125,14 @@ final class Scraping: Service {
     // MARK: life
 
     func run() async throws {
+        let watch = Task { await watchFiles() }
         for await _ in await UnixSignalsSequence(trapping: .sighup).cancelOnGracefulShutdown() {
             do { try await reload() } catch {
                 // Told to the log by `reload` already.
                 logger.debug("SIGHUP changed nothing")
             }
         }
+        watch.cancel()
         await end()
     }
 
@@ -138,6 +145,24 @@ final class Scraping: Service {
         await discovery?.shutDown()
         await scraper?.shutDown()
         await client?.shutdown()
+    }
+
+    /// Reloads when the files of the configuration have changed, as long as the options ask for it.
+    func watchFiles() async {
+        guard options.autoReload, let path = options.configurationFile else { return }
+        var known = FileChecksum(path, configuration)
+        while !Task.isCancelled {
+            do { try await clock.sleep(seconds: options.autoReloadSeconds) } catch { return }
+            let now = FileChecksum(path, configuration)
+            if now == known { continue }
+            logger.info("configuration files have changed", metadata: ["file": "\(path)"])
+            do { try await reload() } catch {
+                // Told to the log by `reload` already; the next change is the next attempt.
+                logger.debug("the changed files changed nothing")
+            }
+            // The new configuration may name other files.
+            known = FileChecksum(path, configuration)
+        }
     }
 
     /// Reloads one at a time.

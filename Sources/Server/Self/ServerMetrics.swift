@@ -224,6 +224,11 @@ struct ServerMetrics: Sendable {
                     "Scrapes rejected for a limit of labels.", load(c.labelLimitExceeded)
                 ),
                 (
+                    "tern_scrape_histogram_bucket_limit_exceeded_total",
+                    "Scrapes rejected for native_histogram_bucket_limit.",
+                    load(c.bucketLimitExceeded)
+                ),
+                (
                     "tern_scrape_body_size_limit_exceeded_total",
                     "Scrapes rejected for body_size_limit.", load(c.bodySizeLimitExceeded)
                 ),
