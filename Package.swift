@@ -138,6 +138,10 @@ var targets: [Target] = [
         dependencies: (["Ingest", "Wire", "Correlation", "Storage", "TestKit"] + stores + below)
             .map { .byName(name: $0) },
         path: "Tests/IngestBench", swiftSettings: strict + optimised),
+    .executableTarget(
+        name: "scrapebench",
+        dependencies: (["Scrape", "Ingest", "TestKit"] + below).map { .byName(name: $0) },
+        path: "Tests/ScrapeBench", swiftSettings: strict + optimised),
     tests("TidyTests", []),
     tests("BaseTests", ["Base"]),
     tests("TelemetryTests", below),

@@ -32,7 +32,9 @@ package final class ScrapeLoop: Sendable {
     private let state = Mutex(State())
     private let memory = Mutex(ScrapeMemory())
 
-    init(_ configuration: ScrapeConfiguration, _ target: Target, _ environment: ScrapeEnvironment) {
+    package init(
+        _ configuration: ScrapeConfiguration, _ target: Target, _ environment: ScrapeEnvironment
+    ) {
         self.configuration = configuration
         self.target = target
         self.environment = environment
@@ -139,7 +141,7 @@ package final class ScrapeLoop: Sendable {
     // MARK: one scrape
 
     /// Scrapes once, with `millis` as the time of samples that state none.
-    func scrape(millis: Int64) async {
+    package func scrape(millis: Int64) async {
         let clock = environment.clock
         let counters = environment.counters
         let started = clock.monotonicNanos
@@ -307,10 +309,10 @@ package final class ScrapeLoop: Sendable {
     /// whoever scrapes it takes over. Cancelling the task calls the markers off.
     ///
     /// - Parameters:
-    ///   - isLive: whether another loop brings a series now.
+    ///   - heirs: the loops that may bring its series now.
     ///   - isReported: whether another loop writes this target's report series now.
     func markGone(
-        unless isLive: @Sendable (Labels) -> Bool, isReported: @Sendable () -> Bool
+        unlessExposedBy heirs: @Sendable () -> [ScrapeLoop], isReported: @Sendable () -> Bool
     ) async {
         await ended()
         guard state.withLock({ $0.hasScraped }) else { return }
@@ -325,9 +327,12 @@ package final class ScrapeLoop: Sendable {
             try await clock.sleep(seconds: 1.1 * interval)
         } catch { return }
         var batch = MetricBatch()
+        let heirs = heirs()
         var count = memory.withLock { memory in
             memory.begin()
-            return memory.addStaleMarkers(to: &batch, millis: millis, except: isLive)
+            return memory.addStaleMarkers(to: &batch, millis: millis) { series in
+                heirs.contains { $0.isExposing(series) }
+            }
         }
         if !isReported() { count += report.addStaleMarkers(millis: millis, to: &batch) }
         if Task.isCancelled || count == 0 { return }

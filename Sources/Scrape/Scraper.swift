@@ -92,13 +92,13 @@ package final class Scraper: Sendable {
     private func hand(_ stopped: [ScrapeLoop], to fresh: [ScrapeLoop], _ state: inout State) {
         var free: [Labels: [ScrapeLoop]] = [:]
         for loop in stopped { free[loop.target.labels, default: []].append(loop) }
+        var returning: [Labels: UInt64] = [:]
+        for (number, leaving) in state.leaving { returning[leaving.loop.target.labels] = number }
         for loop in fresh {
             let labels = loop.target.labels
             if let predecessor = free[labels]?.popLast() {
                 loop.start(after: predecessor)
-            } else if let (number, leaving) = state.leaving.first(where: {
-                $0.value.loop.target.labels == labels
-            }) {
+            } else if let number = returning[labels], let leaving = state.leaving[number] {
                 state.leaving[number] = nil
                 leaving.markers.cancel()
                 loop.start(after: leaving.loop)
@@ -116,7 +116,7 @@ package final class Scraper: Sendable {
         state.nextLeaving += 1
         let markers = Task {
             await loop.markGone(
-                unless: { self.isLive($0, besides: loop) },
+                unlessExposedBy: { self.heirs(of: loop) },
                 isReported: { self.loops.contains { $0.target.labels == loop.target.labels } })
             left(number)
         }
@@ -128,13 +128,12 @@ package final class Scraper: Sendable {
     /// All loops that run, by job and target.
     var loops: [ScrapeLoop] { state.withLock { $0.pools }.flatMap(\.loops) }
 
-    /// Whether a loop that may bring the series of one that has gone does so.
-    private func isLive(_ series: Labels, besides gone: ScrapeLoop) -> Bool {
-        let candidates = loops.filter { loop in
+    /// The loops that may bring the series of one that has gone.
+    private func heirs(of gone: ScrapeLoop) -> [ScrapeLoop] {
+        loops.filter { loop in
             loop.target.labels == gone.target.labels || loop.configuration.mayRelabelSeries
                 || gone.configuration.mayRelabelSeries
         }
-        return candidates.contains { $0.isExposing(series) }
     }
 
     /// Ends all loops at once; no markers are written, since the server will be back.

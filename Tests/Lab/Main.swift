@@ -7,7 +7,9 @@ import ArgumentParser
 struct Lab: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "lab", abstract: "Load, crash and benchmark a server.",
-        subcommands: [LoadCommand.self, CrashCommand.self, BenchCommand.self])
+        subcommands: [
+            LoadCommand.self, CrashCommand.self, BenchCommand.self, ScrapeCommand.self,
+        ])
 }
 
 /// Why the laboratory stops.

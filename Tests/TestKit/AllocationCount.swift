@@ -53,6 +53,21 @@ package enum AllocationCount {
         return counter.load(ordering: .relaxed) - before
     }
 
+    /// The same for work that waits.
+    package static func during(_ body: () async throws -> Void) async rethrows -> Int {
+        guard let hook else {
+            try await body()
+            return 0
+        }
+        let before = counter.load(ordering: .relaxed)
+        hook.variable.pointee = { metadata, size, alignment in
+            AllocationCount.allocate(metadata, size, alignment)
+        }
+        defer { hook.variable.pointee = hook.original }
+        try await body()
+        return counter.load(ordering: .relaxed) - before
+    }
+
     fileprivate static func allocate(
         _ metadata: UnsafeRawPointer?, _ size: Int, _ alignment: Int
     ) -> UnsafeMutableRawPointer? {

@@ -101,7 +101,7 @@ struct PeerServer: Sendable {
     }
 
     /// A port of the loopback interface that is free now.
-    private static func freePort() throws -> Int {
+    static func freePort() throws -> Int {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }
         var address = sockaddr_in()
