@@ -67,6 +67,7 @@ extension Template {
         for node in nodes {
             switch node {
             case .text, .breakLoop, .continueLoop: continue
+            case .template: return false
             case .action(let pipeline): guard collect(pipeline, &names) else { return false }
             case .condition(let pipeline, let a, let b), .with(let pipeline, let a, let b),
                 .range(let pipeline, let a, let b):

@@ -158,7 +158,7 @@ private func formatted(_ value: TemplateValue, _ spec: FormatSpec) -> String {
     case .bool:
         return spec.verb == "t" || spec.verb == "v" ? value.text : bad()
     case .null: return spec.verb == "v" ? "<nil>" : "%!\(spec.verb)(<nil>)"
-    case .time, .list, .map:
+    case .time, .list, .map, .texts, .record, .duration, .opaque:
         switch spec.verb {
         case "v", "s": return value.text
         case "q": return quotedText(value.text)

@@ -15,6 +15,25 @@ struct TemplateScope {
     var nowNanos: Int64
 }
 
+/// Answers the functions of a library.
+package protocol TemplateCalling {
+    /// - Throws: `TemplateError` with the reason alone; the place is put around it.
+    mutating func call(
+        _ name: String, _ arguments: [TemplateValue], _ templates: (String, TemplateValue) -> String?
+    ) throws(TemplateError) -> TemplateValue
+}
+
+extension Template {
+    /// The text the template makes of a value.
+    ///
+    /// - Throws: `TemplateError` with name, line and column.
+    package func expand(
+        _ root: TemplateValue, _ functions: some TemplateCalling
+    ) throws(TemplateError) -> String {
+        try TemplateEvaluator.run(self, root, functions)
+    }
+}
+
 struct TemplateEvaluator {
     private enum Flow { case normal, breakLoop, continueLoop }
     /// The thing `.` stands for: the labels, taken apart only when asked for as a whole, or a value.
@@ -23,7 +42,10 @@ struct TemplateEvaluator {
         case value(TemplateValue)
     }
     private let template: Template
-    private let scope: TemplateScope
+    /// The line; nil for a template of something else.
+    private let scope: TemplateScope?
+    private var functions: (any TemplateCalling)?
+    private var depth = 0
     private var output = ""
     private var variables: [(name: String, value: Dot)] = []
     private var stepsLeft = TemplateLimits.steps
@@ -35,7 +57,17 @@ struct TemplateEvaluator {
         return evaluator.output
     }
 
-    private init(_ template: Template, _ scope: TemplateScope) {
+    static func run(
+        _ template: Template, _ root: TemplateValue, _ functions: some TemplateCalling
+    ) throws(TemplateError) -> String {
+        var evaluator = TemplateEvaluator(template, nil)
+        evaluator.functions = functions
+        evaluator.variables = [("$", .value(root))]
+        _ = try evaluator.run(template.nodes, .value(root))
+        return evaluator.output
+    }
+
+    private init(_ template: Template, _ scope: TemplateScope?) {
         self.template = template
         self.scope = scope
     }
@@ -82,11 +114,36 @@ struct TemplateEvaluator {
                 let depth = variables.count
                 try loop(pipeline, body, otherwise, dot)
                 variables.removeSubrange(depth...)
+            case .template(let name, let pipeline, let line, let column):
+                let argument = try pipeline.map { pipeline throws(TemplateError) in
+                    try evaluate(pipeline, dot)
+                }
+                try include(name, argument ?? .value(.null), line, column)
             case .breakLoop: return .breakLoop
             case .continueLoop: return .continueLoop
             }
         }
         return .normal
+    }
+
+    private mutating func include(
+        _ name: String, _ dot: Dot, _ line: Int, _ column: Int
+    ) throws(TemplateError) {
+        guard let nodes = template.definitions[name] else {
+            throw TemplateError(
+                description: "template: \(template.name):\(line):\(column): executing "
+                    + "\(quotedText(template.name)) at <{{template \(quotedText(name))}}>: template "
+                    + "\(quotedText(name)) not defined")
+        }
+        depth += 1
+        defer { depth -= 1 }
+        guard depth <= TemplateLimits.depth else {
+            throw limitError("exceeded maximum template depth (\(TemplateLimits.depth))")
+        }
+        let outer = variables
+        variables = [("$", dot)]
+        _ = try run(nodes, dot)
+        variables = outer
     }
 
     private mutating func loop(
@@ -101,6 +158,8 @@ struct TemplateEvaluator {
         case .list(let list):
             for (i, item) in list.enumerated() { items.append((.int(Int64(i)), item)) }
         case .map(let pairs): for pair in pairs { items.append((.string(pair.key), pair.value)) }
+        case .texts(let pairs):
+            for pair in pairs { items.append((.string(pair.key), .string(pair.value))) }
         case .int(let count):
             if count > Int64(TemplateLimits.steps) {
                 throw limitError("more than \(TemplateLimits.steps) steps")
@@ -134,14 +193,14 @@ struct TemplateEvaluator {
 
     private func resolved(_ dot: Dot) -> TemplateValue {
         switch dot {
-        case .labels: .map(scope.labels())
+        case .labels: .map(scope?.labels() ?? [])
         case .value(let value): value
         }
     }
 
     private func isTrue(_ dot: Dot) -> Bool {
         switch dot {
-        case .labels: !scope.labels().isEmpty
+        case .labels: scope?.labels().isEmpty == false
         case .value(let value): value.isTrue
         }
     }
@@ -213,9 +272,17 @@ struct TemplateEvaluator {
         switch dot {
         case .labels:
             return try field(
-                fields.dropFirst(), of: .value(.string(scope.label(name) ?? "")), operand)
+                fields.dropFirst(), of: .value(.string(scope?.label(name) ?? "")), operand)
         case .value(.map(let pairs)):
             let value = pairs.first { $0.key == name }?.value ?? .null
+            return try field(fields.dropFirst(), of: .value(value), operand)
+        case .value(.texts(let pairs)):
+            let value = pairs.first { $0.key == name }?.value ?? ""
+            return try field(fields.dropFirst(), of: .value(.string(value)), operand)
+        case .value(.record(let type, let pairs)):
+            guard let value = pairs.first(where: { $0.key == name })?.value else {
+                throw fail(operand, "can't evaluate field \(name) in type \(type)")
+            }
             return try field(fields.dropFirst(), of: .value(value), operand)
         case .value(.null): throw fail(operand, "nil pointer evaluating interface {}.\(name)")
         case .value(let value):
@@ -224,11 +291,11 @@ struct TemplateEvaluator {
     }
 
     private mutating func call(
-        _ function: TemplateFunction, _ operand: TemplateOperand,
+        _ callee: TemplateCallee, _ operand: TemplateOperand,
         _ operands: ArraySlice<TemplateOperand>, _ dot: Dot, _ final: Dot?
     ) throws(TemplateError) -> TemplateValue {
         // `and` and `or` stop at the first argument that decides.
-        if function == .and || function == .or {
+        if case .own(let function) = callee, function == .and || function == .or {
             var last = TemplateValue.null
             for argument in operands {
                 last = resolved(try self.operand(argument, dot))
@@ -246,20 +313,49 @@ struct TemplateEvaluator {
             }
         }
         if let final { arguments.append(resolved(final)) }
-        let count = function.argumentCount
+        let (name, count) =
+            switch callee {
+            case .own(let function): (function.rawValue, function.argumentCount)
+            case .library(let name, let count): (name, count)
+            }
         guard count.contains(arguments.count) else {
             let wanted =
                 count.upperBound == .max
                 ? "at least \(count.lowerBound)" : "\(count.lowerBound)"
             throw fail(
                 operand,
-                "wrong number of args for \(function.rawValue): want \(wanted) got "
+                "wrong number of args for \(name): want \(wanted) got "
                     + "\(arguments.count)")
         }
         do {
-            return try function.call(arguments, scope)
+            switch callee {
+            case .own(let function): return try function.call(arguments, scope)
+            case .library(let name, _): return try callLibrary(name, arguments)
+            }
         } catch {
-            throw fail(operand, "error calling \(function.rawValue): \(error)")
+            throw fail(operand, "error calling \(name): \(error)")
         }
+    }
+
+    private mutating func callLibrary(
+        _ name: String, _ arguments: [TemplateValue]
+    ) throws(TemplateError) -> TemplateValue {
+        guard var functions else { throw TemplateError(description: "no function of this template") }
+        defer { self.functions = functions }
+        var fault: TemplateError?
+        let value = try functions.call(name, arguments) { name, data in
+            // A definition as a text; its output counts into the same bounds.
+            var inner = self
+            inner.output = ""
+            do throws(TemplateError) {
+                try inner.include(name, .value(data), 1, 0)
+            } catch {
+                fault = error
+                return nil
+            }
+            return inner.output
+        }
+        if let fault { throw fault }
+        return value
     }
 }

@@ -22,6 +22,7 @@ extension TemplateFunction {
             case .string(let text): return .int(Int64(text.utf8.count))
             case .list(let items): return .int(Int64(items.count))
             case .map(let pairs): return .int(Int64(pairs.count))
+            case .texts(let pairs): return .int(Int64(pairs.count))
             default: throw fault("len of type \(arguments[0].typeName)")
             }
         case .index: return try element(arguments)
@@ -66,6 +67,8 @@ extension TemplateFunction {
                 current = items[Int(i)]
             case (.map(let pairs), .string(let name)):
                 current = pairs.first { $0.key == name }?.value ?? .null
+            case (.texts(let pairs), .string(let name)):
+                current = .string(pairs.first { $0.key == name }?.value ?? "")
             case (.string(let text), .int(let i)):
                 guard i >= 0, i < Int64(text.utf8.count) else {
                     throw fault("index out of range: \(i)")

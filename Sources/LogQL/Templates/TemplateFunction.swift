@@ -34,6 +34,16 @@ enum TemplateFunction: String, Sendable, CaseIterable {
     // Time.
     case date, toDate, toDateInZone, now, unixEpoch, unixEpochMillis, unixEpochNanos, unixToTime
 
+    /// Part of the template language, not of log queries.
+    var isOfLanguage: Bool {
+        switch self {
+        case .and, .or, .not, .eq, .ne, .lt, .le, .gt, .ge, .len, .index, .slice, .print, .printf,
+            .println, .html, .js, .urlquery, .call:
+            true
+        default: false
+        }
+    }
+
     static func named(_ name: String) -> TemplateFunction? { TemplateFunction(rawValue: name) }
 
     var argumentCount: ClosedRange<Int> {
@@ -60,12 +70,12 @@ enum TemplateFunction: String, Sendable, CaseIterable {
     }
 
     func call(
-        _ arguments: [TemplateValue], _ scope: TemplateScope
+        _ arguments: [TemplateValue], _ line: TemplateScope?
     ) throws(TemplateError) -> TemplateValue {
         switch self {
-        case .line: return .string(scope.line())
-        case .timestamp: return .time(scope.lineNanos)
-        case .now: return .time(scope.nowNanos)
+        case .line: return .string(line?.line() ?? "")
+        case .timestamp: return .time(line?.lineNanos ?? 0)
+        case .now: return .time(line?.nowNanos ?? 0)
         case .and, .or, .not, .eq, .ne, .lt, .le, .gt, .ge, .len, .index, .slice, .print, .printf,
             .println, .html, .js, .urlquery, .call:
             return try callBuiltIn(arguments)

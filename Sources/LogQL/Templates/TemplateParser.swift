@@ -6,13 +6,16 @@ import Base
 struct TemplateParser {
     private let tokens: [TemplateToken]
     private let name: String
+    private let library: TemplateLibrary
+    private(set) var definitions: [String: [TemplateNode]] = [:]
     private var position = 0
     private var depth = 0
     private var variables: [String] = ["$"]
     private var loops = 0
 
-    init(_ text: String, name: String) throws(TemplateError) {
+    init(_ text: String, name: String, library: TemplateLibrary) throws(TemplateError) {
         self.name = name
+        self.library = library
         tokens = try TemplateLexer.tokens(text, name: name)
     }
 
@@ -76,7 +79,11 @@ struct TemplateParser {
                         nodes.append(word == "break" ? .breakLoop : .continueLoop)
                         continue
                     case "define", "template", "block":
-                        throw fail("{{\(token.text)}} is not supported in a query")
+                        guard library.hasDefinitions else {
+                            throw fail("{{\(token.text)}} is not supported in a query")
+                        }
+                        if let node = try definition() { nodes.append(node) }
+                        continue
                     default: break
                     }
                 }
@@ -86,6 +93,34 @@ struct TemplateParser {
             default: throw unexpected("input")
             }
         }
+    }
+
+    /// `{{define "name"}}`, `{{template "name" pipeline}}` and `{{block "name" pipeline}}`, which is
+    /// both.
+    private mutating func definition() throws(TemplateError) -> TemplateNode? {
+        let word = next()
+        if word.text == "define", depth > 1 { throw fail("unexpected {{define}}") }
+        guard token.kind == .string, let bytes = unquotedBytes(token.text.utf8) else {
+            throw unexpected("\(word.text) clause")
+        }
+        let target = String(decoding: bytes, as: UTF8.self)
+        _ = next()
+        var argument: TemplatePipeline?
+        if token.kind != .rightDelimiter, word.text != "define" {
+            argument = try pipeline("\(word.text) clause")
+        }
+        try expectRight("\(word.text) clause")
+        if word.text != "template" {
+            // A definition sees nothing of what surrounds it.
+            let outer = (variables, loops)
+            (variables, loops) = (["$"], 0)
+            let (nodes, ending) = try list()
+            guard ending == "end" else { throw fail("unexpected EOF") }
+            (variables, loops) = outer
+            definitions[target] = nodes
+        }
+        if word.text == "define" { return nil }
+        return .template(name: target, argument, line: word.line, column: word.column)
     }
 
     private mutating func expectRight(_ context: String) throws(TemplateError) {
@@ -236,7 +271,7 @@ struct TemplateParser {
             case "true", "false": return make(.bool(start.text == "true"), start.text)
             case "nil": return make(.null, "nil")
             default:
-                guard let function = TemplateFunction.named(start.text) else {
+                guard let function = library.callee(start.text) else {
                     throw fail("function \(quotedText(start.text)) not defined")
                 }
                 return make(.function(function), start.text)

@@ -2,8 +2,9 @@
 // The tree of a template: Go's text/template language.
 
 /// A template that does not parse, or failed while it ran.
-struct TemplateError: Error, CustomStringConvertible {
-    let description: String
+package struct TemplateError: Error, CustomStringConvertible {
+    package let description: String
+    package init(description: String) { self.description = description }
 }
 
 /// A node that makes output or steers it.
@@ -13,6 +14,8 @@ indirect enum TemplateNode: Sendable {
     case condition(TemplatePipeline, then: [TemplateNode], otherwise: [TemplateNode])
     case with(TemplatePipeline, then: [TemplateNode], otherwise: [TemplateNode])
     case range(TemplatePipeline, body: [TemplateNode], otherwise: [TemplateNode])
+    /// `{{template "name" pipeline}}`.
+    case template(name: String, TemplatePipeline?, line: Int, column: Int)
     case breakLoop
     case continueLoop
 }
@@ -40,7 +43,7 @@ struct TemplateOperand: Sendable {
         case float(Double)
         case field([String])
         case variable(String, fields: [String])
-        case function(TemplateFunction)
+        case function(TemplateCallee)
         case pipeline(TemplatePipeline, fields: [String])
     }
     var kind: Kind
@@ -60,15 +63,58 @@ enum TemplateLimits {
     static let steps = 100_000
 }
 
-/// A parsed template, ready to run. Nothing in it can touch anything outside the line.
-struct Template: Sendable {
-    let name: String
+/// What stands for a name in front of arguments.
+enum TemplateCallee: Sendable, Equatable {
+    case own(TemplateFunction)
+    /// A function of the library the template was parsed with.
+    case library(String, argumentCount: ClosedRange<Int>)
+}
+
+/// What a template may use besides the language itself.
+package struct TemplateLibrary: Sendable {
+    /// Functions beyond those of the language, with how many arguments each takes; nil = those of
+    /// log queries.
+    let functions: [String: ClosedRange<Int>]?
+    /// Whether `define`, `template` and `block` are known.
+    let hasDefinitions: Bool
+
+    /// Of `line_format` and `label_format`.
+    static let line = TemplateLibrary(functions: nil, hasDefinitions: false)
+
+    private init(functions: [String: ClosedRange<Int>]?, hasDefinitions: Bool) {
+        self.functions = functions
+        self.hasDefinitions = hasDefinitions
+    }
+
+    /// The language itself and the given functions, which `TemplateCalling` then answers.
+    package init(functions: [String: ClosedRange<Int>]) {
+        self.init(functions: functions, hasDefinitions: true)
+    }
+
+    func callee(_ name: String) -> TemplateCallee? {
+        guard let functions else { return TemplateFunction.named(name).map { .own($0) } }
+        if let count = functions[name] { return .library(name, argumentCount: count) }
+        guard let own = TemplateFunction.named(name), own.isOfLanguage else { return nil }
+        return .own(own)
+    }
+}
+
+/// A parsed template, ready to run. Nothing in it can touch anything but what its scope gives it.
+package struct Template: Sendable {
+    package let name: String
     let nodes: [TemplateNode]
+    /// By name, from `define` and `block`.
+    let definitions: [String: [TemplateNode]]
+
+    init(_ text: String, name: String) throws(TemplateError) {
+        try self.init(text, name: name, library: .line)
+    }
 
     /// - Throws: `TemplateError` for syntax and for functions that do not exist.
-    init(_ text: String, name: String) throws(TemplateError) {
+    package init(_ text: String, name: String, library: TemplateLibrary) throws(TemplateError) {
         self.name = name
-        var parser = try TemplateParser(text, name: name)
+        var parser = try TemplateParser(text, name: name, library: library)
         nodes = try parser.template()
+        definitions = parser.definitions
     }
 }

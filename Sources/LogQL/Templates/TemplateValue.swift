@@ -3,7 +3,7 @@
 
 import Base
 
-indirect enum TemplateValue: Sendable {
+package indirect enum TemplateValue: Sendable {
     /// An untyped nothing, printed `<no value>`.
     case null
     case string(String)
@@ -15,9 +15,17 @@ indirect enum TemplateValue: Sendable {
     case list([TemplateValue])
     /// Ascending by key.
     case map([(key: String, value: TemplateValue)])
+    /// A map of texts, in which a missing key is the empty text. Ascending by key.
+    case texts([(key: String, value: String)])
+    /// A structure: its fields are all that may be asked for.
+    case record(type: String, [(key: String, value: TemplateValue)])
+    /// A duration in nanoseconds.
+    case duration(Int64)
+    /// Something that can only be printed and handed on.
+    case opaque(type: String, text: String)
 
     /// Whether conditions hold it true: not the zero value of its type.
-    var isTrue: Bool {
+    package var isTrue: Bool {
         switch self {
         case .null: false
         case .string(let text): !text.isEmpty
@@ -27,11 +35,14 @@ indirect enum TemplateValue: Sendable {
         case .time: true
         case .list(let items): !items.isEmpty
         case .map(let pairs): !pairs.isEmpty
+        case .texts(let pairs): !pairs.isEmpty
+        case .record, .opaque: true
+        case .duration(let nanos): nanos != 0
         }
     }
 
     /// As `{{…}}` and `%v` print it.
-    var text: String {
+    package var text: String {
         switch self {
         case .null: "<no value>"
         case .string(let text): text
@@ -42,6 +53,11 @@ indirect enum TemplateValue: Sendable {
         case .list(let items): "[" + items.map(\.text).joined(separator: " ") + "]"
         case .map(let pairs):
             "map[" + pairs.map { "\($0.key):\($0.value.text)" }.joined(separator: " ") + "]"
+        case .texts(let pairs):
+            "map[" + pairs.map { "\($0.key):\($0.value)" }.joined(separator: " ") + "]"
+        case .record(_, let fields): "{" + fields.map(\.value.text).joined(separator: " ") + "}"
+        case .duration(let nanos): goDurationText(nanos: nanos)
+        case .opaque(_, let text): text
         }
     }
 
@@ -73,7 +89,7 @@ indirect enum TemplateValue: Sendable {
         }
     }
 
-    var typeName: String {
+    package var typeName: String {
         switch self {
         case .null: "nil"
         case .string: "string"
@@ -83,6 +99,9 @@ indirect enum TemplateValue: Sendable {
         case .time: "time.Time"
         case .list: "[]interface {}"
         case .map: "map[string]interface {}"
+        case .texts: "map[string]string"
+        case .record(let type, _), .opaque(let type, _): type
+        case .duration: "time.Duration"
         }
     }
 }
