@@ -376,3 +376,29 @@ extension TemplateFunction {
         }
     }
 }
+
+/// Text functions that libraries share with log queries.
+package enum TemplateTexts {
+    /// Every match replaced, `$1` and `${name}` filled in. Source: Go's `Regexp.ReplaceAllString`.
+    package static func replacingAll(
+        _ pattern: String, in text: String, with replacement: String
+    ) throws(TemplateError) -> String {
+        try TemplateFunction.regexReplaceAll.callText([
+            .string(pattern), .string(text), .string(replacement),
+        ]).text
+    }
+
+    package static func title(_ text: String) throws(TemplateError) -> String {
+        try TemplateFunction.title.callText([.string(text)]).text
+    }
+
+    /// Source: Go's `url.QueryEscape`.
+    package static func queryEscaped(_ text: String) -> String { percentEncoded(text) }
+
+    /// Whether a pattern occurs anywhere in the text.
+    package static func matches(_ pattern: String, _ text: String) throws(TemplateError) -> Bool {
+        do throws(RegexError) {
+            return try RegularExpression(pattern).matchesAnywhere(text)
+        } catch { throw TemplateError(description: goRegexText(error)) }
+    }
+}
