@@ -159,7 +159,7 @@ var targets: [Target] = [
         "IngestTests",
         ["Ingest", "Wire", "Storage", "Correlation"] + stores + below),
     tests("ScrapeTests", ["Scrape", "Ingest", "Wire"] + below),
-    tests("RulesTests", ["Rules"] + below),
+    tests("RulesTests", ["Rules", "Ingest", "PromQL"] + below),
     .testTarget(
         name: "ServerTests",
         dependencies: (["Server", "Wire", "Ingest", "Storage", "TestKit"] + below)

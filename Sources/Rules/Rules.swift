@@ -7,7 +7,7 @@
 /// - `Templates`: the texts of labels and annotations (`AlertTemplate`), on LogQL's template language.
 /// - `Evaluation`: one rule at one time (`Rule`), one group at one time (`RuleGroup.evaluate`), the
 ///   life of an alert, and `for` taken up again after a restart.
-/// - `Scheduling`: groups at their times (`RuleManager`), reloads.
+/// - `Scheduling`: groups at their times (`Ruler`), reloads.
 /// - `Delivery`: alerts on their way to Alertmanagers (`AlertNotifier`).
 ///
 /// Queries and writes go through `RuleQueries` and `RuleSink`, time through Base's clock, HTTP

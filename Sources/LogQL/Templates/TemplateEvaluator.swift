@@ -19,7 +19,8 @@ struct TemplateScope {
 package protocol TemplateCalling {
     /// - Throws: `TemplateError` with the reason alone; the place is put around it.
     mutating func call(
-        _ name: String, _ arguments: [TemplateValue], _ templates: (String, TemplateValue) -> String?
+        _ name: String, _ arguments: [TemplateValue],
+        _ templates: (String, TemplateValue) -> String?
     ) throws(TemplateError) -> TemplateValue
 }
 
@@ -340,7 +341,9 @@ struct TemplateEvaluator {
     private mutating func callLibrary(
         _ name: String, _ arguments: [TemplateValue]
     ) throws(TemplateError) -> TemplateValue {
-        guard var functions else { throw TemplateError(description: "no function of this template") }
+        guard var functions else {
+            throw TemplateError(description: "no function of this template")
+        }
         defer { self.functions = functions }
         var fault: TemplateError?
         let value = try functions.call(name, arguments) { name, data in

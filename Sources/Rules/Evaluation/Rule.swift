@@ -102,7 +102,9 @@ package final class Rule: Sendable {
     }
 
     /// Alerts that are due to be sent, marked as sent now.
-    func takeDue(atNanos nanos: Int64, intervalMillis: Int64, _ environment: RuleEnvironment)
+    func takeDue(
+        atNanos nanos: Int64, intervalMillis: Int64, _ environment: RuleEnvironment
+    )
         -> [OutgoingAlert]
     {
         let resend = environment.resendDelayMillis

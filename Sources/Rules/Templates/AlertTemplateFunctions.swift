@@ -27,7 +27,8 @@ struct AlertTemplateFunctions: TemplateCalling {
     private func fault(_ text: String) -> TemplateError { TemplateError(description: text) }
 
     func call(
-        _ name: String, _ arguments: [TemplateValue], _ templates: (String, TemplateValue) -> String?
+        _ name: String, _ arguments: [TemplateValue],
+        _ templates: (String, TemplateValue) -> String?
     ) throws(TemplateError) -> TemplateValue {
         switch name {
         case "query", "first", "label", "value", "strvalue", "sortByLabel":

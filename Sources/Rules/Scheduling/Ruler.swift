@@ -7,7 +7,7 @@ import Synchronization
 import Telemetry
 
 /// Brings the groups that run in line with each new configuration.
-package final class RuleManager: Sendable {
+package final class Ruler: Sendable {
     private struct State: Sendable {
         var groups: [RuleGroup] = []
         /// Of groups that are gone: their series wait for their markers.
