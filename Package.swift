@@ -109,7 +109,7 @@ var targets: [Target] = [
     .executableTarget(
         name: "tern",
         dependencies: [
-            "Server", "Shell", "Scrape", "Base",
+            "Server", "Shell", "Scrape", "Rules", "Base",
             library("ArgumentParser", "swift-argument-parser"),
             library("UnixSignals", "swift-service-lifecycle"),
         ],

@@ -7,8 +7,8 @@ import Shell
 
 struct CheckCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "check", abstract: "Verify a data directory or a configuration.",
-        subcommands: [CheckData.self, CheckConfig.self])
+        commandName: "check", abstract: "Verify a data directory, a configuration or rules.",
+        subcommands: [CheckData.self, CheckConfig.self, CheckRules.self])
 }
 
 struct CheckData: ParsableCommand {

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rule files.
+
+import Base
+import FoundationEssentials
+import PromQL
+import Rules
+import Yams
+
+/// What a rule file is read with.
+package struct RuleFileOptions: Sendable {
+    /// Interval of groups that name none, in milliseconds.
+    package var intervalMillis: Int64 = 60_000
+    /// Offset of groups that name none, in milliseconds.
+    package var queryOffsetMillis: Int64 = 0
+    package var names = NameValidation.utf8
+    package var parser = ParserOptions()
+    /// Keys nobody knows are passed over.
+    package var ignoresUnknownFields = false
+
+    package init() {}
+}
+
+/// A rule file that cannot be used.
+package struct RuleFileError: Error, Sendable, CustomStringConvertible {
+    package var file: String
+    /// Each with its place.
+    package var faults: [String]
+    package var description: String { faults.map { "\(file): \($0)" }.joined(separator: "\n") }
+}
+
+/// The groups of one file. Source: prometheus/prometheus `model/rulefmt`.
+package struct RuleFile: Sendable {
+    package var path: String
+    package var groups: [RuleGroupDefinition] = []
+    /// What is odd, but no fault.
+    package var notes: [String] = []
+
+    /// Reads and checks a file.
+    ///
+    /// - Throws: `RuleFileError` with all that is wrong.
+    package static func load(
+        _ path: String, _ options: RuleFileOptions = RuleFileOptions()
+    ) throws(RuleFileError) -> RuleFile {
+        guard let data = FileManager.default.contents(atPath: path) else {
+            throw RuleFileError(file: path, faults: ["open \(path): cannot be read"])
+        }
+        return try parse(String(decoding: data, as: UTF8.self), path: path, options)
+    }
+
+    /// See `load`.
+    package static func parse(
+        _ text: String, path: String, _ options: RuleFileOptions = RuleFileOptions()
+    ) throws(RuleFileError) -> RuleFile {
+        var file = RuleFile(path: path)
+        let documents: [Node]
+        do {
+            documents = Array(try Yams.compose_all(yaml: text))
+        } catch { throw RuleFileError(file: path, faults: ["not valid YAML: \(error)"]) }
+        if documents.count > 1 {
+            file.notes.append(
+                "file contains more than one YAML document; only the first is used")
+        }
+        guard let root = documents.first, root.null == nil else { return file }
+        var faults: [String] = []
+        do throws(ConfigurationError) {
+            var top = try YAMLSection(root.withMergedKeys, "the rule file")
+            guard let list = top.take("groups") else {
+                if !options.ignoresUnknownFields { try top.finish() }
+                return file
+            }
+            guard let nodes = list.sequence else {
+                throw top.failure("groups must be a list", list)
+            }
+            var names: Set<String> = []
+            for node in nodes {
+                try file.add(node, options, &names, &faults)
+            }
+            if !options.ignoresUnknownFields { try top.finish() }
+        } catch { throw RuleFileError(file: path, faults: faults + [error.description]) }
+        if !faults.isEmpty { throw RuleFileError(file: path, faults: faults) }
+        return file
+    }
+
+    private mutating func add(
+        _ node: Node, _ options: RuleFileOptions, _ names: inout Set<String>,
+        _ faults: inout [String]
+    ) throws(ConfigurationError) {
+        var section = try YAMLSection(node.withMergedKeys, "group")
+        var group = RuleGroupDefinition(name: try section.string("name") ?? "", file: path)
+        let place = node.mark.map { "\($0.line):\($0.column): " } ?? ""
+        if group.name.isEmpty { faults.append(place + "Groupname must not be empty") }
+        if !names.insert(group.name).inserted {
+            faults.append(place + "groupname: \"\(group.name)\" is repeated in the same file")
+        }
+        group.intervalMillis = options.intervalMillis
+        if let interval = try section.millis("interval"), interval > 0 {
+            group.intervalMillis = interval
+        }
+        group.queryOffsetMillis =
+            try section.millis("query_offset") ?? options.queryOffsetMillis
+        group.limit = try section.int("limit") ?? 0
+        group.labels = try section.texts("labels")
+        faults += group.labelFaults(options.names)
+        if let language = try section.string("language") {
+            guard let known = RuleLanguage(rawValue: language) else {
+                throw section.failure(
+                    "language of group \"\(group.name)\" must be promql, logql or traceql, not "
+                        + language)
+            }
+            group.language = known
+        }
+        let rules = section.take("rules")
+        if let rules, rules.sequence == nil {
+            throw section.failure("rules must be a list", rules)
+        }
+        for (index, node) in (rules?.sequence.map(Array.init) ?? []).enumerated() {
+            let (rule, found) = try Self.rule(node, group, index, options)
+            group.rules.append(rule)
+            faults += found
+        }
+        if !options.ignoresUnknownFields { try section.finish() }
+        groups.append(group)
+    }
+
+    private static func rule(
+        _ node: Node, _ group: RuleGroupDefinition, _ index: Int, _ options: RuleFileOptions
+    ) throws(ConfigurationError) -> (RuleDefinition, [String]) {
+        let node = node.withMergedKeys
+        var section = try YAMLSection(node, "rule")
+        var rule = RuleDefinition()
+        rule.record = try section.string("record") ?? ""
+        rule.alert = try section.string("alert") ?? ""
+        rule.expression = try section.string("expr") ?? ""
+        rule.holdMillis = try section.millis("for") ?? 0
+        rule.keepFiringMillis = try section.millis("keep_firing_for") ?? 0
+        rule.labels = try section.texts("labels")
+        rule.annotations = try section.texts("annotations")
+        if !options.ignoresUnknownFields { try section.finish() }
+        let place = node.mark.map { "\($0.line):\($0.column): " } ?? ""
+        let head =
+            "\(place)group \(quotedText(group.name)), rule \(index + 1), \(quotedText(rule.name)): "
+        return (
+            rule,
+            rule.faults(group.language, options.names, parser: options.parser).map { head + $0 }
+        )
+    }
+}
+
+extension YAMLSection {
+    /// A Prometheus duration, in milliseconds.
+    mutating func millis(_ key: String) throws(ConfigurationError) -> Int64? {
+        guard let value = take(key) else { return nil }
+        let text = value.scalar?.string ?? ""
+        do throws(DurationTextError) {
+            return try parseDurationMillis(text)
+        } catch { throw failure("\(error) for \(key)", value) }
+    }
+
+    /// A mapping of names to texts, ascending by name.
+    mutating func texts(_ key: String) throws(ConfigurationError) -> [RuleText] {
+        (try pairs(key) ?? []).map { RuleText($0.name, $0.value) }.sorted { $0.name < $1.name }
+    }
+}
+
+extension Node {
+    /// The mapping with what `<<` names put in; keys of its own win.
+    var withMergedKeys: Node {
+        guard case .mapping(let mapping) = self,
+            let merged = mapping.first(where: { $0.key.string == "<<" })?.value
+        else { return self }
+        var pairs: [(Node, Node)] = []
+        var known: Set<String> = []
+        func add(_ mapping: Node.Mapping) {
+            for (key, value) in mapping where key.string != "<<" {
+                if let name = key.string, !known.insert(name).inserted { continue }
+                pairs.append((key, value))
+            }
+        }
+        add(mapping)
+        for source in merged.sequence.map(Array.init) ?? [merged] {
+            if case .mapping(let other) = source.withMergedKeys { add(other) }
+        }
+        return .mapping(Node.Mapping(pairs, mapping.tag, mapping.style, mapping.mark))
+    }
+}
