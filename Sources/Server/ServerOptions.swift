@@ -65,6 +65,7 @@ package struct ServerOptions: Sendable {
     /// Nil = 60 % of the cgroup or machine.
     package var memoryLimitBytes: Int?
     package var tenancy = Tenancy.off
+    package var rules = RuleOptions()
     /// How long a client may take to send a request, and what it may send.
     var connection = ConnectionLimits()
     /// Sets the time a client may take to send a request; idle connections stay twice as long.
@@ -116,6 +117,16 @@ extension ServerOptions {
             ("enable-feature", features.enabled.joined(separator: ",")),
             ("memory.limit", memoryLimitBytes.map { "\($0)B" } ?? ""),
             ("tenancy", tenancy.rawValue),
+            ("web.external-url", rules.externalURL ?? ""),
+            ("rules.alert.for-outage-tolerance", duration(rules.outageToleranceSeconds)),
+            ("rules.alert.for-grace-period", duration(rules.gracePeriodSeconds)),
+            ("rules.alert.resend-delay", duration(rules.resendDelaySeconds)),
+            ("rules.max-concurrent-evals", "\(rules.concurrentEvaluations)"),
+            ("alertmanager.notification-queue-capacity", "\(rules.queueCapacity)"),
+            (
+                "alertmanager.drain-notification-queue-on-shutdown",
+                "\(rules.drainsQueueOnShutdown)"
+            ),
             ("log.level", logLevel),
             ("log.format", logFormat),
         ]

@@ -5,6 +5,7 @@ import Base
 import FoundationEssentials
 import Ingest
 import Logging
+import PromQL
 import ServiceLifecycle
 import Storage
 import Telemetry
@@ -25,7 +26,9 @@ package enum TernServer {
     package static func run(_ options: ServerOptions, log: LogOptions) async throws {
         Allocator.limitHeaps(max(2, ProcessInfo.processInfo.activeProcessorCount))
         let logger = log.logger()
-        let configuration = try options.configurationFile.map { try loadConfiguration($0) }
+        let configuration = try options.configurationFile.map {
+            try loadConfiguration($0, parser: options.features.parser)
+        }
         for note in configuration?.notes ?? [] { logger.warning("\(note)") }
         let settings = CoreSettings(options, configuration)
         let directory = try DataDirectory(options.storagePath)
@@ -43,6 +46,7 @@ package enum TernServer {
             try Core.open(settings, directory, clock, startup) { logger.warning("\($0)") }
         } serve: { core in
             endpoint.serve(makeRoutes(core, startup, metrics, scraping))
+            scraping.rules.open(core.queries, core.pipeline)
             scraping.open(core.pipeline, translation: core.intake.translation)
         }
         // They are shut down in reverse order: first no more requests, then the rest.
@@ -105,11 +109,16 @@ package enum TernServer {
     }
 }
 
-/// Reads and parses a configuration file.
-package func loadConfiguration(_ path: String) throws -> Configuration {
+/// Reads and parses a configuration file and the rule files it names.
+package func loadConfiguration(
+    _ path: String, parser: ParserOptions = ParserOptions()
+) throws -> Configuration {
     let directory = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
     let text = try fileText(path)
-    do { return try Configuration.parse(text, in: directory) } catch {
+    var configuration: Configuration
+    do { configuration = try Configuration.parse(text, in: directory) } catch {
         throw ConfigurationError("parsing YAML file \(path): \(error)")
     }
+    try configuration.loadRules(parser)
+    return configuration
 }

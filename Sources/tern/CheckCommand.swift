@@ -44,6 +44,9 @@ struct CheckConfig: ParsableCommand {
         } catch let error as ConfigurationError {
             Terminal.complain("\(file): \(error)")
             throw ExitCode.failure
+        } catch let error as RuleFileError {
+            Terminal.complain("\(error)")
+            throw ExitCode.failure
         }
     }
 }

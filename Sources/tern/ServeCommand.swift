@@ -120,6 +120,8 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(name: .customLong("log.format"), help: "logfmt or json (logfmt).")
     var logFormat: String?
 
+    @OptionGroup var rules: RuleFlags
+
     func run() async throws {
         let options = try self.options()
         let log = try LogOptions(level: options.logLevel, format: options.logFormat)
@@ -133,6 +135,7 @@ struct ServeCommand: AsyncParsableCommand {
 
     private func options() throws -> ServerOptions {
         var options = ServerOptions()
+        options.rules = try rules.options()
         options.configurationFile = flagValue(configFile, "config.file")
         options.autoReload = autoReload || flagValue(nil, "config.auto-reload") == "true"
         options.autoReloadSeconds =

@@ -8,7 +8,7 @@ extension Configuration {
     /// What there is, in a few words.
     package var summary: String {
         let parts = [
-            (scrapes.count, "scrape configurations"), (ruleFiles.count, "rule file patterns"),
+            (scrapes.count, "scrape configurations"), (ruleGroups.count, "rule groups"),
             (alerting.alertmanagers.count, "Alertmanager sections"),
             (remoteWrites.count, "remote writes"),
         ]

@@ -4,6 +4,7 @@
 import Base
 import FoundationEssentials
 import Ingest
+import Rules
 import Scrape
 import Telemetry
 import Wire
@@ -18,6 +19,8 @@ package struct Configuration: Sendable {
     package var ruleFiles: [String] = []
     /// The same for `scrape_config_files`, whose jobs are among `scrapes`.
     package var scrapeFiles: [String] = []
+    /// The groups of all rule files, read with the configuration.
+    package var ruleGroups: [RuleGroupDefinition] = []
     package var alerting = AlertingSettings()
     package var remoteWrites: [RemoteWriteSettings] = []
     package var remoteReads: [RemoteReadSettings] = []

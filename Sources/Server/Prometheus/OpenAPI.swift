@@ -19,6 +19,10 @@ private let parametersByPath: [String: [String]] = [
     "/api/v1/series": ["match[]", "start", "end", "limit"],
     "/api/v1/metadata": ["limit", "limit_per_metric", "metric"],
     "/api/v1/targets": ["state", "scrapePool"],
+    "/api/v1/rules": [
+        "type", "rule_name[]", "rule_group[]", "file[]", "match[]", "exclude_alerts",
+        "group_limit", "group_next_token",
+    ],
     "/api/v1/targets/metadata": ["match_target", "metric", "limit"],
     "/api/v1/targets/relabel_steps": ["scrapePool", "labels"],
     "/api/v1/scrape_pools/config": ["scrapePool"],

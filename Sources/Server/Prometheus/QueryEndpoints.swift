@@ -14,6 +14,7 @@ struct QueryEndpoints: Sendable {
     private var engine: PromQLEngine {
         var options = service.limits.features.promQL
         options.lookbackMillis = Int64(service.limits.lookbackSeconds * 1000)
+        options.subqueryStepMillis = service.subqueryStepMillis
         options.slicing.helpers = service.helpers
         return PromQLEngine(reader: service.metrics, options: options)
     }

@@ -3,6 +3,7 @@
 
 import Base
 import Storage
+import Synchronization
 import Telemetry
 
 /// Limits of queries; times in seconds, sizes in bytes.
@@ -38,6 +39,7 @@ package final class QueryService: Sendable {
     private let pool: WorkerPool
     /// Threads that queries over many series use besides their own, when they are free.
     let helpers: WorkerPool
+    private let subqueryStep = Atomic<Int>(60_000)
 
     /// - Parameters:
     ///   - threads: threads that compute; no more queries than these run at once, whatever
@@ -61,6 +63,12 @@ package final class QueryService: Sendable {
         budget = ReadBudget(limitBytes: limits.totalMemoryBytes)
         pool = WorkerPool(name: "query", threads: width, queueLimit: width)
         self.helpers = WorkerPool(name: "query-helper", threads: helpers, queueLimit: 0)
+    }
+
+    /// Step of subqueries that name none: the configuration's evaluation interval.
+    var subqueryStepMillis: Int64 { Int64(subqueryStep.load(ordering: .relaxed)) }
+    func setSubqueryStep(millis: Int64) {
+        subqueryStep.store(Int(max(1, millis)), ordering: .relaxed)
     }
 
     /// Runs `work` on a pool thread with a context of its own.

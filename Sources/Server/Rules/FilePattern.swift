@@ -27,7 +27,8 @@ enum FilePattern {
     }
 
     static func absolute(_ path: String, in directory: String) -> String {
-        path.hasPrefix("/") || directory.isEmpty ? path : directory + "/" + path
+        if path.hasPrefix("/") || directory.isEmpty { return path }
+        return directory.hasSuffix("/") ? directory + path : directory + "/" + path
     }
 
     static func hasPattern(_ path: String) -> Bool {

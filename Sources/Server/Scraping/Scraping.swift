@@ -36,6 +36,7 @@ final class Scraping: Service {
     private let state: Mutex<State>
     private let reloader: Reloader
     private let failures: ScrapeFailureLog
+    let rules: RuleService
 
     /// - Parameter configuration: from the file that `options` name; nil without one.
     init(
@@ -50,6 +51,7 @@ final class Scraping: Service {
                 configuration: configuration ?? Configuration(), reloadedAtNanos: clock.wallNanos))
         reloader = Reloader()
         failures = ScrapeFailureLog(logger, clock)
+        rules = RuleService(options, logger, clock)
     }
 
     // MARK: start
@@ -93,7 +95,7 @@ final class Scraping: Service {
     }
 
     private func start(_ change: (inout State) -> Void) {
-        let ready = state.withLock { state -> (Scraper, Discovery, Configuration)? in
+        let ready = state.withLock { state -> (Scraper, Discovery, Configuration, ListenAddress)? in
             let wasReady = state.scraper != nil && state.address != nil
             change(&state)
             guard !wasReady, let scraper = state.scraper, let discovery = state.discovery,
@@ -102,15 +104,16 @@ final class Scraping: Service {
             if options.configurationFile == nil {
                 state.configuration = .embedded(address: address.reachable.description)
             }
-            return (scraper, discovery, state.configuration)
+            return (scraper, discovery, state.configuration, address)
         }
-        if let (scraper, discovery, configuration) = ready {
-            apply(configuration, scraper, discovery)
+        if let (scraper, discovery, configuration, address) = ready {
+            apply(configuration, scraper, discovery, address)
         }
     }
 
     private func apply(
-        _ configuration: Configuration, _ scraper: Scraper, _ discovery: Discovery
+        _ configuration: Configuration, _ scraper: Scraper, _ discovery: Discovery,
+        _ address: ListenAddress
     ) {
         failures.keep(Set(configuration.scrapes.map(\.failureLogFile)))
         for error in scraper.apply(configuration.scrapes) { logger.error("\(error)") }
@@ -120,6 +123,7 @@ final class Scraping: Service {
             sets[job.jobName] = job.discoveries
         }
         discovery.apply(sets)
+        rules.apply(configuration, address)
     }
 
     // MARK: life
@@ -142,6 +146,7 @@ final class Scraping: Service {
             state.isEnded = true
             return (state.scraper, state.discovery, state.client)
         }
+        await rules.shutDown()
         await discovery?.shutDown()
         await scraper?.shutDown()
         await client?.shutdown()
@@ -180,20 +185,22 @@ final class Scraping: Service {
                 return
             }
             do {
-                let configuration = try loadConfiguration(path)
+                let configuration = try loadConfiguration(path, parser: options.features.parser)
                 for note in configuration.notes { logger.warning("\(note)") }
-                let (scraper, discovery, before) = state.withLock { state in
+                let (scraper, discovery, before, address) = state.withLock { state in
                     let before = state.configuration
                     state.configuration = configuration
                     state.isReloadSuccessful = true
                     state.translation?.apply(configuration.otlp)
                     state.reloadedAtNanos = clock.wallNanos
-                    return (state.scraper, state.discovery, before)
+                    return (state.scraper, state.discovery, before, state.address)
                 }
                 if before.storage != configuration.storage {
                     logger.warning("storage: the changed settings apply from the next start")
                 }
-                if let scraper, let discovery { apply(configuration, scraper, discovery) }
+                if let scraper, let discovery, let address {
+                    apply(configuration, scraper, discovery, address)
+                }
                 logger.info("configuration loaded", metadata: ["file": "\(path)"])
             } catch {
                 state.withLock { $0.isReloadSuccessful = false }

@@ -109,16 +109,10 @@ struct ScrapingEndpoints: Sendable {
         for host in ["127.0.0.1", "localhost", "[::1]"] where rest.hasPrefix(host) {
             let tail = rest.dropFirst(host.count)
             guard tail.isEmpty || tail.hasPrefix(":") || tail.hasPrefix("/") else { continue }
-            return scheme + Self.hostName + tail
+            return scheme + localHostName + tail
         }
         return url
     }
-
-    private static let hostName: String = {
-        var name = [CChar](repeating: 0, count: 256)
-        guard gethostname(&name, name.count - 1) == 0 else { return "localhost" }
-        return String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
-    }()
 
     func targetsMetadata(_ request: APIRequest) async throws -> APIResponse {
         var limit = Int.max
@@ -230,3 +224,10 @@ struct ScrapingEndpoints: Sendable {
         return .text("Requesting termination... Goodbye!")
     }
 }
+
+/// Name of this machine.
+let localHostName: String = {
+    var name = [CChar](repeating: 0, count: 256)
+    guard gethostname(&name, name.count - 1) == 0 else { return "localhost" }
+    return String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+}()

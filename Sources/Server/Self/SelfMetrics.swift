@@ -21,6 +21,8 @@ package final class SelfMetrics: Sendable {
         var values: [String: Double] = [:]
         /// Upper bounds, ascending; for a histogram only.
         var bounds: [Double] = []
+        /// Its label sets are those of the configuration: there may be none.
+        var isByConfiguration = false
         var distributions: [String: Distribution] = [:]
 
         mutating func observe(_ labels: String, _ value: Double) {
@@ -66,6 +68,18 @@ package final class SelfMetrics: Sendable {
     /// Takes all values of a family away: its label sets are about to be set anew.
     package func clear(_ name: String) { families.withLock { $0[name]?.values = [:] } }
 
+    /// Declares a family and sets all its values; others it had are gone. Label sets may come from the
+    /// configuration here.
+    package func replace(
+        _ name: String, _ kind: Kind, _ help: String, _ values: [String: Double]
+    ) {
+        declare(name, kind, help)
+        families.withLock { families in
+            families[name]?.values = values
+            families[name]?.isByConfiguration = true
+        }
+    }
+
     /// Declares a family and sets its only value.
     package func show(_ name: String, _ kind: Kind, _ help: String, _ value: Double) {
         declare(name, kind, help)
@@ -99,7 +113,7 @@ package final class SelfMetrics: Sendable {
                 }
                 continue
             }
-            if family.values.isEmpty { page.sample(name, "", 0) }
+            if family.values.isEmpty, !family.isByConfiguration { page.sample(name, "", 0) }
             for (labels, value) in family.values.sorted(by: { $0.key < $1.key }) {
                 page.sample(name, labels, value)
             }

@@ -23,6 +23,7 @@ struct ServerMetrics: Sendable {
         collectQueries(into: metrics)
         collectQueryMemory(into: metrics)
         collectConfiguration(into: metrics)
+        RuleMetrics(rules: scraping.rules).collect(into: metrics)
         if let scraper = scraping.scraper { collectScrapes(scraper, into: metrics) }
         if let discovery = scraping.discovery { collectDiscovery(discovery, into: metrics) }
     }

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rule files of a configuration.
+
+import PromQL
+import Rules
+
+extension Configuration {
+    /// Interval of rule groups that name none, and step of subqueries that name none.
+    var evaluationMillis: Int64 { Int64(global.evaluationIntervalSeconds * 1000) }
+
+    /// Reads the files that `rule_files` names; each once, however many patterns name it.
+    ///
+    /// - Throws: `RuleFileError` of the first file that cannot be used.
+    mutating func loadRules(_ parser: ParserOptions) throws(RuleFileError) {
+        var options = RuleFileOptions()
+        options.intervalMillis = evaluationMillis
+        options.queryOffsetMillis = Int64(global.ruleQueryOffsetSeconds * 1000)
+        options.names = global.nameScheme == .legacy ? .legacy : .utf8
+        options.parser = parser
+        var seen: Set<String> = []
+        ruleGroups = []
+        for pattern in ruleFiles {
+            for path in FilePattern.files(pattern, in: "") where seen.insert(path).inserted {
+                let file = try RuleFile.load(path, options)
+                ruleGroups += file.groups
+                notes += file.notes.map { "\(path): \($0)" }
+            }
+        }
+    }
+}
