@@ -44,9 +44,9 @@ def main():
         ask = {"received": received, "rules": rules}.get(what) or (lambda server: series(server, what))
         a, b = ask(first), ask(second)
         if a != b:
-            print(json.dumps(a, sort_keys=True)[:1500], file=sys.stderr)
-            print(json.dumps(b, sort_keys=True)[:1500], file=sys.stderr)
-            sys.exit("different")
+            x, y = json.dumps(a, sort_keys=True), json.dumps(b, sort_keys=True)
+            place = next((i for i, pair in enumerate(zip(x, y)) if pair[0] != pair[1]), min(len(x), len(y)))
+            sys.exit(f"…{x[max(0, place - 150):place + 150]}… but …{y[max(0, place - 30):place + 150]}…")
         if not a:
             sys.exit("nothing there")
         print(f"{len(a)} alike")
