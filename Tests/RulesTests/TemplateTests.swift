@@ -103,6 +103,12 @@ func numbersAreHumanized(
     #expect(failed.hasPrefix("<error expanding template: error executing template __alert_A: "))
     #expect(failed.hasSuffix("error calling query: no such thing>"))
     #expect(expand("{{ humanize \"x\" }}").contains("error calling humanize: strconv.ParseFloat"))
+    #expect(
+        expand("{{ toUpper $value }}").hasSuffix(
+            "at <$value>: wrong type for value; expected string; got float64>"))
+    #expect(
+        expand("{{ $value | toUpper }}").hasSuffix(
+            "at <toUpper>: wrong type for value; expected string; got float64>"))
     #expect(expand("{{ .labels.x }}").contains("can't evaluate field labels in type struct"))
     #expect(expand("{{ __line__ }}").contains("function \"__line__\" not defined"))
     #expect(

@@ -334,7 +334,11 @@ struct TemplateEvaluator {
             case .library(let name, _): return try callLibrary(name, arguments)
             }
         } catch {
-            throw fail(operand, "error calling \(name): \(error)")
+            guard let place = error.argument else {
+                throw fail(operand, "error calling \(name): \(error)")
+            }
+            let index = operands.startIndex + place
+            throw fail(operands.indices.contains(index) ? operands[index] : operand, "\(error)")
         }
     }
 

@@ -4,7 +4,13 @@
 /// A template that does not parse, or failed while it ran.
 package struct TemplateError: Error, CustomStringConvertible {
     package let description: String
-    package init(description: String) { self.description = description }
+    /// The argument of a library's function that has the wrong type: Go finds that before the call.
+    let argument: Int?
+
+    package init(description: String, argument: Int? = nil) {
+        self.description = description
+        self.argument = argument
+    }
 }
 
 /// A node that makes output or steers it.

@@ -50,7 +50,7 @@ struct AlertTemplateFunctions: TemplateCalling {
         case "toDuration": return .duration(try duration(try number(arguments[0])))
         case "now": return .float(Double(nanos / 1_000_000) / 1000)
         case "parseDuration":
-            let text = try text(arguments[0])
+            let text = try text(arguments)
             do throws(DurationTextError) {
                 return .float(Double(try parseDurationMillis(text)) / 1000)
             } catch { throw fault("\(error)") }
@@ -58,12 +58,12 @@ struct AlertTemplateFunctions: TemplateCalling {
             var pairs = arguments.enumerated().map { ("arg\($0.offset)", $0.element) }
             pairs.sort { $0.0 < $1.0 }
             return .map(pairs.map { (key: $0.0, value: $0.1) })
-        case "tmpl": return .string(templates(try text(arguments[0]), arguments[1]) ?? "")
+        case "tmpl": return .string(templates(try text(arguments), arguments[1]) ?? "")
         case "externalURL": return .string(externalURL)
         case "pathPrefix": return .string(path)
         case "match":
             return .bool(
-                try TemplateTexts.matches(try text(arguments[0]), try text(arguments[1])))
+                try TemplateTexts.matches(try text(arguments), try text(arguments, 1)))
         default: return .string(try text(name, arguments))
         }
     }
@@ -72,7 +72,7 @@ struct AlertTemplateFunctions: TemplateCalling {
     private func text(
         _ name: String, _ arguments: [TemplateValue]
     ) throws(TemplateError) -> String {
-        let first = try text(arguments[0])
+        let first = try text(arguments)
         switch name {
         case "safeHtml": return first
         case "title": return try TemplateTexts.title(first)
@@ -85,7 +85,7 @@ struct AlertTemplateFunctions: TemplateCalling {
         case "stripDomain": return withoutDomain(first)
         case "reReplaceAll":
             return try TemplateTexts.replacingAll(
-                first, in: try text(arguments[2]), with: try text(arguments[1]))
+                first, in: try text(arguments, 2), with: try text(arguments, 1))
         default: throw fault("no such function")
         }
     }
@@ -99,7 +99,7 @@ struct AlertTemplateFunctions: TemplateCalling {
         case "query":
             do {
                 let samples = try querying.query(
-                    try text(arguments[0]), .promql, atNanos: nanos, windowMillis: 0)
+                    try text(arguments), .promql, atNanos: nanos, windowMillis: 0)
                 return .list(samples.map(Self.record))
             } catch { throw fault("\(error)") }
         case "first":
@@ -107,20 +107,20 @@ struct AlertTemplateFunctions: TemplateCalling {
                 throw fault("first() called on vector with no elements")
             }
             return first
-        case "label": return .string(try labels(of: arguments[1])[try text(arguments[0])] ?? "")
-        case "strvalue": return .string(try labels(of: arguments[0])["__value__"] ?? "")
+        case "label": return .string(try labels(arguments, 1)[try text(arguments)] ?? "")
+        case "strvalue": return .string(try labels(arguments, 0)["__value__"] ?? "")
         case "value":
             guard case .record(_, let fields) = arguments[0],
                 let value = fields.first(where: { $0.key == "Value" })?.value
-            else { throw wrongType(arguments[0], "*template.sample") }
+            else { throw wrongType(arguments, 0, "*template.sample") }
             return value
         default:
-            let name = try text(arguments[0])
+            let name = try text(arguments)
             guard case .list(let samples) = arguments[1] else {
-                throw wrongType(arguments[1], "template.queryResult")
+                throw wrongType(arguments, 1, "template.queryResult")
             }
             var keyed: [(key: String, sample: TemplateValue)] = []
-            for sample in samples { keyed.append((try labels(of: sample)[name] ?? "", sample)) }
+            for sample in samples { keyed.append((try labels([sample], 0)[name] ?? "", sample)) }
             // A stable sort: equal values stay in the order of the result.
             let order = keyed.indices.sorted {
                 keyed[$0].key == keyed[$1].key ? $0 < $1 : keyed[$0].key < keyed[$1].key
@@ -138,10 +138,12 @@ struct AlertTemplateFunctions: TemplateCalling {
             ])
     }
 
-    private func labels(of sample: TemplateValue) throws(TemplateError) -> [String: String] {
-        guard case .record(_, let fields) = sample,
+    private func labels(
+        _ arguments: [TemplateValue], _ place: Int
+    ) throws(TemplateError) -> [String: String] {
+        guard case .record(_, let fields) = arguments[place],
             case .texts(let pairs)? = fields.first(where: { $0.key == "Labels" })?.value
-        else { throw wrongType(sample, "*template.sample") }
+        else { throw wrongType(arguments, place, "*template.sample") }
         var labels: [String: String] = [:]
         for pair in pairs { labels[pair.key] = pair.value }
         return labels
@@ -149,12 +151,20 @@ struct AlertTemplateFunctions: TemplateCalling {
 
     // MARK: arguments
 
-    private func wrongType(_ value: TemplateValue, _ wanted: String) -> TemplateError {
-        fault("wrong type for value; expected \(wanted); got \(value.typeName)")
+    private func wrongType(
+        _ arguments: [TemplateValue], _ place: Int, _ wanted: String
+    ) -> TemplateError {
+        TemplateError(
+            description: "wrong type for value; expected \(wanted); got "
+                + arguments[place].typeName, argument: place)
     }
 
-    private func text(_ value: TemplateValue) throws(TemplateError) -> String {
-        guard case .string(let text) = value else { throw wrongType(value, "string") }
+    private func text(
+        _ arguments: [TemplateValue], _ place: Int = 0
+    ) throws(TemplateError) -> String {
+        guard case .string(let text) = arguments[place] else {
+            throw wrongType(arguments, place, "string")
+        }
         return text
     }
 

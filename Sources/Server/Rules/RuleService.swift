@@ -4,6 +4,7 @@
 import Base
 import Logging
 import Rules
+import Scrape
 import Synchronization
 import Telemetry
 
@@ -15,6 +16,11 @@ final class RuleService: Sendable {
     private struct State: Sendable {
         var queries: QueryService?
         var sink: (any RuleSink)?
+        var discovery: Discovery?
+        var alerting = AlertingSettings()
+        var externalLabels: [RuleText] = []
+        /// By name of the set.
+        var discovered: [String: [TargetGroup]] = [:]
         var isEnded = false
     }
 
@@ -51,19 +57,20 @@ final class RuleService: Sendable {
 
     /// Puts a configuration into force.
     ///
-    /// - Parameter address: where this server listens.
-    func apply(_ configuration: Configuration, _ address: ListenAddress) {
+    /// - Parameters:
+    ///   - address: where this server listens.
+    ///   - discovering: what discovery of Alertmanagers uses of the world.
+    func apply(
+        _ configuration: Configuration, _ address: ListenAddress,
+        _ discovering: DiscoveryEnvironment
+    ) {
         let (queries, sink) = state.withLock { state in
             state.isEnded ? (nil, nil) : (state.queries, state.sink)
         }
         guard let queries, let sink else { return }
         queries.setSubqueryStep(millis: configuration.evaluationMillis)
         let external = configuration.externalLabels.map { RuleText($0.name, $0.value) }
-        notifier.apply(
-            configuration.alerting.alertmanagers.map {
-                $0.set(AlertClient(http: http, settings: $0.client))
-            },
-            relabelRules: configuration.alerting.relabelling, externalLabels: external)
+        applyAlerting(configuration.alerting, external, discovering)
         let logger = self.logger
         var environment = RuleEnvironment(
             queries: ServerRuleQueries(service: queries), sink: sink, clock: clock,
@@ -77,6 +84,52 @@ final class RuleService: Sendable {
         ruler.apply(configuration.ruleGroups, environment)
     }
 
+    // MARK: Alertmanagers
+
+    private static func name(ofSet index: Int) -> String { "config-\(index)" }
+
+    private func applyAlerting(
+        _ alerting: AlertingSettings, _ external: [RuleText], _ discovering: DiscoveryEnvironment
+    ) {
+        var sets: [String: [DiscoveryConfiguration]] = [:]
+        for (index, entry) in alerting.alertmanagers.enumerated() where !entry.discoveries.isEmpty {
+            sets[Self.name(ofSet: index)] = entry.discoveries
+        }
+        let discovery = state.withLock { state -> Discovery in
+            state.alerting = alerting
+            state.externalLabels = external
+            state.discovered = state.discovered.filter { sets[$0.key] != nil }
+            let discovery =
+                state.discovery
+                ?? Discovery(discovering, name: "notify") { [weak self] set, groups in
+                    self?.discovered(set, groups)
+                }
+            state.discovery = discovery
+            return discovery
+        }
+        refreshAlertmanagers()
+        discovery.apply(sets)
+    }
+
+    private func discovered(_ set: String, _ groups: [TargetGroup]) {
+        state.withLock { $0.discovered[set] = groups }
+        refreshAlertmanagers()
+    }
+
+    private func refreshAlertmanagers() {
+        // Inside the lock, so that the newest state is applied last.
+        state.withLock { state in
+            let sets = state.alerting.alertmanagers.enumerated().map { index, entry in
+                entry.set(
+                    AlertClient(http: http, settings: entry.client),
+                    discovered: state.discovered[Self.name(ofSet: index)] ?? [])
+            }
+            notifier.apply(
+                sets, relabelRules: state.alerting.relabelling,
+                externalLabels: state.externalLabels)
+        }
+    }
+
     /// The URL under which others reach this server, without a slash at its end.
     private func externalURL(_ address: ListenAddress) -> String {
         var url = options.externalURL ?? "http://\(localHostName):\(address.port)"
@@ -86,7 +139,11 @@ final class RuleService: Sendable {
 
     /// Ends evaluation and empties the queues of alerts.
     func shutDown() async {
-        state.withLock { $0.isEnded = true }
+        let discovery = state.withLock { state in
+            state.isEnded = true
+            return state.discovery
+        }
+        await discovery?.shutDown()
         await ruler.shutDown()
         await notifier.shutDown(seconds: options.drainsQueueOnShutdown ? Self.drainSeconds : 0)
         await http.shutdown()

@@ -123,7 +123,7 @@ final class Scraping: Service {
             sets[job.jobName] = job.discoveries
         }
         discovery.apply(sets)
-        rules.apply(configuration, address)
+        rules.apply(configuration, address, discovery.environment)
     }
 
     // MARK: life

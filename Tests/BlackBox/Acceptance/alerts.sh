@@ -67,15 +67,17 @@ alerting:
   alert_relabel_configs:
     - {action: labeldrop, regex: replica}
   alertmanagers:
-    - static_configs: [{targets: ["127.0.0.1:$1"]}]
+    - file_sd_configs: [{files: ["$2.json"]}]
 scrape_configs:
   - job_name: switches
     static_configs: [{targets: ["127.0.0.1:$target_port"]}]
-$2
+$1
 YAML
 }
-configuration "$am_tern" '    fallback_scrape_protocol: PrometheusText0.0.4' > "$scratch/tern.yml"
-configuration "$am_prometheus" '' > "$scratch/prometheus.yml"
+configuration '    fallback_scrape_protocol: PrometheusText0.0.4' alertmanager-of-tern > "$scratch/tern.yml"
+configuration '' alertmanager-of-prometheus > "$scratch/prometheus.yml"
+echo "[{\"targets\": [\"127.0.0.1:$am_tern\"]}]" > "$scratch/alertmanager-of-tern.json"
+echo "[{\"targets\": [\"127.0.0.1:$am_prometheus\"]}]" > "$scratch/alertmanager-of-prometheus.json"
 cat > "$scratch/alertmanager.yml" <<'YAML'
 route: {receiver: none, group_wait: 1s}
 receivers: [{name: none}]

@@ -25,6 +25,8 @@ def rules(server):
                 rule.pop(name, None)
             for alert in rule.get("alerts", []):
                 alert.pop("activeAt", None)
+            # Prometheus has no order of its own here.
+            rule.get("alerts", []).sort(key=json.dumps)
         for name in ("evaluationTime", "lastEvaluation", "file"):
             group.pop(name, None)
         groups.append(group)
