@@ -162,7 +162,7 @@ var targets: [Target] = [
     tests("RulesTests", ["Rules", "Ingest", "PromQL"] + below),
     .testTarget(
         name: "ServerTests",
-        dependencies: (["Server", "Wire", "Ingest", "Storage", "TestKit"] + below)
+        dependencies: (["Server", "Rules", "Scrape", "Wire", "Ingest", "Storage", "TestKit"] + below)
             .map { .byName(name: $0) } + serverLibraries,
         swiftSettings: strict),
     tests("ShellTests", ["Shell"] + below),

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rules and alerts as clients see them.
+
+import Base
+import FoundationEssentials
+import Logging
+import Rules
+import Scrape
+import Telemetry
+import TestKit
+import Testing
+
+@testable import Server
+
+private let file = """
+    groups:
+      - name: first
+        interval: 30s
+        limit: 10
+        rules:
+          - {record: one, expr: "vector( 1 )", labels: {team: blue}}
+          - alert: Always
+            expr: vector(2.5)
+            labels: {severity: page, who: "{{ $value }}"}
+            annotations: {summary: "is {{ $value }}"}
+          - {alert: Waiting, expr: vector(1), for: 5m, keep_firing_for: 1m}
+      - name: second
+        rules:
+          - {record: two, expr: one + one}
+          - {record: bad, expr: "one + on () (two or one)"}
+      - name: lines
+        language: logql
+        rules: [{record: lines, expr: 'sum(count_over_time({app="x"}[5m]))'}]
+    """
+
+/// A server whose rules were evaluated twice, the last time at `now`.
+private func withRules(_ body: (TestServer, _ now: Int64) async throws -> Void) async throws {
+    try await withServer { server in
+        var configuration = Configuration()
+        configuration.externalLabels = [("cluster", "eu")]
+        var entry = AlertingSettings.Alertmanagers()
+        entry.groups = [TargetGroup(targets: ["127.0.0.1:1", "127.0.0.1:2"])]
+        entry.pathPrefix = "/am"
+        configuration.alerting.alertmanagers = [entry]
+        configuration.ruleGroups = try RuleFile.parse(file, path: "r.yml").groups
+        let rules = server.scraping.rules
+        let client = OutgoingHTTP()
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        rules.open(server.core.queries, server.core.pipeline)
+        rules.apply(
+            configuration, ListenAddress(host: "127.0.0.1", port: 4100),
+            .live(client, SystemClock(), logger))
+        let now = SystemClock().wallNanos
+        for nanos in [now - 60_000_000_000, now] {
+            for group in rules.ruler.groups { await group.evaluate(atNanos: nanos) }
+        }
+        try await body(server, now)
+        await rules.shutDown()
+        await client.shutdown()
+    }
+}
+
+private func json(_ reply: HTTPReply) throws -> CorpusJSON { try CorpusJSON(parsing: reply.body) }
+
+private func names(_ server: TestServer, _ query: String) async throws -> [String] {
+    let data = try json(try await server.get("/api/v1/rules" + query))["data"]
+    return (data?["groups"]?.array ?? []).flatMap { group in
+        (group["rules"]?.array ?? []).map {
+            (group["name"]?.string ?? "") + "/" + ($0["name"]?.string ?? "")
+        }
+    }
+}
+
+private func result(_ server: TestServer, _ query: String) async throws -> [CorpusJSON] {
+    try json(try await server.get("/api/v1/query?query=" + query))["data"]?["result"]?.array ?? []
+}
+
+@Test func rulesAreShownAsPrometheusShowsThem() async throws {
+    try await withRules { server, _ in
+        let groups = try json(try await server.get("/api/v1/rules"))["data"]?["groups"]?.array ?? []
+        // By file, then name.
+        #expect(groups.map { $0["name"]?.string } == ["first", "lines", "second"])
+        let first = try #require(groups.first)
+        #expect(first["file"]?.string == "r.yml")
+        #expect(first["interval"]?.double == 30)
+        #expect(first["limit"]?.double == 10)
+        let rules = first["rules"]?.array ?? []
+        #expect(rules[0]["type"]?.string == "recording")
+        #expect(rules[0]["query"]?.string == "vector(1)")
+        #expect(rules[0]["labels"]?["team"]?.string == "blue")
+        #expect(rules[0]["health"]?.string == "ok")
+        #expect(rules[1]["type"]?.string == "alerting")
+        #expect(rules[1]["state"]?.string == "firing")
+        #expect(rules[1]["duration"]?.double == 0)
+        let alert = try #require(rules[1]["alerts"]?.array.first)
+        #expect(alert["labels"]?["who"]?.string == "2.5")
+        #expect(alert["annotations"]?["summary"]?.string == "is 2.5")
+        #expect(alert["value"]?.string == "2.5e+00")
+        #expect(rules[2]["state"]?.string == "pending")
+        #expect(rules[2]["keepFiringFor"]?.double == 60)
+        #expect(groups[1]["language"]?.string == "logql")
+        let second = groups[2]["rules"]?.array ?? []
+        #expect(second[0]["health"]?.string == "ok")
+        #expect(second[1]["health"]?.string == "err")
+        #expect(second[1]["lastError"]?.string?.contains("duplicate series") == true)
+    }
+}
+
+@Test func rulesAreChosen() async throws {
+    try await withRules { server, _ in
+        #expect(try await names(server, "?type=alert") == ["first/Always", "first/Waiting"])
+        #expect(
+            try await names(server, "?type=record")
+                == ["first/one", "lines/lines", "second/two", "second/bad"])
+        #expect(
+            try await names(server, "?rule_name[]=two&rule_name[]=one")
+                == ["first/one", "second/two"])
+        #expect(try await names(server, "?rule_group[]=second") == ["second/two", "second/bad"])
+        #expect(try await names(server, "?file[]=other.yml").isEmpty)
+        #expect(try await names(server, "?match[]={team=%22blue%22}") == ["first/one"])
+        #expect(
+            try await names(server, "?match[]={team=%22blue%22}&match[]={severity=~%22p.*%22}")
+                == ["first/one", "first/Always"])
+        let reply = try await server.get("/api/v1/rules?exclude_alerts=true&rule_name[]=Always")
+        #expect(String(decoding: reply.body, as: UTF8.self).contains("\"alerts\":null"))
+        for bad in [
+            "type=x", "match[]=x{", "exclude_alerts=maybe", "group_next_token=x",
+            "group_limit=x", "group_limit=0", "group_limit=1&group_next_token=gone",
+        ] {
+            #expect(try await server.get("/api/v1/rules?" + bad).status == 400, "\(bad)")
+        }
+    }
+}
+
+@Test func groupsComeInPages() async throws {
+    try await withRules { server, _ in
+        var seen: [String] = []
+        var token: String?
+        repeat {
+            let query = "?group_limit=1" + (token.map { "&group_next_token=" + $0 } ?? "")
+            let data = try json(try await server.get("/api/v1/rules" + query))["data"]
+            seen += (data?["groups"]?.array ?? []).compactMap { $0["name"]?.string }
+            token = data?["groupNextToken"]?.string
+        } while token != nil && seen.count < 9
+        #expect(seen == ["first", "lines", "second"])
+    }
+}
+
+@Test func alertsAndAlertmanagers() async throws {
+    try await withRules { server, now in
+        let alerts =
+            try json(try await server.get("/api/v1/alerts"))["data"]?["alerts"]?.array ?? []
+        #expect(alerts.map { $0["labels"]?["alertname"]?.string } == ["Always", "Waiting"])
+        #expect(
+            alerts.map { $0["activeAt"]?.string }.allSatisfy {
+                $0 == rfc3339Text(nanos: now - 60_000_000_000)
+            })
+        let data = try json(try await server.get("/api/v1/alertmanagers"))["data"]
+        #expect(
+            data?["activeAlertmanagers"]?.array.map { $0["url"]?.string } == [
+                "http://127.0.0.1:1/am/api/v2/alerts", "http://127.0.0.1:2/am/api/v2/alerts",
+            ])
+        #expect(data?["droppedAlertmanagers"]?.array.isEmpty == true)
+    }
+}
+
+@Test func recordedSeriesAreQueried() async throws {
+    try await withRules { server, _ in
+        #expect(
+            try await result(server, "two").first?["value"]?.array.last?.string == "2")
+        #expect(try await result(server, "ALERTS").count == 2)
+        #expect(try await result(server, "lines").isEmpty)
+    }
+}
+
+@Test func rulesAreCounted() async throws {
+    try await withRules { server, _ in
+        let page = String(decoding: try await server.get("/metrics").body, as: UTF8.self)
+        for line in [
+            "prometheus_rule_evaluations_total{rule_group=\"r.yml;first\"} ",
+            "prometheus_rule_evaluation_failures_total{rule_group=\"r.yml;second\"} ",
+            "prometheus_rule_group_interval_seconds{rule_group=\"r.yml;first\"} 30",
+            "prometheus_rule_group_rules{rule_group=\"r.yml;first\"} 3",
+            "prometheus_notifications_alertmanagers_discovered 2",
+            "prometheus_notifications_queue_capacity 10000",
+        ] {
+            #expect(page.contains(line), "\(line)")
+        }
+    }
+}
+
+@Test(
+    arguments: [
+        (0.0, "0e+00"), (1, "1e+00"), (-2.5, "-2.5e+00"), (1234.5, "1.2345e+03"),
+        (0.00125, "1.25e-03"), (1e21, "1e+21"), (100, "1e+02"), (.infinity, "+Inf"), (.nan, "NaN"),
+    ] as [(Double, String)])
+func valuesOfAlertsHaveAnExponent(value: Double, text: String) {
+    #expect(shortestScientificText(value) == text)
+}
