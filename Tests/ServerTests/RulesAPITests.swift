@@ -37,8 +37,8 @@ private let file = """
 private func withRules(_ body: (TestServer, _ now: Int64) async throws -> Void) async throws {
     try await withServer { server in
         var configuration = Configuration()
-        configuration.externalLabels = [("cluster", "eu")]
-        var entry = AlertingSettings.Alertmanagers()
+        configuration.global.externalLabels = [("cluster", "eu")]
+        var entry = AlertmanagerSettings()
         entry.groups = [TargetGroup(targets: ["127.0.0.1:1", "127.0.0.1:2"])]
         entry.pathPrefix = "/am"
         configuration.alerting.alertmanagers = [entry]
@@ -166,10 +166,12 @@ private func result(_ server: TestServer, _ query: String) async throws -> [Corp
 
 @Test func recordedSeriesAreQueried() async throws {
     try await withRules { server, _ in
-        #expect(
-            try await result(server, "two").first?["value"]?.array.last?.string == "2")
-        #expect(try await result(server, "ALERTS").count == 2)
-        #expect(try await result(server, "lines").isEmpty)
+        let two = try await result(server, "two")
+        #expect(two.first?["value"]?.array.last?.string == "2")
+        let alerts = try await result(server, "ALERTS")
+        #expect(alerts.count == 2)
+        let lines = try await result(server, "lines")
+        #expect(lines.isEmpty)
     }
 }
 

@@ -21,6 +21,12 @@ package enum NameScheme: String, Sendable, CaseIterable {
         self == .utf8 ? !name.isEmpty : isLegacyLabelName(name)
     }
 
+    package func isValidMetricName(_ name: String) -> Bool {
+        // A colon is as good as an underscore, at any place.
+        self == .utf8
+            ? !name.isEmpty : isLegacyLabelName(String(name.map { $0 == ":" ? "_" : $0 }))
+    }
+
     /// Whether a text with references such as `${1}` can become a label name.
     package func isValidLabelTemplate(_ text: String) -> Bool {
         if self == .utf8 { return !text.isEmpty }

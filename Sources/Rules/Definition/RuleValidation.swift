@@ -1,48 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // What makes a rule invalid.
 
+import Ingest
 import LogQL
 import PromQL
 import TraceQL
-
-/// Which names labels and metrics may have.
-package enum NameValidation: Sendable, Equatable {
-    case utf8, legacy
-
-    func isLabelName(_ name: String) -> Bool {
-        switch self {
-        case .utf8: !name.isEmpty
-        case .legacy: isLegacyName(name, colons: false)
-        }
-    }
-
-    func isMetricName(_ name: String) -> Bool {
-        switch self {
-        case .utf8: !name.isEmpty
-        case .legacy: isLegacyName(name, colons: true)
-        }
-    }
-
-    private func isLegacyName(_ name: String, colons: Bool) -> Bool {
-        for (index, byte) in name.utf8.enumerated() {
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "_"):
-                continue
-            case UInt8(ascii: ":") where colons: continue
-            case UInt8(ascii: "0")...UInt8(ascii: "9") where index > 0: continue
-            default: return false
-            }
-        }
-        return !name.isEmpty
-    }
-}
 
 extension RuleDefinition {
     /// What is wrong with the rule, in the order upstream finds it. Source: prometheus/prometheus
     /// `model/rulefmt`, `Rule.Validate`.
     package func faults(
-        _ language: RuleLanguage = .promql, _ names: NameValidation = .utf8,
+        _ language: RuleLanguage = .promql, _ names: NameScheme = .utf8,
         parser: ParserOptions = ParserOptions()
     ) -> [String] {
         var faults: [String] = []
@@ -65,7 +33,7 @@ extension RuleDefinition {
             if keepFiringMillis != 0 {
                 faults.append("invalid field 'keep_firing_for' in recording rule")
             }
-            if !names.isMetricName(record) {
+            if !names.isValidMetricName(record) {
                 faults.append("invalid recording rule name: \(record)")
             }
             // A valid name, but what was meant is an expression.
@@ -74,10 +42,10 @@ extension RuleDefinition {
                     "braces present in the recording rule name; should it be in expr?: \(record)")
             }
         }
-        for label in labels where !names.isLabelName(label.name) || label.name == "__name__" {
+        for label in labels where !names.isValidLabelName(label.name) || label.name == "__name__" {
             faults.append("invalid label name: \(label.name)")
         }
-        for annotation in annotations where !names.isLabelName(annotation.name) {
+        for annotation in annotations where !names.isValidLabelName(annotation.name) {
             faults.append("invalid annotation name: \(annotation.name)")
         }
         return faults + templateFaults
@@ -123,8 +91,8 @@ extension RuleDefinition {
 
 extension RuleGroupDefinition {
     /// What is wrong with the group's own labels.
-    package func labelFaults(_ names: NameValidation = .utf8) -> [String] {
-        labels.filter { !names.isLabelName($0.name) || $0.name == "__name__" }
+    package func labelFaults(_ names: NameScheme = .utf8) -> [String] {
+        labels.filter { !names.isValidLabelName($0.name) || $0.name == "__name__" }
             .map { "invalid label name: \($0.name)" }
     }
 }

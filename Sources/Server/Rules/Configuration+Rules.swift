@@ -15,7 +15,7 @@ extension Configuration {
         var options = RuleFileOptions()
         options.intervalMillis = evaluationMillis
         options.queryOffsetMillis = Int64(global.ruleQueryOffsetSeconds * 1000)
-        options.names = global.nameScheme == .legacy ? .legacy : .utf8
+        options.names = global.nameScheme ?? .utf8
         options.parser = parser
         var seen: Set<String> = []
         ruleGroups = []

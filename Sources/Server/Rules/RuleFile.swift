@@ -3,6 +3,7 @@
 
 import Base
 import FoundationEssentials
+import Ingest
 import PromQL
 import Rules
 import Yams
@@ -13,7 +14,7 @@ package struct RuleFileOptions: Sendable {
     package var intervalMillis: Int64 = 60_000
     /// Offset of groups that name none, in milliseconds.
     package var queryOffsetMillis: Int64 = 0
-    package var names = NameValidation.utf8
+    package var names = NameScheme.utf8
     package var parser = ParserOptions()
     /// Keys nobody knows are passed over.
     package var ignoresUnknownFields = false

@@ -125,7 +125,7 @@ final class RuleService: Sendable {
                     discovered: state.discovered[Self.name(ofSet: index)] ?? [])
             }
             notifier.apply(
-                sets, relabelRules: state.alerting.relabelling,
+                sets, relabelRules: state.alerting.relabelRules,
                 externalLabels: state.externalLabels)
         }
     }
