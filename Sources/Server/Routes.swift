@@ -33,6 +33,7 @@ func makeRoutes(
 
     routes += ScrapingEndpoints(scraping: scraping).routes()
     routes += RulesEndpoints(rules: scraping.rules).routes()
+    routes += RuleBackfillEndpoint(core: core).routes()
     routes += StorageEndpoints(core).routes()
     routes.append(
         Route([.get], "/api/v1/status/active_queries", .prometheus, status.activeQueries))

@@ -14,7 +14,7 @@ struct Tern: AsyncParsableCommand {
         subcommands: [
             ServeCommand.self, QueryCommand.self, ExplainCommand.self, TraceCommand.self,
             ServicesCommand.self, LabelsCommand.self, SeriesCommand.self, ShellCommand.self,
-            CheckCommand.self, TestCommand.self, VersionCommand.self,
+            CheckCommand.self, TestCommand.self, RulesCommand.self, VersionCommand.self,
         ])
 
     /// Runs the command. Usage errors end with 2, where the argument parser's own code is 64.

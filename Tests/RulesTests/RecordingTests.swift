@@ -102,3 +102,33 @@ import Testing
     #expect(try await bench.query("a", at: 160).isEmpty)
     #expect(try await bench.query("b", at: 160).values.first == 2)
 }
+
+@Test func thePastIsFilledIn() async throws {
+    let bench = RuleBench()
+    for time in stride(from: Int64(0), through: 600, by: 60) {
+        try bench.set("x{a=\"1\"}", Double(time), at: time)
+    }
+    var group = RuleGroupDefinition(name: "g", file: "f")
+    group.labels = [RuleText("team", "blue")]
+    group.rules = [
+        .record("y", "x"), .alert("A", "x"), .record("z", "y * 2", [RuleText("a", "")]),
+    ]
+    let backfill = RuleBackfill(
+        [group], queries: MemoryQueries(memory: bench.memory), sink: bench.memory)
+    let outcome = try await backfill.run(start: 120_000, end: 300_000, step: 60_000)
+    #expect(outcome.rules == 2)
+    #expect(outcome.samples == 8)
+    #expect(
+        try await bench.query("z", at: 180) == ["{__name__=\"z\", team=\"blue\"}": 360])
+    #expect(try await bench.query("z", at: 119).isEmpty)
+    #expect(try await bench.query("ALERTS", at: 300).isEmpty)
+    group.rules = [.record("bad", "x + on () (x or y)")]
+    let failing = RuleBackfill(
+        [group], queries: MemoryQueries(memory: bench.memory), sink: bench.memory)
+    await #expect(throws: RuleBackfill.Failure.self) {
+        try await failing.run(start: 120_000, end: 300_000, step: 60_000)
+    }
+    await #expect(throws: RuleQueryError.self) {
+        try await failing.run(start: 0, end: 10_000_000, step: 1)
+    }
+}

@@ -18,6 +18,10 @@ private struct NoQueries: RuleQuerying {
                 value: .float(Double(place) + 0.5))
         }
     }
+    func queryRange(
+        _ text: String, _ language: RuleLanguage, startMillis: Int64, endMillis: Int64,
+        stepMillis: Int64
+    ) throws -> [MatrixSeries] { [] }
     func newest(_ matchers: [LabelMatcher], in range: MillisRange) throws -> [NewestSample] { [] }
 }
 

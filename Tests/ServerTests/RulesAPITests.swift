@@ -199,3 +199,31 @@ private func result(_ server: TestServer, _ query: String) async throws -> [Corp
 func valuesOfAlertsHaveAnExponent(value: Double, text: String) {
     #expect(shortestScientificText(value) == text)
 }
+
+@Test func thePastIsFilledInOverHTTP() async throws {
+    func query(_ start: Int64) -> String {
+        "/api/v1/admin/rules/backfill?start=\(start)&end=\(start + 300)&eval_interval=60s"
+    }
+    let rules = Array("groups: [{name: g, rules: [{record: five, expr: vector(5)}]}]".utf8)
+    try await withServer { server in
+        let reply = try await server.post(query(0), "application/yaml", rules)
+        #expect(reply.status == 500)
+    }
+    try await withServer {
+        $0.enableAdminAPI = true
+    } _: { server in
+        let start = SystemClock().wallNanos / 1_000_000_000 - 3600
+        let reply = try await server.post(query(start), "application/yaml", rules)
+        #expect(reply.status == 200)
+        #expect(try json(reply)["data"]?["samples"]?.double == 6)
+        #expect(
+            try await result(server, "five&time=\(start + 60)").first?["value"]?.array.last?
+                .string == "5")
+        let bad = Array("groups: [{name: g, rules: [{record: five, expr: '5 +'}]}]".utf8)
+        #expect(try await server.post(query(start), "application/yaml", bad).status == 400)
+        let failing = Array(
+            "groups: [{name: g, rules: [{record: s, expr: 'five + on () (five or vector(1))'}]}]"
+                .utf8)
+        #expect(try await server.post(query(start), "application/yaml", failing).status == 422)
+    }
+}

@@ -92,6 +92,55 @@ package struct EngineQuerying: RuleQuerying {
         }
     }
 
+    package func queryRange(
+        _ text: String, _ language: RuleLanguage, startMillis: Int64, endMillis: Int64,
+        stepMillis: Int64
+    ) throws -> [MatrixSeries] {
+        switch language {
+        case .promql:
+            let result = try metrics.queryRange(
+                text, tenant: tenant, start: Millis(startMillis), end: Millis(endMillis),
+                stepMillis: stepMillis, context: context)
+            guard case .matrix(let series) = result.value else {
+                throw RuleQueryError("rule result is not a vector or scalar")
+            }
+            return series
+        case .logql: return try queryLogRange(text, startMillis, endMillis, stepMillis)
+        case .traceql: throw RuleQueryError("trace queries have no values over a range of time")
+        }
+    }
+
+    private func queryLogRange(
+        _ text: String, _ start: Int64, _ end: Int64, _ step: Int64
+    ) throws -> [MatrixSeries] {
+        guard let logs else { throw RuleQueryError("there are no logs to query here") }
+        guard case .metric(let metric) = try LogQLParser.parse(text) else {
+            throw RuleQueryError("a rule needs a metric query, not a log query")
+        }
+        let steps = try EvaluationSteps(
+            startNanos: start &* 1_000_000, endNanos: end &* 1_000_000,
+            stepNanos: step &* 1_000_000)
+        let result = try logs.queryRange(metric, tenant: tenant, steps, context)
+        let times = (0..<steps.count).map { start &+ Int64($0) &* step }
+        switch result.value {
+        case .scalar(let value):
+            var series = MatrixSeries(labels: .empty)
+            series.floatMillis = times
+            series.floats = [Double](repeating: value, count: times.count)
+            return [series]
+        case .series(let all):
+            return all.map { item in
+                var series = MatrixSeries(labels: item.labels.withoutEmptyValues)
+                for (index, millis) in times.enumerated() {
+                    guard case .float(let value)? = item.column[index] else { continue }
+                    series.floatMillis.append(millis)
+                    series.floats.append(value)
+                }
+                return series
+            }
+        }
+    }
+
     package func newest(
         _ matchers: [LabelMatcher], in range: MillisRange
     ) throws -> [NewestSample] {

@@ -41,6 +41,11 @@ package protocol RuleQuerying {
     func query(
         _ text: String, _ language: RuleLanguage, atNanos nanos: Int64, windowMillis: Int64
     ) throws -> [RuleSample]
+    /// The results at `start`, `start + step`, … up to `end`.
+    func queryRange(
+        _ text: String, _ language: RuleLanguage, startMillis: Int64, endMillis: Int64,
+        stepMillis: Int64
+    ) throws -> [MatrixSeries]
     /// The newest float of each selected series in a stretch of time, stale markers included.
     func newest(_ matchers: [LabelMatcher], in range: MillisRange) throws -> [NewestSample]
 }

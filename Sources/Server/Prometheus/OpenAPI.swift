@@ -31,6 +31,7 @@ private let parametersByPath: [String: [String]] = [
     "/api/v1/search/metric_names": searchParameters + ["include_metadata"],
     "/api/v1/search/label_names": searchParameters,
     "/api/v1/search/label_values": ["label"] + searchParameters,
+    "/api/v1/admin/rules/backfill": ["start", "end", "eval_interval"],
     "/api/v1/admin/tsdb/snapshot": ["skip_head"],
     "/api/v1/admin/tsdb/delete_series": ["match[]", "start", "end"],
     "/federate": ["match[]"],

@@ -53,15 +53,13 @@ struct RulesEndpoints: Sendable {
             wantsAlerts = type != "record"
             wantsRecords = type != "alert"
             if let text = request.nonEmpty("exclude_alerts") {
-                switch text {
-                case "1", "t", "T", "TRUE", "true", "True": excludesAlerts = true
-                case "0", "f", "F", "FALSE", "false", "False": excludesAlerts = false
-                default:
+                guard let flag = goBoolean(text) else {
                     throw APIError(
                         .badData,
                         "invalid parameter \"exclude_alerts\": error converting exclude_alerts: "
                             + "strconv.ParseBool: parsing \(quotedText(text)): invalid syntax")
                 }
+                excludesAlerts = flag
             }
             try setPage(request)
         }

@@ -44,13 +44,35 @@ package struct ShellClient: Sendable {
         }
     }
 
+    /// Posts a body and parses the JSON of the answer.
+    ///
+    /// - Throws: `ShellError` with the server's own text when it refuses.
+    package func post(
+        _ path: String, _ parameters: [(String, String)], _ type: String, _ body: [UInt8]
+    ) async throws -> JSONValue {
+        let answer = try await bytes(path, parameters, posting: (type, body))
+        do {
+            return try JSONValue(parsing: answer)
+        } catch {
+            throw ShellError("\(url) answered something that is not JSON: \(error)")
+        }
+    }
+
     /// Asks for a page and returns its body.
+    ///
+    /// - Parameter posting: media type and bytes of a body to send.
     package func bytes(
-        _ path: String, _ parameters: [(String, String)] = []
+        _ path: String, _ parameters: [(String, String)] = [],
+        posting: (type: String, body: [UInt8])? = nil
     ) async throws -> [UInt8] {
         let query = parameters.map { encoded($0.0) + "=" + encoded($0.1) }.joined(separator: "&")
         var request = HTTPClientRequest(url: url + path + (query.isEmpty ? "" : "?" + query))
         if let tenant { request.headers.add(name: "X-Scope-OrgID", value: tenant) }
+        if let posting {
+            request.method = .POST
+            request.headers.add(name: "Content-Type", value: posting.type)
+            request.body = .bytes(ByteBuffer(bytes: posting.body))
+        }
         let response: HTTPClientResponse
         let body: [UInt8]
         do {
