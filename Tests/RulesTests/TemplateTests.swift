@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Texts of alerts.
 
+import Ingest
 import PromQL
 import Telemetry
 import Testing

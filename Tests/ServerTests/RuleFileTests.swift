@@ -102,6 +102,18 @@ private func faults(
     #expect(faults("groups: [{name: g, rules: [{record: a, expr: 1, for: 1m}]}]").count == 1)
 }
 
+@Test func nestingIsBounded() {
+    for deep in [
+        String(repeating: "[", count: 100_000), String(repeating: "{a: ", count: 100_000),
+        String(repeating: "- ", count: 100_000),
+        (0..<2000).map { String(repeating: " ", count: $0) + "a:\n" }.joined(),
+    ] {
+        #expect(faults(deep) == ["nested too deeply"])
+        #expect(faults("groups:\n  - name: g\n    rules:\n      " + deep) == ["nested too deeply"])
+    }
+    #expect(faults("groups: [{name: g, rules: [{record: a, expr: 'x - - - - 1'}]}]").isEmpty)
+}
+
 @Test func mergedKeysAndFurtherDocuments() throws {
     let file = try RuleFile.parse(
         """

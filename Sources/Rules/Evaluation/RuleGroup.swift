@@ -32,6 +32,8 @@ package final class RuleGroup: Sendable {
         var leftBehind: Set<Labels> = []
         var needsRestoring: Bool
         var task: Task<Void, Never>?
+        /// The evaluation under way.
+        var evaluation: Task<Void, Never>?
         var isStopped = false
     }
 

@@ -33,6 +33,15 @@ extension RuleGroup {
         }?.cancel()
     }
 
+    /// Ends the group now: an evaluation under way fails and writes nothing more.
+    func abort() {
+        let tasks = state.withLock { state in
+            state.isStopped = true
+            return [state.task, state.evaluation]
+        }
+        for task in tasks { task?.cancel() }
+    }
+
     /// Returns when a stopped group has ended.
     func ended() async { await state.withLock { $0.task }?.value }
 
@@ -77,7 +86,10 @@ extension RuleGroup {
         let (started, wall) = (clock.monotonicNanos, clock.wallNanos)
         state.withLock { $0.status.iterations += 1 }
         // A reload lets the evaluation come to its end.
-        await Task { await self.evaluate(atNanos: nanos) }.value
+        let evaluation = Task { await self.evaluate(atNanos: nanos) }
+        state.withLock { $0.evaluation = evaluation }
+        await evaluation.value
+        state.withLock { $0.evaluation = nil }
         let seconds = Double(clock.monotonicNanos &- started) / 1e9
         let ruleSeconds = rules.reduce(0) { $0 + $1.status.durationSeconds }
         state.withLock { state in

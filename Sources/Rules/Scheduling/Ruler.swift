@@ -79,15 +79,14 @@ package final class Ruler: Sendable {
         state.leaving[number] = (group, markers)
     }
 
-    /// Ends all groups after what they are doing; no markers are written, since the server will be
-    /// back.
+    /// Ends all groups now; no markers are written, since the server will be back.
     package func shutDown() async {
         let (groups, leaving) = state.withLock { state in
             state.isShutDown = true
             return (state.groups, state.leaving.values.map(\.markers))
         }
         for task in leaving { task.cancel() }
-        for group in groups { group.stop() }
+        for group in groups { group.abort() }
         for group in groups { await group.ended() }
     }
 

@@ -2,7 +2,6 @@
 // Rule files.
 
 import Base
-import FoundationEssentials
 import Ingest
 import PromQL
 import Rules
@@ -43,10 +42,11 @@ package struct RuleFile: Sendable {
     package static func load(
         _ path: String, _ options: RuleFileOptions = RuleFileOptions()
     ) throws(RuleFileError) -> RuleFile {
-        guard let data = FileManager.default.contents(atPath: path) else {
-            throw RuleFileError(file: path, faults: ["open \(path): cannot be read"])
+        let text: String
+        do throws(ConfigurationError) { text = try fileText(path) } catch {
+            throw RuleFileError(file: path, faults: [error.description])
         }
-        return try parse(String(decoding: data, as: UTF8.self), path: path, options)
+        return try parse(text, path: path, options)
     }
 
     /// See `load`.
@@ -54,6 +54,9 @@ package struct RuleFile: Sendable {
         _ text: String, path: String, _ options: RuleFileOptions = RuleFileOptions()
     ) throws(RuleFileError) -> RuleFile {
         var file = RuleFile(path: path)
+        guard isShallow(text) else {
+            throw RuleFileError(file: path, faults: ["nested too deeply"])
+        }
         let documents: [Node]
         do {
             documents = Array(try Yams.compose_all(yaml: text))
@@ -81,6 +84,24 @@ package struct RuleFile: Sendable {
         } catch { throw RuleFileError(file: path, faults: faults + [error.description]) }
         if !faults.isEmpty { throw RuleFileError(file: path, faults: faults) }
         return file
+    }
+
+    /// Whether the YAML nests no deeper than rules ever do: the parser follows nesting by recursion.
+    static func isShallow(_ text: String) -> Bool {
+        var brackets = 0
+        for line in text.utf8.split(separator: UInt8(ascii: "\n")) {
+            // In front of a line every `- ` and `? ` opens a level.
+            let marks = line.prefix { " -?".utf8.contains($0) }.count
+            for byte in line {
+                switch byte {
+                case UInt8(ascii: "["), UInt8(ascii: "{"): brackets += 1
+                case UInt8(ascii: "]"), UInt8(ascii: "}"): brackets = max(0, brackets - 1)
+                default: break
+                }
+            }
+            if brackets > 500 || marks > 500 { return false }
+        }
+        return true
     }
 
     private mutating func add(

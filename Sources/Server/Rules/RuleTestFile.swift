@@ -2,7 +2,6 @@
 // Files with tests of rules, as promtool reads them.
 
 import Base
-import FoundationEssentials
 import PromQL
 import Rules
 import Yams
@@ -72,11 +71,10 @@ struct RuleTestFile {
     init(_ path: String) throws(ConfigurationError) {
         let parts = path.split(separator: "/", omittingEmptySubsequences: false)
         directory = parts.dropLast().joined(separator: "/")
-        guard let data = FileManager.default.contents(atPath: path) else {
-            throw ConfigurationError("open \(path): cannot be read")
-        }
+        let text = try fileText(path)
+        guard RuleFile.isShallow(text) else { throw ConfigurationError("nested too deeply") }
         let root: Node?
-        do { root = try Yams.compose(yaml: String(decoding: data, as: UTF8.self)) } catch {
+        do { root = try Yams.compose(yaml: text) } catch {
             throw ConfigurationError("not valid YAML: \(error)")
         }
         guard let root, root.null == nil else { return }
