@@ -2,6 +2,7 @@
 // Rule files and files with tests of rules.
 
 import Base
+import Ingest
 import FoundationEssentials
 import Rules
 import TestKit

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The rule files of a configuration.
 
+import Ingest
 import PromQL
 import Rules
 

@@ -6,6 +6,7 @@ import NIOCore
 import NIOHTTP1
 import NIOPosix
 import Synchronization
+import Telemetry
 import TestKit
 
 /// Targets on loopback addresses of their own (127.1.0.0/16), so that a scraper holds one connection
@@ -44,10 +45,11 @@ final class FakeTargets: Sendable {
     fileprivate let pages: [ByteBuffer]
     fileprivate let served = Atomic<Int>(0)
     let samplesPerPage: Int
-    /// `host:port` of each.
-    private(set) var addresses: [String] = []
+    private let listening = Mutex<[String]>([])
     private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 
+    /// `host:port` of each.
+    var addresses: [String] { listening.withLock { $0 } }
     var servedCount: Int { served.load(ordering: .relaxed) }
     var bytesPerPage: Int { pages[0].readableBytes }
 
@@ -70,7 +72,8 @@ final class FakeTargets: Sendable {
             let channel = try await bootstrap.bind(host: host, port: port).get()
             // One port for all, as exporters have.
             port = channel.localAddress?.port ?? port
-            addresses.append("\(host):\(port)")
+            let address = "\(host):\(port)"
+            listening.withLock { $0.append(address) }
         }
     }
 
