@@ -41,7 +41,14 @@ extension IngestPipeline {
         if kept.isEmpty { return report }
         var writer = ByteWriter(reserving: kept.arena.count + 24 * kept.sampleSeries.count + 1024)
         kept.encode(into: &writer)
-        try await commit(tenant, .metrics, writer.bytes) { ticket in
+        let payload = writer.bytes
+        try await commit(tenant, .metrics, payload) { ticket in
+            if let forward, forward.isActive {
+                forward.take(
+                    payload, points: kept.pointCount, tenant: tenant.name,
+                    sequence: ticket.sequence)
+                forward.count(kept)
+            }
             metrics.append(
                 kept, tenant: tenant, generation: ticket.generation, sequence: ticket.sequence,
                 known: admission.known)

@@ -22,6 +22,8 @@ package final class IngestPipeline: Sendable {
     package let logs: LogStore
     package let traces: TraceStore
     private let observers: [any BatchObserving]
+    /// Where metrics wait for other servers; nil = none are forwarded.
+    package let forward: ForwardQueue?
     package let counters = IngestCounters()
     private let clock: any Clock
     private let limits: IngestLimits
@@ -31,13 +33,15 @@ package final class IngestPipeline: Sendable {
 
     package init(
         kernel: Kernel, metrics: MetricStore, logs: LogStore, traces: TraceStore,
-        observers: [any BatchObserving], clock: any Clock, limits: IngestLimits
+        observers: [any BatchObserving], forward: ForwardQueue? = nil, clock: any Clock,
+        limits: IngestLimits
     ) {
         self.kernel = kernel
         self.metrics = metrics
         self.logs = logs
         self.traces = traces
         self.observers = observers
+        self.forward = forward
         self.clock = clock
         self.limits = limits
         pool = WorkerPool(name: "ingest", threads: limits.threads, queueLimit: 0)

@@ -10,6 +10,7 @@ import Base
 ///     wal/        NNNNNNNN.wal
 ///     parts/      NNNNNNNNNNNN.part
 ///     manifest/   NNNNNNNN.manifest
+///     forward/    NNNNNNNN.queue, cursors: what waits for other servers; where any are configured
 ///     quarantine/ files set aside because the manifest was damaged; only where that happened
 ///     snapshots/  data directories of their own that share part files with this one
 package struct DataDirectory: Sendable {

@@ -20,7 +20,8 @@ extension Kernel {
     package static func open(
         _ configuration: KernelConfiguration, files: any FileSystem = LocalFileSystem(),
         clock: any Clock = SystemClock(), random: any RandomSource = SystemRandom(),
-        stores: [any SignalStore], directory locked: DataDirectory? = nil,
+        stores: [any SignalStore], followers: [any LogFollower] = [],
+        directory locked: DataDirectory? = nil,
         progress: @escaping (ReplayProgress) -> Void = { _ in }
     ) throws -> Kernel {
         let directory = try locked ?? DataDirectory(configuration.path, files: files)
@@ -39,13 +40,14 @@ extension Kernel {
             try removeOrphans(manifest, blobs, &state)
             openParts(manifest, blobs, stores, &state)
             let log = try replay(
-                configuration, directory, manifest, stores, files, clock, random, &state, progress)
+                configuration, directory, manifest, stores, followers, files, clock, random, &state,
+                progress)
             if log.options.nextSequence > manifest.current.covered {
                 state.oldestCommitNanos = clock.monotonicNanos
             }
             let kernel = Kernel(
                 configuration, directory, log: log, manifest: manifest, blobs: blobs, files: files,
-                clock: clock, stores: stores, state: state)
+                clock: clock, stores: stores, followers: followers, state: state)
             _ = kernel.refreshHeadBytes()
             return kernel
         } catch {
@@ -138,8 +140,9 @@ extension Kernel {
 
     private static func replay(
         _ configuration: KernelConfiguration, _ directory: DataDirectory,
-        _ manifest: ManifestLog, _ stores: [any SignalStore], _ files: any FileSystem,
-        _ clock: any Clock, _ random: any RandomSource, _ state: inout State,
+        _ manifest: ManifestLog, _ stores: [any SignalStore], _ followers: [any LogFollower],
+        _ files: any FileSystem, _ clock: any Clock, _ random: any RandomSource,
+        _ state: inout State,
         _ progress: @escaping (ReplayProgress) -> Void
     ) throws -> WriteAheadLog {
         let began = clock.monotonicNanos
@@ -158,7 +161,7 @@ extension Kernel {
         }
         var done = ReplayProgress(bytes: total, segments: numbers.count)
         progress(done)
-        let replayer = LogReplayer(stores: stores) { place in
+        let replayer = LogReplayer(stores: stores, followers: followers) { place in
             done.records += place.records
             done.bytesDone = max(done.bytesDone, (startByFile[place.file] ?? 0) + place.offset)
             progress(done)

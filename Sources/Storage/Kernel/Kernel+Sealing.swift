@@ -56,6 +56,8 @@ extension Kernel {
         for store in stores {
             drafts += try store.seal(generation: rotation.generation).map { (store.signal, $0) }
         }
+        // Once the manifest covers these records nobody finds them in the log again.
+        for follower in followers { try follower.makeDurable(below: rotation.boundary) }
         let first = manifest.reserveIDs(drafts.count)
         var parts: [PartDescriptor] = []
         for (index, item) in drafts.enumerated() {

@@ -15,6 +15,7 @@ package final class Kernel: Sendable {
     let files: any FileSystem
     let clock: any Clock
     let stores: [any SignalStore]
+    let followers: [any LogFollower]
     let directory: DataDirectory
     let log: WriteAheadLog
     let manifest: ManifestLog
@@ -54,7 +55,7 @@ package final class Kernel: Sendable {
     init(
         _ configuration: KernelConfiguration, _ directory: DataDirectory, log: WriteAheadLog,
         manifest: ManifestLog, blobs: any BlobStore, files: any FileSystem, clock: any Clock,
-        stores: [any SignalStore], state: consuming sending State
+        stores: [any SignalStore], followers: [any LogFollower], state: consuming sending State
     ) {
         self.configuration = configuration
         self.directory = directory
@@ -64,6 +65,7 @@ package final class Kernel: Sendable {
         self.files = files
         self.clock = clock
         self.stores = stores
+        self.followers = followers
         self.state = Mutex(state)
     }
 

@@ -23,6 +23,7 @@ final class LogReplayer {
     }
 
     private let stores: [any SignalStore]
+    private let followers: [any LogFollower]
     private let flushed: (Place) -> Void
     private var batch: [Item] = []
     private var batchBytes = 0
@@ -33,8 +34,12 @@ final class LogReplayer {
     /// Below this, starting threads costs more than it saves.
     private static let parallelAboveBytes = 1 << 20
 
-    init(stores: [any SignalStore], flushed: @escaping (Place) -> Void = { _ in }) {
+    init(
+        stores: [any SignalStore], followers: [any LogFollower] = [],
+        flushed: @escaping (Place) -> Void = { _ in }
+    ) {
         self.stores = stores
+        self.followers = followers
         self.flushed = flushed
     }
 
@@ -81,6 +86,7 @@ final class LogReplayer {
                 found.withLock { $0 += new }
             }
         }
+        for follower in followers { LogReplayer.hand(items, to: follower) }
         faults += found.withLock { $0 }.sorted { ($0.file, $0.offset) < ($1.file, $1.offset) }
         if let last = items.last {
             flushed(Place(file: last.file, offset: last.end, records: items.count))
@@ -115,6 +121,19 @@ final class LogReplayer {
             }
         }
         return faults
+    }
+
+    private static func hand(_ items: [Item], to follower: any LogFollower) {
+        for item in items {
+            item.payload.plain.withUnsafeBytes { plain in
+                for section in item.payload.sections {
+                    follower.replay(
+                        UnsafeRawBufferPointer(rebasing: plain[section.range]),
+                        signal: section.signal, tenant: item.payload.tenant,
+                        sequence: item.sequence)
+                }
+            }
+        }
     }
 
     /// Reads a segment into memory. Where the disk refuses, zeros take the place, so that the rest

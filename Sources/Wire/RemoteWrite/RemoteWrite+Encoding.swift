@@ -5,12 +5,12 @@ import Base
 import Telemetry
 
 /// The points of a batch in the order of their series, made by counting.
-struct PointsBySeries {
+package struct PointsBySeries {
     /// Points of series s are `order[starts[s]..<starts[s + 1]]`, in the order of the batch.
     private var starts: [Int]
     private var order: [Int]
 
-    init(_ series: [UInt32], seriesCount: Int) {
+    package init(_ series: [UInt32], seriesCount: Int) {
         starts = [Int](repeating: 0, count: seriesCount + 1)
         order = [Int](repeating: 0, count: series.count)
         for index in series { starts[Int(index) + 1] += 1 }
@@ -22,7 +22,7 @@ struct PointsBySeries {
         }
     }
 
-    subscript(series: Int) -> ArraySlice<Int> { order[starts[series]..<starts[series + 1]] }
+    package subscript(series: Int) -> ArraySlice<Int> { order[starts[series]..<starts[series + 1]] }
 }
 
 extension RemoteWrite1 {
