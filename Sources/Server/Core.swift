@@ -34,6 +34,9 @@ struct CoreSettings: Sendable {
     var enableAdminAPI: Bool
     /// One line per query; nil = none.
     var queryLogFile: String?
+    /// Destinations that the queue on disk has cursors for.
+    var forwardNames: [String]
+    var forward = ForwardQueue.Limits()
 
     init(_ options: ServerOptions, _ configuration: Configuration?) {
         // A flag wins over the configuration.
@@ -43,6 +46,9 @@ struct CoreSettings: Sendable {
         memoryBytes = memory
         enableAdminAPI = options.enableAdminAPI
         queryLogFile = options.queryLogFile
+        forwardNames = (configuration?.forwardDestinations ?? []).map(\.forward.name)
+        forward.maxBytes = options.forwardBytes
+        forward.maxAgeSeconds = options.forwardAgeSeconds
         kernel = KernelConfiguration(path: options.storagePath, retentionSeconds: retention)
         kernel.retentionBytes =
             options.retentionBytes
@@ -95,15 +101,19 @@ struct Core: Sendable {
         }
         let queryLog = settings.queryLogFile.map { QueryLogFile($0, clock: clock, report: warn) }
         let stores = Stores()
+        let forward = try ForwardQueue(
+            directory: settings.kernel.path + "/forward", clock: clock, limits: settings.forward,
+            warn: warn)
+        try forward.setDestinations(settings.forwardNames)
         let kernel = try Kernel.open(
-            settings.kernel, stores: stores.all, directory: directory
+            settings.kernel, stores: stores.all, followers: [forward], directory: directory
         ) { startup.note($0) }
         let processors = ProcessInfo.processInfo.activeProcessorCount
         var limits = settings.limits
         limits.threads = max(2, processors)
         let pipeline = IngestPipeline(
             kernel: kernel, metrics: stores.metrics, logs: stores.logs, traces: stores.traces,
-            observers: [stores.correlation], clock: clock, limits: limits)
+            observers: [stores.correlation], forward: forward, clock: clock, limits: limits)
         let queries = QueryService(
             metrics: stores.metrics, logs: stores.logs, traces: stores.traces, clock: clock,
             limits: settings.queries, threads: max(4, 2 * processors), helpers: processors - 1,
@@ -122,6 +132,7 @@ struct Core: Sendable {
     func stop() async {
         await kernel.stop(flush: true)
         pipeline.stop()
+        pipeline.forward?.stop()
         queries.stop()
     }
 }

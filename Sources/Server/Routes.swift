@@ -6,12 +6,14 @@ import Wire
 
 /// The routes of all families. Paths are those of the family's own server.
 func makeRoutes(
-    _ core: Core, _ startup: Startup, _ metrics: SelfMetrics, _ scraping: Scraping
+    _ core: Core, _ startup: Startup, _ metrics: SelfMetrics, _ scraping: Scraping,
+    _ forwarding: Forwarding? = nil
 ) -> [Route] {
     let (pipeline, service, intake) = (core.pipeline, core.queries, core.intake)
     let admin = AdminEndpoints(
         pipeline: pipeline, metrics: metrics, scraping: scraping, queries: service,
-        push: PushMetrics(lines: startup.lines, groups: core.pushed, intake: intake))
+        push: PushMetrics(lines: startup.lines, groups: core.pushed, intake: intake),
+        forwarding: forwarding)
     let both: [HTTPRequest.Method] = [.get, .post]
     let status = StatusEndpoints(core: core, startup: startup, scraping: scraping)
     var routes = [

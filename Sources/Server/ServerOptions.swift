@@ -76,6 +76,9 @@ package struct ServerOptions: Sendable {
     }
     /// Seconds after which a head is sealed whatever its size.
     package var sealAgeSeconds = 300.0
+    /// Bounds of what waits for other servers.
+    package var forwardBytes = 4 << 30
+    package var forwardAgeSeconds = 86_400.0
     /// Level and form of the log, for `status/flags`; `LogOptions` are what counts.
     package var logLevel = "info"
     package var logFormat = "logfmt"
@@ -97,6 +100,8 @@ extension ServerOptions {
             ("storage.retention.time", retentionSeconds.map(duration) ?? ""),
             ("storage.retention.size", retentionBytes.map { "\($0)B" } ?? ""),
             ("storage.seal-age", duration(sealAgeSeconds)),
+            ("forward.max-bytes", "\(forwardBytes)B"),
+            ("forward.max-age", duration(forwardAgeSeconds)),
             ("web.listen-address", listen.map(\.description).joined(separator: ",")),
             ("web.enable-lifecycle", "\(enableLifecycle)"),
             ("web.enable-admin-api", "\(enableAdminAPI)"),

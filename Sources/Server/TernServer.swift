@@ -39,19 +39,23 @@ package enum TernServer {
         let observer = SelfObserver(logger: logger, metrics: metrics, clock: clock)
         let endpoint = HTTPEndpoint(options: HTTPEndpoint.Options(options), observer: observer)
         endpoint.serve(startup.routes(metrics)) { startup.refusal }
-        let scraping = Scraping(options, configuration, logger, clock)
+        let forwarding = Forwarding(logger, clock)
+        let scraping = Scraping(options, configuration, logger, clock) {
+            forwarding.apply($0.forwardDestinations)
+        }
         var quiet = logger
         quiet.logLevel = max(.notice, logger.logLevel)
         let core = CoreService(logger: logger, startup: startup) {
             try Core.open(settings, directory, clock, startup) { logger.warning("\($0)") }
         } serve: { core in
-            endpoint.serve(makeRoutes(core, startup, metrics, scraping))
+            endpoint.serve(makeRoutes(core, startup, metrics, scraping, forwarding))
+            forwarding.open(core, configuration?.forwardDestinations ?? [])
             scraping.rules.open(core.queries, core.pipeline)
             scraping.open(core.pipeline, translation: core.intake.translation)
         }
         // They are shut down in reverse order: first no more requests, then the rest.
         var group = ServiceGroupConfiguration(
-            services: [core]
+            services: [core, forwarding]
                 + listeners(options, endpoint, startup, logger, quiet, clock) {
                     scraping.listening(on: $0)
                 } + [scraping],

@@ -113,6 +113,14 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(name: .customLong("storage.seal-age"), help: "Age at which heads become parts (5m).")
     var sealAge: String?
     @Option(
+        name: .customLong("forward.max-bytes"),
+        help: "Bytes that may wait on disk for remote_write destinations (4GiB).")
+    var forwardBytes: String?
+    @Option(
+        name: .customLong("forward.max-age"),
+        help: "How long samples may wait for remote_write destinations (1d).")
+    var forwardAge: String?
+    @Option(
         name: .customLong("tenancy"), help: "off, or header: X-Scope-OrgID selects the tenant.")
     var tenancy: String?
     @Option(name: .customLong("log.level"), help: "debug, info, warning or error (info).")
@@ -197,6 +205,9 @@ struct ServeCommand: AsyncParsableCommand {
         options.memoryLimitBytes = try bytes(memoryLimit, "memory.limit")
         options.sealAgeSeconds =
             try seconds(sealAge, "storage.seal-age") ?? options.sealAgeSeconds
+        options.forwardBytes = try bytes(forwardBytes, "forward.max-bytes") ?? options.forwardBytes
+        options.forwardAgeSeconds =
+            try seconds(forwardAge, "forward.max-age") ?? options.forwardAgeSeconds
         if let text = flagValue(tenancy, "tenancy") {
             guard let value = Tenancy(rawValue: text) else {
                 throw ValidationError("--tenancy takes off or header, not \(text)")

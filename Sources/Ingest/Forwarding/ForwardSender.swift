@@ -28,6 +28,7 @@ package final class ForwardSender: Sendable {
     /// Between two looks at an empty queue, and at a disk that failed.
     private static let pollSeconds = 0.1
     private static let diskRetrySeconds = 1.0
+    private static let pieceSeconds = 0.25
     /// Longest wait that a destination may ask for.
     private static let longestWaitSeconds = 300.0
 
@@ -124,6 +125,15 @@ package final class ForwardSender: Sendable {
         try await queue.pool.run { [queue] in try queue.advance(name, past: window) }
     }
 
+    /// Sleeps in pieces, so that a stop is soon noticed.
+    private func pause(_ seconds: Double) async throws {
+        var rest = seconds
+        while rest > 0, mayGoOn {
+            try await clock.sleep(seconds: min(rest, ForwardSender.pieceSeconds))
+            rest -= ForwardSender.pieceSeconds
+        }
+    }
+
     var version: ForwardVersion {
         totals.withLock { $0.isFallenBack } ? .one : settings.version
     }
@@ -176,9 +186,7 @@ package final class ForwardSender: Sendable {
                 case .again(let reason, let seconds):
                     totals.withLock { $0.add(contents, \.retried) }
                     note("tried again: \(reason)")
-                    guard mayGoOn else { return false }
-                    try await clock.sleep(
-                        seconds: min(seconds ?? backoff, ForwardSender.longestWaitSeconds))
+                    try await pause(min(seconds ?? backoff, ForwardSender.longestWaitSeconds))
                     backoff = min(2 * backoff, settings.maxBackoffSeconds)
                     guard mayGoOn else { return false }
                 }

@@ -14,10 +14,12 @@ struct AdminEndpoints: Sendable {
     let scraping: Scraping
     let queries: QueryService
     let push: PushMetrics
+    let forwarding: Forwarding?
 
     func metricsPage(_ request: APIRequest) async throws -> APIResponse {
-        ServerMetrics(pipeline: pipeline, scraping: scraping, queries: queries)
-            .collect(into: metrics)
+        ServerMetrics(
+            pipeline: pipeline, scraping: scraping, queries: queries, forwarding: forwarding
+        ).collect(into: metrics)
         push.collect(into: metrics)
         return .exposition(metrics)
     }

@@ -4,8 +4,14 @@
 extension Configuration {
     /// Adds a note for each thing that was accepted and has no effect.
     mutating func noteWhatIsUnused() {
-        if !remoteWrites.isEmpty {
-            notes.append("remote_write: without effect, since this version sends nothing on")
+        if remoteWrites.contains(where: \.usesRoundRobinDNS) {
+            notes.append(
+                "remote_write: round_robin_dns is without effect; connections are pooled by name")
+        }
+        if remoteWrites.contains(where: {
+            $0.queue.capacity != RemoteWriteSettings.Queue().capacity
+        }) {
+            notes.append("remote_write: capacity is without effect; what waits is on disk")
         }
         if !remoteReads.isEmpty {
             notes.append(

@@ -37,12 +37,15 @@ final class Scraping: Service {
     private let reloader: Reloader
     private let failures: ScrapeFailureLog
     let rules: RuleService
+    /// Told of each configuration that a reload puts into force.
+    private let reloaded: @Sendable (Configuration) -> Void
 
     /// - Parameter configuration: from the file that `options` name; nil without one.
     init(
         _ options: ServerOptions, _ configuration: Configuration?, _ logger: Logger,
-        _ clock: any Clock
+        _ clock: any Clock, reloaded: @escaping @Sendable (Configuration) -> Void = { _ in }
     ) {
+        self.reloaded = reloaded
         self.options = options
         self.logger = logger
         self.clock = clock
@@ -201,6 +204,7 @@ final class Scraping: Service {
                 if let scraper, let discovery, let address {
                     apply(configuration, scraper, discovery, address)
                 }
+                reloaded(configuration)
                 logger.info("configuration loaded", metadata: ["file": "\(path)"])
             } catch {
                 state.withLock { $0.isReloadSuccessful = false }

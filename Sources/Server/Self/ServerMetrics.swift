@@ -13,6 +13,7 @@ struct ServerMetrics: Sendable {
     let pipeline: IngestPipeline
     let scraping: Scraping
     let queries: QueryService
+    let forwarding: Forwarding?
 
     func collect(into metrics: SelfMetrics) {
         metrics.declare("tern_build_info", .gauge, "A metric with a constant 1: the version.")
@@ -24,6 +25,7 @@ struct ServerMetrics: Sendable {
         collectQueryMemory(into: metrics)
         collectConfiguration(into: metrics)
         RuleMetrics(rules: scraping.rules).collect(into: metrics)
+        forwarding?.collect(into: metrics)
         if let scraper = scraping.scraper { collectScrapes(scraper, into: metrics) }
         if let discovery = scraping.discovery { collectDiscovery(discovery, into: metrics) }
     }

@@ -18,7 +18,7 @@ output=$(mktemp)
 trap 'rm -f "$output"' EXIT
 status=0
 summary=
-for script in flask loki doors openmetrics promql-limits promql-compliance remote-read remote-write alerts prometheus; do
+for script in flask forwarding loki doors openmetrics promql-limits promql-compliance remote-read remote-write alerts prometheus; do
     options=(--binary "$binary")
     [ "$script" = prometheus ] && options+=(--minutes "$minutes")
     echo "== $script.sh"

@@ -12,23 +12,18 @@ import Wire
 
 /// Sleeping moves it and returns.
 final class SkippingClock: Clock {
-    private let state = Mutex((nanos: Int64(0), sleeps: [Double]()))
+    private let state = Mutex(Int64(0))
     let startNanos: Int64 = 1_800_000_000_000_000_000
 
     var wallNanos: Int64 { startNanos + monotonicNanos }
-    var monotonicNanos: Int64 { state.withLock { $0.nanos } }
-    /// Seconds of each sleep so far.
-    var sleeps: [Double] { state.withLock { $0.sleeps } }
+    var monotonicNanos: Int64 { state.withLock { $0 } }
     var nowMillis: Int64 { wallNanos / 1_000_000 }
 
-    func advance(seconds: Double) { state.withLock { $0.nanos += Int64(seconds * 1e9) } }
+    func advance(seconds: Double) { state.withLock { $0 += Int64(seconds * 1e9) } }
 
     func sleep(untilMonotonicNanos deadline: Int64) async throws {
         try Task.checkCancellation()
-        state.withLock { state in
-            state.sleeps.append(Double(max(0, deadline - state.nanos)) / 1e9)
-            state.nanos = max(state.nanos, deadline)
-        }
+        state.withLock { $0 = max($0, deadline) }
         // Others want the processor too.
         try await Task.sleep(nanoseconds: 200_000)
     }
@@ -101,13 +96,25 @@ final class FakeDestination: ForwardTransport {
     private struct State {
         var requests: [ForwardRequest] = []
         var taken: [MetricBatch] = []
+        var millis: [Int64] = []
     }
     private let state = Mutex(State())
+    private let clock: SkippingClock?
     /// The answer to the n-th request; nil = the network fails.
     let answer: @Sendable (Int, ForwardRequest) -> ForwardReply?
 
-    init(_ answer: @escaping @Sendable (Int, ForwardRequest) -> ForwardReply?) {
+    init(
+        _ clock: SkippingClock? = nil,
+        _ answer: @escaping @Sendable (Int, ForwardRequest) -> ForwardReply?
+    ) {
+        self.clock = clock
         self.answer = answer
+    }
+
+    /// Milliseconds between a request and the next.
+    var pauses: [Int64] {
+        let millis = state.withLock { $0.millis }
+        return zip(millis.dropFirst(), millis).map { $0 - $1 }
     }
 
     var requests: [ForwardRequest] { state.withLock { $0.requests } }
@@ -120,6 +127,7 @@ final class FakeDestination: ForwardTransport {
     func send(_ request: ForwardRequest) async throws -> ForwardReply {
         let number = state.withLock { state in
             state.requests.append(request)
+            if let clock { state.millis.append(clock.nowMillis) }
             return state.requests.count - 1
         }
         guard let reply = answer(number, request) else { throw Lost() }
