@@ -23,9 +23,11 @@ extension IngestPipeline {
     /// when this returns.
     @concurrent
     package func write(
-        metrics batch: MetricBatch, tenant: Tenant
+        metrics given: MetricBatch, tenant: Tenant
     ) async throws(IngestError) -> MetricWriteReport {
         var report = MetricWriteReport()
+        senders.note(given, tenant, nowMillis: nowNanos / 1_000_000)
+        let batch = limited(given, tenant, &report)
         let oldest = admitted.lowerBound
         let admission = metrics.admit(
             batch, tenant: tenant, now: Millis(nowNanos / 1_000_000),

@@ -24,6 +24,9 @@ package final class IngestPipeline: Sendable {
     private let observers: [any BatchObserving]
     /// Where metrics wait for other servers; nil = none are forwarded.
     package let forward: ForwardQueue?
+    /// Limits of tenants; none until they are set.
+    package let limiter: SeriesLimiter
+    package let senders = SenderTable()
     package let counters = IngestCounters()
     private let clock: any Clock
     private let limits: IngestLimits
@@ -42,6 +45,7 @@ package final class IngestPipeline: Sendable {
         self.traces = traces
         self.observers = observers
         self.forward = forward
+        limiter = SeriesLimiter(seed: IngestPipeline.recentSeries(metrics, clock))
         self.clock = clock
         self.limits = limits
         pool = WorkerPool(name: "ingest", threads: limits.threads, queueLimit: 0)

@@ -37,6 +37,7 @@ struct CoreSettings: Sendable {
     /// Destinations that the queue on disk has cursors for.
     var forwardNames: [String]
     var forward = ForwardQueue.Limits()
+    var tenantLimits = TenantLimitTable()
 
     init(_ options: ServerOptions, _ configuration: Configuration?) {
         // A flag wins over the configuration.
@@ -47,6 +48,7 @@ struct CoreSettings: Sendable {
         enableAdminAPI = options.enableAdminAPI
         queryLogFile = options.queryLogFile
         forwardNames = (configuration?.forwardDestinations ?? []).map(\.forward.name)
+        tenantLimits = configuration?.limits ?? TenantLimitTable()
         forward.maxBytes = options.forwardBytes
         forward.maxAgeSeconds = options.forwardAgeSeconds
         kernel = KernelConfiguration(path: options.storagePath, retentionSeconds: retention)
@@ -114,6 +116,7 @@ struct Core: Sendable {
         let pipeline = IngestPipeline(
             kernel: kernel, metrics: stores.metrics, logs: stores.logs, traces: stores.traces,
             observers: [stores.correlation], forward: forward, clock: clock, limits: limits)
+        pipeline.limiter.set(settings.tenantLimits)
         let queries = QueryService(
             metrics: stores.metrics, logs: stores.logs, traces: stores.traces, clock: clock,
             limits: settings.queries, threads: max(4, 2 * processors), helpers: processors - 1,

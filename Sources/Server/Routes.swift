@@ -21,8 +21,14 @@ func makeRoutes(
         Route.open([.get], "/api/echo") { _ in .text("echo") },
         Route.open([.get], "/api/v1/status/walreplay") { _ in startup.walReplay() },
         Route([.get], "/api/v1/status/runtimeinfo", .prometheus, status.runtimeInfo),
-        Route([.get], "/api/v1/status/tsdb", .prometheus, status.tsdb),
+        Route(
+            [.get], "/api/v1/status/tsdb", .prometheus,
+            CardinalityEndpoint(service: service).answer),
     ]
+    routes.append(
+        Route(
+            [.get], "/api/v1/status/senders", .prometheus,
+            SendersEndpoint(senders: pipeline.senders).answer))
     for path in ["/api/v1", "/loki/api/v1", "/api"] {
         routes.append(.open([.get], path + "/status/buildinfo", admin.buildInfo))
     }

@@ -42,6 +42,7 @@ package enum TernServer {
         let forwarding = Forwarding(logger, clock)
         let scraping = Scraping(options, configuration, logger, clock) {
             forwarding.apply($0.forwardDestinations)
+            startup.core?.pipeline.limiter.set($0.limits)
         }
         var quiet = logger
         quiet.logLevel = max(.notice, logger.logLevel)

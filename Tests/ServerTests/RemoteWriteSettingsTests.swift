@@ -32,7 +32,8 @@ import Testing
         #expect(seen > 5)
         let good = try #require(
             Corpora.file(Self.folder + "remote_write_retry_on_rate_limit.good.yml"))
-        let settings = try Configuration.parse(String(decoding: good, as: UTF8.self)).forwardDestinations
+        let text = String(decoding: good, as: UTF8.self)
+        let settings = try Configuration.parse(text).forwardDestinations
         #expect(settings.map(\.forward.retriesTooManyRequests) == [true, false])
         #expect(Set(settings.map(\.forward.name)).count == 2)
     }

@@ -80,6 +80,21 @@ import Wire
                 tsdb.text.contains(
                     #""seriesCountByLabelValuePair":[{"name":"job=test","value":2}]"#))
             #expect(try await server.get("/api/v1/status/tsdb?limit=0").status == 400)
+            let chosen = try await server.get(
+                "/api/v1/status/tsdb?topN=5&focusLabel=__name__&match[]=two&match[]="
+                    + percentEncoded("{job=\"test\",__name__=\"two\"}"))
+            #expect(chosen.text.contains(#""totalSeries":1,"totalLabelValuePairs":2"#))
+            #expect(
+                chosen.text.contains(
+                    #""seriesCountByFocusLabelValue":[{"name":"two","value":1}]"#))
+            #expect(
+                chosen.text.contains(
+                    #""seriesCountByLabelName":[{"name":"__name__","value":1},{"name":"job","#))
+            let then = try await server.get("/api/v1/status/tsdb?date=2001-02-03")
+            #expect(then.text.contains(#""totalSeries":0"#))
+            for wrong in ["date=today", "match[]=a%7B", "topN=x"] {
+                #expect(try await server.get("/api/v1/status/tsdb?" + wrong).status == 400)
+            }
             let info = try await server.get("/api/v1/status/runtimeinfo")
             #expect(info.text.contains(#""storageRetention":"15d""#), "\(info.text)")
             let unknown = try await server.get("/api/v1/nothing")

@@ -27,6 +27,8 @@ package struct Configuration: Sendable {
     package var storage = StorageSettings()
     package var otlp = OTLPSettings()
     package var tracing: TracingSettings?
+    /// Our section `limits`.
+    package var limits = TenantLimitTable()
     /// Notes for the operator: accepted, but without effect, and why.
     package var notes: [String] = []
     /// The text it was read from, for `status/config`.
@@ -94,6 +96,7 @@ package struct Configuration: Sendable {
         if var section = try top.section("storage") {
             configuration.storage = try StorageSettings(&section)
         }
+        try configuration.readLimits(&top)
         if var section = try top.section("otlp") {
             configuration.otlp = try OTLPSettings(&section, context.names)
         }

@@ -45,6 +45,9 @@ struct YAMLSection {
         }
     }
 
+    /// Keys that nobody has taken yet, ascending.
+    var keys: [String] { rest.keys.sorted() }
+
     func failure(_ message: String, _ at: Node? = nil) -> ConfigurationError {
         ConfigurationError(message, line: (at ?? node).mark?.line)
     }

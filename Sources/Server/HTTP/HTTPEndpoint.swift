@@ -4,6 +4,7 @@
 import Base
 import HTTPTypes
 import Hummingbird
+import Ingest
 import Logging
 import NIOCore
 import Synchronization
@@ -57,9 +58,12 @@ struct EndpointContext: RequestContext {
     var coreContext: CoreRequestContextStorage
     /// Family prefix that was taken off the path, or empty.
     var prefix = ""
+    /// Address of the client, or of the proxy before it.
+    let peer: String
 
     init(source: ApplicationRequestContextSource) {
         coreContext = .init(source: source)
+        peer = source.channel.remoteAddress?.ipAddress ?? ""
     }
 }
 
@@ -215,6 +219,12 @@ final class HTTPEndpoint: HTTPResponder {
             }
             if let query = QueryDescription(call) {
                 answer = try await QueryDescription.$current.withValue(query) {
+                    try await route.handler(call)
+                }
+            } else if call.method == .post || call.method == .put {
+                let sender = MetricSender(
+                    via: route.path, address: context.peer, agent: call.headers[.userAgent] ?? "")
+                answer = try await MetricSender.$current.withValue(sender) {
                     try await route.handler(call)
                 }
             } else {

@@ -43,15 +43,20 @@ struct OTLPService: RegistrableRPCService {
                 forMethod: MethodDescriptor(
                     fullyQualifiedService: signal.grpcService, method: "Export"),
                 deserializer: RawInput(), serializer: RawOutput()
-            ) { request, _ in
+            ) { request, context in
                 guard let intake = startup.core?.intake else {
                     throw RPCError(code: .unavailable, message: startup.text)
                 }
                 let tenant = try tenant(of: request.metadata, intake.tenancy)
+                let sender = MetricSender(
+                    via: "otlp/grpc", address: context.remotePeer,
+                    agent: request.metadata[stringValues: "user-agent"].first { _ in true } ?? "")
                 var answer: [UInt8] = []
                 for try await body in request.messages {
                     do {
-                        answer = try await intake.grpc(body, signal, tenant: tenant)
+                        answer = try await MetricSender.$current.withValue(sender) {
+                            try await intake.grpc(body, signal, tenant: tenant)
+                        }
                     } catch let error as APIError {
                         throw RPCError(code: error.grpcCode, message: error.message)
                     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// status/runtimeinfo and status/tsdb.
+// status/runtimeinfo and status/tsdb/blocks.
 
 import Base
 import FoundationEssentials
@@ -11,9 +11,6 @@ struct StatusEndpoints: Sendable {
     let core: Core
     let startup: Startup
     let scraping: Scraping
-    /// Series count as current when they have a sample this recent: Prometheus' head holds two to
-    /// three hours.
-    private static let recentMillis: Int64 = 7_200_000
 
     func runtimeInfo(_ request: APIRequest) async throws -> APIResponse {
         let status = core.kernel.status
@@ -77,83 +74,5 @@ struct StatusEndpoints: Sendable {
         json.endObject()
         json.member("version", 1)
         json.endObject()
-    }
-
-    /// Cardinality of the tenant's series with samples of the last two hours, counted now.
-    func tsdb(_ request: APIRequest) async throws -> APIResponse {
-        let limit = Int(request.nonEmpty("limit") ?? "10") ?? 0
-        guard limit >= 1 else { throw APIError(.badData, "limit must be a positive number") }
-        guard limit <= 10_000 else { throw APIError(.badData, "limit must not exceed 10000") }
-        let tenant = request.tenant
-        let now = core.queries.clock.wallNanos / 1_000_000
-        let range = MillisRange(first: Millis(now - Self.recentMillis), last: Millis(now))
-        let reader = core.queries.metrics
-        return try await core.queries.run { context in
-            var counts = Cardinality()
-            let set = try reader.select(
-                SeriesRequest(tenant: tenant, matchers: [], range: range), context)
-            for index in 0..<set.count {
-                if index % 1024 == 0 { try context.check() }
-                counts.add(set.labels(index))
-            }
-            return counts.answer(range, limit: limit)
-        }
-    }
-}
-
-/// Series by name, label and value.
-private struct Cardinality {
-    private var series = 0
-    private var byName: [String: Int] = [:]
-    private var byPair: [String: Int] = [:]
-    private var valuesByLabel: [String: Set<String>] = [:]
-    private var bytesByLabel: [String: Int] = [:]
-
-    mutating func add(_ labels: Labels) {
-        series += 1
-        for (name, value) in labels.pairs {
-            if name == "__name__" { byName[value, default: 0] += 1 }
-            byPair[name + "=" + value, default: 0] += 1
-            if valuesByLabel[name, default: []].insert(value).inserted {
-                bytesByLabel[name, default: 0] += value.utf8.count
-            }
-        }
-    }
-
-    func answer(_ range: MillisRange, limit: Int) -> APIResponse {
-        prometheusSuccess { json in
-            json.beginObject()
-            json.key("headStats")
-            json.beginObject()
-            json.member("numSeries", series)
-            json.member("numLabelPairs", byPair.count)
-            // Samples lie in columns here, not in chunks.
-            json.member("chunkCount", 0)
-            json.member("minTime", Int(range.first.rawValue))
-            json.member("maxTime", Int(range.last.rawValue))
-            json.endObject()
-            let lists = [
-                ("seriesCountByMetricName", byName),
-                ("labelValueCountByLabelName", valuesByLabel.mapValues(\.count)),
-                ("memoryInBytesByLabelName", bytesByLabel), ("seriesCountByLabelValuePair", byPair),
-            ]
-            for (name, counts) in lists { write(name, counts, limit, into: &json) }
-            json.endObject()
-        }
-    }
-
-    private func write(
-        _ name: String, _ counts: [String: Int], _ limit: Int, into json: inout JSONWriter
-    ) {
-        let order = counts.sorted { $0.value == $1.value ? $0.key < $1.key : $0.value > $1.value }
-        json.key(name)
-        json.beginArray()
-        for (name, count) in order.prefix(limit) {
-            json.beginObject()
-            json.member("name", name)
-            json.member("value", count)
-            json.endObject()
-        }
-        json.endArray()
     }
 }

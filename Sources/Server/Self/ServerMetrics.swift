@@ -26,6 +26,7 @@ struct ServerMetrics: Sendable {
         collectConfiguration(into: metrics)
         RuleMetrics(rules: scraping.rules).collect(into: metrics)
         forwarding?.collect(into: metrics)
+        collectLimits(into: metrics)
         if let scraper = scraping.scraper { collectScrapes(scraper, into: metrics) }
         if let discovery = scraping.discovery { collectDiscovery(discovery, into: metrics) }
     }
@@ -157,6 +158,27 @@ struct ServerMetrics: Sendable {
             metrics.set("tern_storage_parts", labels, Double(totals.count))
             metrics.set("tern_storage_part_bytes", labels, Double(totals.bytes))
             metrics.set("tern_storage_part_rows", labels, Double(totals.rows))
+        }
+    }
+
+    private func collectLimits(into metrics: SelfMetrics) {
+        let active = "tern_tenant_series_active"
+        metrics.declare(
+            active, .gauge, "Series of tenants with limits, of this and the last clock hour.")
+        for (tenant, count) in pipeline.limiter.activeSeries.prefix(1000) {
+            metrics.set(active, "tenant=\(quotedText(tenant))", Double(count))
+        }
+        let series = "tern_ingest_limited_series_total"
+        let samples = "tern_ingest_limited_samples_total"
+        metrics.declare(
+            series, .counter,
+            "New series refused for a limit, counted each time they come, by tenant and limit.")
+        metrics.declare(
+            samples, .counter, "Samples refused for a limit, by tenant and limit.")
+        for (tenant, reason, refused) in pipeline.limiter.refused {
+            let labels = "tenant=\(quotedText(tenant)),reason=\"\(reason.rawValue)\""
+            metrics.set(series, labels, Double(refused.series))
+            metrics.set(samples, labels, Double(refused.samples))
         }
     }
 
