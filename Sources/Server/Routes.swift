@@ -2,6 +2,7 @@
 // Every path the server answers.
 
 import HTTPTypes
+import Ingest
 import Wire
 
 /// The routes of all families. Paths are those of the family's own server.
