@@ -33,8 +33,8 @@ extension Correlation {
 
     /// See `SignalStore.merge`. Memory: all inputs decoded, but calls, of which there are most, only
     /// decompressed.
-    package func merge(_ parts: [PartHandle], shouldStop: () -> Bool) throws -> PartDraft? {
-        guard let first = parts.first?.descriptor else { return nil }
+    package func merge(_ parts: [PartHandle], shouldStop: () -> Bool) throws -> [PartDraft] {
+        guard let first = parts.first?.descriptor else { return [] }
         try checkSize(parts)
         var merged = DayIndex()
         var calls = CallMerge()
@@ -47,10 +47,12 @@ extension Correlation {
         let mergedCalls = try calls.merged(shouldStop: shouldStop)
         merged.minNanos = parts.map(\.descriptor.minNanos).min() ?? 0
         merged.maxNanos = parts.map(\.descriptor.maxNanos).max() ?? 0
-        guard merged.entryCount + mergedCalls.count > 0 else { return nil }
-        return draft(
-            merged, merged.encodePart(level: 3, mergedCalls: mergedCalls.bytes), first.tenant,
-            first.day, retentionClass: first.retentionClass, calls: mergedCalls.count)
+        guard merged.entryCount + mergedCalls.count > 0 else { return [] }
+        return [
+            draft(
+                merged, merged.encodePart(level: 3, mergedCalls: mergedCalls.bytes), first.tenant,
+                first.day, retentionClass: first.retentionClass, calls: mergedCalls.count)
+        ]
     }
 
     /// A section has a largest size, and the kernel looks only at what parts take on disk.

@@ -23,8 +23,8 @@ extension LogStore {
 
     package func merge(
         _ parts: [PartHandle], shouldStop: () -> Bool
-    ) throws -> PartDraft? {
-        guard let first = parts.first?.descriptor else { return nil }
+    ) throws -> [PartDraft] {
+        guard let first = parts.first?.descriptor else { return [] }
         let ordered = parts.sorted { PartDescriptor.isOlder($0.descriptor, $1.descriptor) }
         var builder = ReadPlan.Builder()
         for handle in ordered {
@@ -47,7 +47,7 @@ extension LogStore {
                 name: ordered[0].reader.name, offset: 0,
                 problem: "parts to merge hold rows of \(drafts.count) days")
         }
-        return drafts.first
+        return drafts
     }
 
     /// Runs all streams of a plan through the sink, one after the other.

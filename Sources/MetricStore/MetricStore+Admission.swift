@@ -59,14 +59,18 @@ extension MetricStore {
     ///
     /// - Parameters:
     ///   - now: the clock.
-    ///   - oldest: samples before it are outside retention.
+    ///   - oldest: samples before it are outside retention, where no rule covers their series.
     package func admit(
         _ batch: MetricBatch, tenant: Tenant, now: Millis, oldest: Millis
     ) -> MetricAdmission {
         let (latest, overflow) = now.rawValue.addingReportingOverflow(
             configuration.maxFutureMillis)
-        let allowed = oldest.rawValue...max(oldest.rawValue, overflow ? .max : latest)
+        let rules = configuration.retention
+        // What the longest retention refuses needs no look at its series.
+        let least = rules.reduce(oldest.rawValue) { min($0, $1.oldestMillis(now.rawValue)) }
+        let allowed = least...max(least, overflow ? .max : latest)
         var check = AdmissionCheck(batch, allowed)
+        if !rules.isEmpty { check.refuseExpired(rules, now.rawValue, otherwise: oldest.rawValue) }
         let heads = snapshot(tenant).heads
         let limit = configuration.maxSeriesPerTenant
         let seriesCount = heads.last?.seriesCount ?? 0
@@ -96,6 +100,33 @@ private struct AdmissionCheck {
         isKnown = [Bool](repeating: false, count: batch.series.count)
         samples = AdmissionCheck.outside(allowed, batch.sampleMillis)
         histograms = AdmissionCheck.outside(allowed, batch.histogramMillis)
+    }
+
+    /// Refuses what is older than the rule of its series, or `otherwise`, keeps. Only samples that
+    /// are older than the shortest retention cost a look at their series, once for each.
+    mutating func refuseExpired(
+        _ rules: [MetricRetention], _ now: Int64, otherwise: Int64
+    ) {
+        let newest = rules.reduce(otherwise) { max($0, $1.oldestMillis(now)) }
+        var oldestBySeries: [UInt32: Int64] = [:]
+        func isExpired(_ series: UInt32, _ millis: Int64) -> Bool {
+            if let known = oldestBySeries[series] { return millis < known }
+            let oldest = batch.arena.withUnsafeBytes { arena in
+                let labels = arena[batch.series[Int(series)].slice.range]
+                return rules.first { $0.covers(UnsafeRawBufferPointer(rebasing: labels)) }
+                    .map { $0.oldestMillis(now) } ?? otherwise
+            }
+            oldestBySeries[series] = oldest
+            return millis < oldest
+        }
+        for (index, millis) in batch.sampleMillis.enumerated()
+        where millis < newest && isExpired(batch.sampleSeries[index], millis) {
+            refuse(&samples, UInt32(truncatingIfNeeded: index), .tooOld)
+        }
+        for (index, millis) in batch.histogramMillis.enumerated()
+        where millis < newest && isExpired(batch.histogramSeries[index], millis) {
+            refuse(&histograms, UInt32(truncatingIfNeeded: index), .tooOld)
+        }
     }
 
     private static func outside(

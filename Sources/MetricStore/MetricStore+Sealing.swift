@@ -44,6 +44,7 @@ extension MetricStore {
             }
         }
         var days = DayBuilders()
+        let classes = retentionClasses
         var dropped = SampleRuns.Dropped()
         var columns = SampleColumns()
         for (shard, ref) in order {
@@ -57,12 +58,12 @@ extension MetricStore {
             columns = sorted.columns
             dropped += sorted.dropped
             try shards[shard].labels.withBytes(ref) {
-                try days.add($0, columns, piece.extras?.exemplars ?? [])
+                try days.add(
+                    $0, classes.number(of: $0), columns, piece.extras?.exemplars ?? [])
             }
         }
         var drafts = days.finish(
-            tenant: head.tenant, metadata: head.metadata.withLock { $0 }, retentionClass: 0,
-            level: 1)
+            tenant: head.tenant, metadata: head.metadata.withLock { $0 }, level: 1)
         if !drafts.isEmpty {
             drafts[0].duplicates = dropped.duplicates
             drafts[0].conflicts = dropped.conflicts
@@ -70,8 +71,8 @@ extension MetricStore {
         return drafts
     }
 
-    package func merge(_ parts: [PartHandle], shouldStop: () -> Bool) throws -> PartDraft? {
-        guard let first = parts.first?.descriptor else { return nil }
+    package func merge(_ parts: [PartHandle], shouldStop: () -> Bool) throws -> [PartDraft] {
+        guard let first = parts.first?.descriptor else { return [] }
         let sources = try parts.sorted(by: MetricPart.isOlder).map { handle in
             let part = try MetricPart(handle)
             return MergeSource(
@@ -81,6 +82,7 @@ extension MetricStore {
         for source in sources { metadata.merge(try source.part.metadata()) }
 
         var days = DayBuilders()
+        let classes = retentionClasses
         let times = TimeColumnCache()
         var cursors = sources.map { MergeCursor($0) }
         var dropped = SampleRuns.Dropped()
@@ -99,23 +101,26 @@ extension MetricStore {
             columns = merged.columns
             dropped += merged.dropped
             exemplars.sort { $0.millis < $1.millis }
-            try next.bytes.withUnsafeBytes { try days.add($0, columns, exemplars) }
+            try next.bytes.withUnsafeBytes {
+                try days.add($0, classes.number(of: $0), columns, exemplars)
+            }
             sinceCheck += columns.count + 100
             if sinceCheck > 100_000 {
                 sinceCheck = 0
                 if shouldStop() { throw CancellationError() }
             }
         }
-        let drafts = days.finish(
-            tenant: Tenant(first.tenant), metadata: metadata, metadataDay: Int64(first.day),
-            retentionClass: first.retentionClass, level: 3)
-        guard var draft = drafts.first(where: { $0.day == first.day }) ?? drafts.first else {
-            return nil
+        let home = DayBuilders.Key(day: Int64(first.day), retentionClass: first.retentionClass)
+        var drafts = days.finish(
+            tenant: Tenant(first.tenant), metadata: metadata, metadataIn: home, level: 3)
+        if !drafts.isEmpty {
+            drafts[0].duplicates = dropped.duplicates
+            drafts[0].conflicts = dropped.conflicts
         }
-        draft.duplicates = dropped.duplicates
-        draft.conflicts = dropped.conflicts
-        draft.cover(parts.map(\.descriptor))
-        return draft
+        for index in drafts.indices where drafts[index].retentionClass == first.retentionClass {
+            drafts[index].cover(parts.map(\.descriptor))
+        }
+        return drafts
     }
 }
 
@@ -171,13 +176,20 @@ private struct MergeCursor {
     }
 }
 
-/// One part builder per UTC day, all fed in order of labels.
+/// One part builder per UTC day and retention class, all fed in order of labels.
 private struct DayBuilders {
-    private var builders: [Int64: PartBuilder] = [:]
+    struct Key: Hashable, Comparable {
+        var day: Int64
+        var retentionClass: UInt8
+        static func < (a: Key, b: Key) -> Bool {
+            (a.day, a.retentionClass) < (b.day, b.retentionClass)
+        }
+    }
+    private var builders: [Key: PartBuilder] = [:]
 
     /// Adds a series' samples, ascending, and exemplars, ascending, to their days.
     mutating func add(
-        _ labels: UnsafeRawBufferPointer, _ columns: SampleColumns,
+        _ labels: UnsafeRawBufferPointer, _ retentionClass: UInt8, _ columns: SampleColumns,
         _ exemplars: [HeadExtras.Exemplar]
     ) throws {
         var start = 0
@@ -191,9 +203,10 @@ private struct DayBuilders {
             var end = start
             while end < columns.count, utcDay(ofMillis: columns.millis[end]) == day { end += 1 }
             let ofDay = exemplars[nextExemplar...].prefix { utcDay(ofMillis: $0.millis) == day }
-            builders[day, default: PartBuilder()].add(
+            let key = Key(day: day, retentionClass: retentionClass)
+            builders[key, default: PartBuilder()].add(
                 labels, columns, start..<end, exemplars: Array(ofDay))
-            if builders[day, default: PartBuilder()].dataCount > MetricStore.maxDataBytes {
+            if builders[key, default: PartBuilder()].dataCount > MetricStore.maxDataBytes {
                 throw MetricStoreError.partTooLarge(bytes: MetricStore.maxDataBytes)
             }
             start = end
@@ -201,30 +214,29 @@ private struct DayBuilders {
         }
     }
 
-    /// The parts, by day. Without `metadataDay` metadata gets a part of its own, without any series:
+    /// The parts, by day and class. Without `metadataIn` metadata gets a part of its own, without any series:
     /// in a part of samples it would share the age of the samples, which may be old.
     consuming func finish(
-        tenant: Tenant, metadata: MetadataTable, metadataDay: Int64? = nil, retentionClass: UInt8,
-        level: Int32
+        tenant: Tenant, metadata: MetadataTable, metadataIn home: Key? = nil, level: Int32
     ) -> [PartDraft] {
         var timeless: PartBuilder?
         if !metadata.isEmpty {
-            if let metadataDay {
-                builders[metadataDay, default: PartBuilder()].setMetadata(metadata)
+            if let home {
+                builders[home, default: PartBuilder()].setMetadata(metadata)
             } else {
                 timeless = PartBuilder()
                 timeless?.setMetadata(metadata)
             }
         }
-        var parts = builders.sorted { $0.key < $1.key }.map { (day: $0.key, builder: $0.value) }
-        if let timeless { parts.append((day: 0, builder: timeless)) }
+        var parts = builders.sorted { $0.key < $1.key }.map { (key: $0.key, builder: $0.value) }
+        if let timeless { parts.append((Key(day: 0, retentionClass: 0), timeless)) }
         return parts.enumerated().map { index, part in
-            let (day, builder) = part
+            let (key, builder) = part
             var draft = PartDraft(
-                tenant: tenant.name, day: Int32(clamping: day),
+                tenant: tenant.name, day: Int32(clamping: key.day),
                 minNanos: nanos(ofMillis: builder.minMillis),
                 maxNanos: nanos(ofMillis: builder.maxMillis),
-                rowCount: UInt64(builder.sampleCount), retentionClass: retentionClass,
+                rowCount: UInt64(builder.sampleCount), retentionClass: key.retentionClass,
                 bytes: builder.finish(level: level))
             draft.isTimeless = timeless != nil && index == parts.count - 1
             return draft

@@ -14,6 +14,8 @@ package struct MetricStoreConfiguration: Sendable {
     package var maxFutureMillis: Int64 = 600_000
     /// Bytes that decoded indexes of parts may take together; the least recently used leave first.
     package var indexCacheBytes = 256 << 20
+    /// Series that are kept for a time of their own; the first that covers a series decides.
+    package var retention: [MetricRetention] = []
 
     package init() {}
 }
@@ -41,6 +43,7 @@ package final class MetricStore: SignalStore, SeriesReading {
         var faults: [PartCorruption] = []
         /// Parts that could not be opened at the start.
         var missing = MissingParts()
+        var retentionClasses = RetentionClassifier()
     }
     private struct Counters: ~Copyable {
         let appended = Atomic<Int>(0)
@@ -208,6 +211,13 @@ package final class MetricStore: SignalStore, SeriesReading {
     }
 
     // MARK: - Parts
+
+    package func useRetentionClasses(_ numbers: [UInt8]) {
+        let classes = RetentionClassifier(configuration.retention, numbers)
+        state.withLock { $0.retentionClasses = classes }
+    }
+
+    var retentionClasses: RetentionClassifier { state.withLock { $0.retentionClasses } }
 
     package func open(_ part: PartHandle) throws {
         let opened = try MetricPart(part)

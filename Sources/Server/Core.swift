@@ -16,16 +16,21 @@ import TraceStore
 
 /// The stores of one server, empty until a kernel opens them.
 struct Stores: Sendable {
-    let metrics = MetricStore(MetricStoreConfiguration())
+    let metrics: MetricStore
     let logs = LogStore()
     let traces = TraceStore()
     let correlation = Correlation()
     var all: [any SignalStore] { [metrics, logs, traces, correlation] }
+
+    init(metrics configuration: MetricStoreConfiguration = MetricStoreConfiguration()) {
+        metrics = MetricStore(configuration)
+    }
 }
 
 /// Settings that come from flags and configuration together. Times in seconds, sizes in bytes.
 struct CoreSettings: Sendable {
     var kernel: KernelConfiguration
+    var metrics = MetricStoreConfiguration()
     var limits = IngestLimits()
     var queries = QueryLimits()
     var tenancy: Tenancy
@@ -55,6 +60,8 @@ struct CoreSettings: Sendable {
         kernel.retentionBytes =
             options.retentionBytes
             ?? configuration?.storage.retentionBytes(on: options.storagePath)
+        metrics.retention = configuration?.storage.retentionRules ?? []
+        kernel.retentionRules = metrics.retention.map(\.rule)
         kernel.sealAgeSeconds = options.sealAgeSeconds
         kernel.sealBytes = min(kernel.sealBytes, max(16 << 20, memory / 8))
         kernel.headLimitBytes = memory / 2
@@ -102,7 +109,7 @@ struct Core: Sendable {
                     + active.unfinished.joined(separator: ",") + "]")
         }
         let queryLog = settings.queryLogFile.map { QueryLogFile($0, clock: clock, report: warn) }
-        let stores = Stores()
+        let stores = Stores(metrics: settings.metrics)
         let forward = try ForwardQueue(
             directory: settings.kernel.path + "/forward", clock: clock, limits: settings.forward,
             warn: warn)

@@ -55,12 +55,17 @@ package protocol SignalStore: AnyObject, Sendable {
     /// step. Called also with no parts, for an empty head.
     func sealed(generation: UInt64, parts: [PartHandle])
 
+    /// The numbers of the configured retention rules, in their order: what `seal` and `merge` give
+    /// to drafts. Called once, before `open`.
+    func useRetentionClasses(_ numbers: [UInt8])
+
     /// Merges parts of one tenant, day and retention class into one draft, dropping duplicates and
-    /// what the parts' deletions cover. Nil when nothing is left. A single part is rewritten so to
-    /// get rid of its deletions.
+    /// what the parts' deletions cover. Empty when nothing is left. A single part is rewritten so to
+    /// get rid of its deletions. Rows whose rules have changed since they were sealed get a draft of
+    /// their class of today.
     ///
     /// - Parameter shouldStop: polled about every 10 ms of work; true = throw `CancellationError`.
-    func merge(_ parts: [PartHandle], shouldStop: () -> Bool) throws -> PartDraft?
+    func merge(_ parts: [PartHandle], shouldStop: () -> Bool) throws -> [PartDraft]
 
     /// A merge, retention or a deletion changed the set of parts: switch readers over in one step. A
     /// part whose deletions changed is in both lists, with the same reader.
@@ -72,6 +77,7 @@ package protocol SignalStore: AnyObject, Sendable {
 
 extension SignalStore {
     package func missing(_ part: PartDescriptor, _ fault: PartCorruption) {}
+    package func useRetentionClasses(_ numbers: [UInt8]) {}
     package var observedSignals: [Signal] { [] }
     package func observe(
         _ payload: UnsafeRawBufferPointer, from signal: Signal, tenant: String,

@@ -47,8 +47,8 @@ extension TraceStore {
 
     /// See `SignalStore.merge`. Reads each input block by block: memory is one block per input,
     /// the output and 24 bytes per span.
-    package func merge(_ parts: [PartHandle], shouldStop: () -> Bool) throws -> PartDraft? {
-        guard let first = parts.first?.descriptor else { return nil }
+    package func merge(_ parts: [PartHandle], shouldStop: () -> Bool) throws -> [PartDraft] {
+        guard let first = parts.first?.descriptor else { return [] }
         let inputs = try parts.sorted { PartDescriptor.isOlder($0.descriptor, $1.descriptor) }
             .map { try TracePart($0) }
         let shared = try TraceStore.sharedTraces(inputs)
@@ -74,11 +74,11 @@ extension TraceStore {
             }
         }
         countMergedDuplicates(duplicates)
-        guard writer.rowCount > 0 else { return nil }
+        guard writer.rowCount > 0 else { return [] }
         var draft = try TraceStore.draft(
             writer, tenant: first.tenant, day: first.day, retentionClass: first.retentionClass)
         draft.duplicates = duplicates
-        return draft
+        return [draft]
     }
 
     /// Traces that more than one input holds: only their spans can be duplicates.

@@ -69,9 +69,9 @@ private final class Writers: Sendable {
                     index.sealed(generation: old, parts: parts)
                     let inputs = shared.progress.withLock { $0.parts }
                     if inputs.count < 4 { continue }
-                    let draft = try index.merge(inputs) { false }
+                    let merged = try index.merge(inputs) { false }
                     let added = try shared.progress.withLock { progress in
-                        let added = try progress.shelf.add(draft.map { [$0] } ?? [])
+                        let added = try progress.shelf.add(merged)
                         progress.parts = added
                         return added
                     }

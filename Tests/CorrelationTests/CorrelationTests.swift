@@ -183,7 +183,7 @@ import Testing
         split.sealed(generation: 2, parts: try shelf.add(try split.seal(generation: 2)))
         let inputs = shelf.handles
         #expect(inputs.count == 2)
-        let merged = try #require(try split.merge(inputs) { false })
+        let merged = try #require(try split.merge(inputs) { false }.first)
         split.replace(removed: inputs.map(\.descriptor.id), added: try shelf.add([merged]))
         #expect(Everything(split) == Everything(whole))
         #expect(throws: CancellationError.self) { _ = try split.merge(inputs) { true } }

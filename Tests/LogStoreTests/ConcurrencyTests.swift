@@ -86,7 +86,7 @@ private final class Exercise: Sendable {
             }
             if inputs.count < 4 { continue }
             let merged = try store.merge(inputs, shouldStop: { false })
-            let added = try (merged.map { [$0] } ?? []).map(handle)
+            let added = try merged.map(handle)
             store.replace(removed: inputs.map(\.descriptor.id), added: added)
             progress.withLock { $0.handles = added }
         }

@@ -269,8 +269,8 @@ final class Driver {
             }
             let removed = inputs.map(\.descriptor.id)
             handles.removeAll { removed.contains($0.descriptor.id) }
-            handles += merged.map { [$0] } ?? []
-            store.replace(removed: removed, added: merged.map { [$0] } ?? [])
+            handles += merged
+            store.replace(removed: removed, added: merged)
         }
     }
 

@@ -169,9 +169,9 @@ import Testing
         #expect(throws: CancellationError.self) {
             try driver.store.merge(driver.handles, shouldStop: { true })
         }
-        #expect(try driver.store.merge([], shouldStop: { false }) == nil)
-        let draft = try driver.store.merge(driver.handles, shouldStop: { false })
-        #expect(draft?.rowCount == 500)
+        #expect(try driver.store.merge([], shouldStop: { false }).isEmpty)
+        let drafts = try driver.store.merge(driver.handles, shouldStop: { false })
+        #expect(drafts.map(\.rowCount) == [500])
     }
 
     /// Lines as long as a request can bring, and blocks that hold only one of them.

@@ -69,7 +69,7 @@ func readersSeeEveryAcknowledgedSample() async throws {
                 parts += sealed
                 if parts.count >= 4 {
                     let merged = try store.merge(parts) { false }
-                    let added = try merged.map { [try handle($0)] } ?? []
+                    let added = try merged.map { try handle($0) }
                     store.replace(removed: parts.map(\.descriptor.id), added: added)
                     parts = added
                 }

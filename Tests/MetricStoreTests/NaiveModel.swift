@@ -151,7 +151,8 @@ final class StoreHarness {
         let descriptor = PartDescriptor(
             id: nextID, signal: .metrics, tenant: draft.tenant, day: draft.day, level: level,
             minNanos: draft.minNanos, maxNanos: draft.maxNanos, rowCount: draft.rowCount,
-            byteCount: UInt64(draft.bytes.count), lastSequence: lastSequence)
+            byteCount: UInt64(draft.bytes.count), retentionClass: draft.retentionClass,
+            lastSequence: lastSequence)
         nextID += 1
         return PartHandle(descriptor: descriptor, reader: reader)
     }
@@ -174,9 +175,9 @@ final class StoreHarness {
 
     /// Merges parts of one tenant and day that follow each other.
     func merge(_ inputs: [PartHandle]) throws {
-        let draft = try store.merge(inputs) { false }
+        let drafts = try store.merge(inputs) { false }
         let last = inputs.map(\.descriptor.lastSequence).max() ?? 0
-        let added = try draft.map { [try handle($0, level: 1, lastSequence: last)] } ?? []
+        let added = try drafts.map { try handle($0, level: 1, lastSequence: last) }
         let removed = Set(inputs.map(\.descriptor.id))
         store.replace(removed: Array(removed), added: added)
         handles.removeAll { removed.contains($0.descriptor.id) }

@@ -71,7 +71,7 @@ private func families(_ store: MetricStore) throws -> [String] {
             }
             return PartHandle(descriptor: descriptor, reader: handle.reader)
         }
-        let draft = try #require(try harness.store.merge(dated) { false })
+        let draft = try #require(try harness.store.merge(dated) { false }.first)
         #expect(!draft.isTimeless)
         #expect(draft.day == 0)
         #expect(draft.maxNanos == (withSamples ? 5_000_000 : 1002))
@@ -89,7 +89,7 @@ private func families(_ store: MetricStore) throws -> [String] {
     try harness.seal()
     harness.append(sampled([(2, 22), (4, 41), (6, 60)]))
     try harness.seal()
-    let draft = try #require(try harness.store.merge(harness.handles) { false })
+    let draft = try #require(try harness.store.merge(harness.handles) { false }.first)
     #expect(draft.duplicates == 2)
     #expect(draft.conflicts == 3)
     #expect(draft.rowCount == 6)
@@ -125,7 +125,7 @@ private func families(_ store: MetricStore) throws -> [String] {
     harness.append(batch({ _ in }, at: [1]))
     harness.append(batch({ $0.count = 4 }, at: [2]))
     try harness.seal()
-    let draft = try #require(try harness.store.merge(harness.handles) { false })
+    let draft = try #require(try harness.store.merge(harness.handles) { false }.first)
     #expect(draft.duplicates == 1)
     #expect(draft.conflicts == 1)
 }

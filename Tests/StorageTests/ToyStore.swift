@@ -168,9 +168,10 @@ final class ToyStore: SignalStore {
         }
     }
 
-    func merge(_ parts: [PartHandle], shouldStop: () -> Bool) throws -> PartDraft? {
+    func merge(_ parts: [PartHandle], shouldStop: () -> Bool) throws -> [PartDraft] {
         if shouldStop() { throw CancellationError() }
-        return ToyStore.draft(try parts.flatMap { try rows(of: $0) }, signal)
+        let draft = ToyStore.draft(try parts.flatMap { try rows(of: $0) }, signal)
+        return draft.map { [$0] } ?? []
     }
 
     func replace(removed: [UInt64], added: [PartHandle]) {

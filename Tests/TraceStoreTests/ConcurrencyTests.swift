@@ -49,11 +49,11 @@ private final class Exercise: Sendable {
             store.sealed(
                 generation: old, parts: try progress.withLock { try $0.shelf.add(drafts) })
             for group in progress.withLock({ $0.shelf.mergeable }) where group.count > 3 {
-                let draft = try store.merge(group) { false }
+                let drafts = try store.merge(group) { false }
                 let ids = group.map(\.descriptor.id)
                 let added = try progress.withLock { progress in
                     progress.shelf.remove(ids)
-                    return try progress.shelf.add(draft.map { [$0] } ?? [], level: 1)
+                    return try progress.shelf.add(drafts, level: 1)
                 }
                 store.replace(removed: ids, added: added)
             }

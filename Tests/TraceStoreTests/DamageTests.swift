@@ -285,7 +285,8 @@ extension DamageTests {
             handles.append(try handle(draft, id: generation, lastSequence: generation))
             store.sealed(generation: generation, parts: [handles[index]])
         }
-        let merged = try #require(try store.merge(Array(handles.prefix(2)).reversed()) { false })
+        let merged = try #require(
+            try store.merge(Array(handles.prefix(2)).reversed()) { false }.first)
         #expect(merged.duplicates == 1)
         store.replace(
             removed: [1, 2], added: [try handle(merged, id: 4, lastSequence: 2)])

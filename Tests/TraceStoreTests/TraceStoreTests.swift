@@ -33,10 +33,10 @@ struct StoreModel {
 
     mutating func merge() throws {
         for group in shelf.mergeable {
-            let draft = try store.merge(group) { false }
+            let drafts = try store.merge(group) { false }
             let ids = group.map(\.descriptor.id)
             shelf.remove(ids)
-            store.replace(removed: ids, added: try shelf.add(draft.map { [$0] } ?? [], level: 1))
+            store.replace(removed: ids, added: try shelf.add(drafts, level: 1))
         }
     }
 

@@ -3,6 +3,7 @@
 
 import Base
 import Glibc
+import MetricStore
 
 /// The section `storage`. Source: prometheus/prometheus `config/config.go`, `StorageConfig`.
 package struct StorageSettings: Sendable, Equatable {
@@ -19,6 +20,8 @@ package struct StorageSettings: Sendable, Equatable {
     package var floatChunkEncoding: String?
     /// Without effect: exemplars are kept as long as samples.
     package var maxExemplars: Int?
+    /// Retention by selector, in the order of the file; ours.
+    package var retentionRules: [MetricRetention] = []
 
     package init() {}
 
@@ -45,6 +48,7 @@ package struct StorageSettings: Sendable, Equatable {
             maxExemplars = try exemplars.int("max_exemplars")
             try exemplars.finish()
         }
+        retentionRules = try Self.retentionRules(&section)
         try section.finish()
     }
 

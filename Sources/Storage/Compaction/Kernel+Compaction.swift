@@ -85,16 +85,16 @@ extension Kernel {
         case failed(any Error)
     }
 
-    /// Replaces parts by one, which lacks what was deleted. The inputs leave the manifest in the
+    /// Replaces parts by one per retention class, which lack what was deleted. The inputs leave the manifest in the
     /// commit that adds the output. Runs on the compactor.
     func merge(_ inputs: [PartHandle]) throws -> MergeOutcome {
         guard let newest = inputs.last?.descriptor, let store = store(of: newest.signal) else {
             return .interrupted
         }
         let ids = inputs.map(\.descriptor.id)
-        let draft: PartDraft?
+        let drafts: [PartDraft]
         do {
-            draft = try store.merge(inputs) { [self] in mustYield }
+            drafts = try store.merge(inputs) { [self] in mustYield }
         } catch is CancellationError {
             return .interrupted
         } catch {
@@ -106,15 +106,15 @@ extension Kernel {
             return .failed(error)
         }
         do {
-            let added = try swap(inputs, for: draft)
+            let added = try swap(inputs, for: drafts)
             store.replace(removed: ids, added: added)
             state.withLock { state in
                 for id in ids { state.handles[id] = nil }
                 for handle in added { state.handles[handle.descriptor.id] = handle }
                 state.counters.merges += 1
                 state.counters.partsMerged += ids.count
-                state.counters.bytesMerged += draft?.bytes.count ?? 0
-                state.counters.countDropped(newest.signal, draft.map { [$0] } ?? [])
+                state.counters.bytesMerged += drafts.reduce(0) { $0 + $1.bytes.count }
+                state.counters.countDropped(newest.signal, drafts)
             }
         } catch {
             note("merging \(newest.signal.name) parts \(ids)", error) { $0.failedMerges += 1 }
@@ -124,20 +124,23 @@ extension Kernel {
         return .done
     }
 
-    private func swap(_ inputs: [PartHandle], for draft: PartDraft?) throws -> [PartHandle] {
+    private func swap(_ inputs: [PartHandle], for drafts: [PartDraft]) throws -> [PartHandle] {
         let ids = inputs.map(\.descriptor.id)
-        guard let draft, let signal = inputs.first?.descriptor.signal else {
+        guard !drafts.isEmpty, let signal = inputs.first?.descriptor.signal else {
             try change(PartEdit(removed: ids))
             return []
         }
         let level = inputs.reduce(UInt8(0)) { max($0, $1.descriptor.level) }
-        let part = Kernel.descriptor(
-            of: draft, id: manifest.reserveIDs(1), signal: signal,
-            level: level == .max ? level : level + 1,
-            lastSequence: inputs.reduce(0) { max($0, $1.descriptor.lastSequence) },
-            wallNanos: clock.wallNanos)
+        let first = manifest.reserveIDs(drafts.count)
+        let parts = drafts.enumerated().map { index, draft in
+            Kernel.descriptor(
+                of: draft, id: first + UInt64(index), signal: signal,
+                level: level == .max ? level : level + 1,
+                lastSequence: inputs.reduce(0) { max($0, $1.descriptor.lastSequence) },
+                wallNanos: clock.wallNanos)
+        }
         return try install(
-            [part], [(PartName.blob(part.id), draft.bytes)],
-            PartEdit(added: [part], removed: ids))
+            parts, zip(parts, drafts).map { (PartName.blob($0.id), $1.bytes) },
+            PartEdit(added: parts, removed: ids))
     }
 }

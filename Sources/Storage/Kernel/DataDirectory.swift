@@ -11,6 +11,7 @@ import Base
 ///     parts/      NNNNNNNNNNNN.part
 ///     manifest/   NNNNNNNN.manifest
 ///     forward/    NNNNNNNN.queue, cursors: what waits for other servers; where any are configured
+///     retention-classes  numbers of the retention rules; only where there are some
 ///     quarantine/ files set aside because the manifest was damaged; only where that happened
 ///     snapshots/  data directories of their own that share part files with this one
 package struct DataDirectory: Sendable {

@@ -38,6 +38,11 @@ extension Kernel {
             state.replay.tornManifest = manifest.tornTail
             state.faults += try quarantine.contents().faults
             try removeOrphans(manifest, blobs, &state)
+            let retention = try OpenedRetention(
+                configuration, borne: Set(manifest.current.parts.values.map(\.retentionClass)),
+                directory, files)
+            if let fault = retention.fault { state.faults.append(fault) }
+            for store in stores { store.useRetentionClasses(retention.numbers) }
             openParts(manifest, blobs, stores, &state)
             let log = try replay(
                 configuration, directory, manifest, stores, followers, files, clock, random, &state,
@@ -46,8 +51,9 @@ extension Kernel {
                 state.oldestCommitNanos = clock.monotonicNanos
             }
             let kernel = Kernel(
-                configuration, directory, log: log, manifest: manifest, blobs: blobs, files: files,
-                clock: clock, stores: stores, followers: followers, state: state)
+                configuration, directory, log: log, manifest: manifest, blobs: blobs,
+                retention: retention, files: files, clock: clock, stores: stores,
+                followers: followers, state: state)
             _ = kernel.refreshHeadBytes()
             return kernel
         } catch {

@@ -20,6 +20,7 @@ package final class Kernel: Sendable {
     let log: WriteAheadLog
     let manifest: ManifestLog
     let blobs: any BlobStore
+    let retention: OpenedRetention
     /// Seals, one at a time.
     let sealer = WorkerPool(name: "tern-seal", threads: 1, queueLimit: 64)
     /// Merges and drops, one pass at a time.
@@ -54,14 +55,16 @@ package final class Kernel: Sendable {
 
     init(
         _ configuration: KernelConfiguration, _ directory: DataDirectory, log: WriteAheadLog,
-        manifest: ManifestLog, blobs: any BlobStore, files: any FileSystem, clock: any Clock,
-        stores: [any SignalStore], followers: [any LogFollower], state: consuming sending State
+        manifest: ManifestLog, blobs: any BlobStore, retention: OpenedRetention,
+        files: any FileSystem, clock: any Clock, stores: [any SignalStore],
+        followers: [any LogFollower], state: consuming sending State
     ) {
         self.configuration = configuration
         self.directory = directory
         self.log = log
         self.manifest = manifest
         self.blobs = blobs
+        self.retention = retention
         self.files = files
         self.clock = clock
         self.stores = stores

@@ -21,8 +21,10 @@ package struct KernelConfiguration: Sendable, Equatable {
     package var headLimitBytes: Int?
     /// Data older than this, by its own time, is dropped. 0 or less = never.
     package var retentionSeconds: Double
-    /// Other retentions, by retention class.
+    /// Other retentions, by retention class. What is in here is nobody else's to number.
     package var retentionSecondsByClass: [UInt8: Double] = [:]
+    /// Retentions whose classes the kernel numbers; it tells the stores which (`RetentionClasses`).
+    package var retentionRules: [RetentionRule] = []
     /// Parts are dropped, oldest day first, while they take more than this many bytes.
     package var retentionBytes: Int?
     /// Pages of mapped files that may stay resident, in bytes; nil = as the system likes. They can

@@ -9,6 +9,8 @@ package enum KernelError: Error, Sendable, Equatable, CustomStringConvertible {
     case manifestUnreadable([StorageFault])
     /// A part could not be built, merged or opened.
     case store(signal: Signal, problem: String)
+    /// The retention rules cannot be numbered.
+    case retentionClasses(problem: String)
 
     package var description: String {
         switch self {
@@ -25,6 +27,8 @@ package enum KernelError: Error, Sendable, Equatable, CustomStringConvertible {
                 + faults.map(\.description).joined(separator: "; ")
                 + ". Restore the manifest directory from a backup"
         case .store(let signal, let problem): "\(signal.name): \(problem)"
+        case .retentionClasses(let problem):
+            "retention by selector: \(problem): remove rules until older data has expired"
         }
     }
 }

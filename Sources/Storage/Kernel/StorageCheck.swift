@@ -37,6 +37,7 @@ package enum StorageCheck {
         defer { directory.lock.unlock() }
         var report = CheckReport()
         let set = try checkManifest(directory, files, &report)
+        try checkRetentionClasses(directory, files, set, &report)
         try checkParts(directory, files, set, storesBySignal, &report)
         let quarantined = try Quarantine(directory: directory, files: files).contents()
         report.faults += quarantined.faults
@@ -77,6 +78,28 @@ package enum StorageCheck {
                     file: "manifest", offset: 0, problem: "no file has a whole checkpoint"))
         }
         return PartSet()
+    }
+
+    private static func checkRetentionClasses(
+        _ directory: DataDirectory, _ files: any FileSystem, _ set: PartSet,
+        _ report: inout CheckReport
+    ) throws {
+        do {
+            let classes = try RetentionClasses.read(directory, files)
+            let unknown = Set(set.parts.values.map(\.retentionClass)).subtracting([0])
+                .subtracting(classes.names.keys)
+            if !unknown.isEmpty {
+                report.notes.append(
+                    StorageFault(
+                        file: RetentionClasses.fileName, offset: 0,
+                        problem: "does not name the classes \(unknown.sorted()) of parts, which "
+                            + "are kept as long as the longest retention says"))
+            }
+        } catch let error as MalformedBytes {
+            report.faults.append(
+                StorageFault(
+                    file: RetentionClasses.fileName, offset: error.offset, problem: "\(error)"))
+        }
     }
 
     private static func checkParts(

@@ -28,8 +28,8 @@ extension Kernel {
                 visible.contains($0.id) || unreadable.contains($0.id)
             },
             wallNanos: clock.wallNanos,
-            retentionSeconds: { [configuration] in
-                configuration.retentionSecondsByClass[$0] ?? configuration.retentionSeconds
+            retentionSeconds: { [configuration, retention] in
+                retention.secondsByClass[$0] ?? configuration.retentionSeconds
             }, maxBytes: configuration.retentionBytes)
         guard !expired.isEmpty else { return }
         try change(PartEdit(removed: expired.map(\.id)))

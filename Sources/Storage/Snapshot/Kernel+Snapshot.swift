@@ -55,6 +55,9 @@ extension Kernel {
         try files.replace(
             path + "/manifest/" + ManifestFormat.name(1), in: path + "/manifest",
             with: ManifestFormat.header + checkpoint)
+        if retention.classes != RetentionClasses() {
+            try retention.classes.write(to: path, files)
+        }
         try files.syncDirectory(path)
         // VERSION is last: where it is, everything else is.
         try files.replace(path + "/VERSION", in: path, with: DataDirectory.versionFile)

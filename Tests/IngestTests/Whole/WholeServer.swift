@@ -106,7 +106,7 @@ struct PromisedBatches {
 /// The real stores on a kernel.
 final class WholeServer: Sendable {
     let kernel: Kernel
-    let metrics = MetricStore(MetricStoreConfiguration())
+    let metrics: MetricStore
     let logs: LogStore
     let traces = TraceStore()
     let correlation = Correlation()
@@ -114,10 +114,15 @@ final class WholeServer: Sendable {
     init(
         _ files: any FileSystem, clock: any Clock = ManualClock(), seed: UInt64 = 7,
         path: String = "/data", retentionClassOfLogs: UInt8 = 0,
+        retention: [MetricRetention] = [],
         change: (inout KernelConfiguration) -> Void = { _ in }
     ) throws {
         var configuration = KernelConfiguration(path: path, retentionSeconds: 0)
         configuration.minFreeBytes = 0
+        configuration.retentionRules = retention.map(\.rule)
+        var metricOptions = MetricStoreConfiguration()
+        metricOptions.retention = retention
+        metrics = MetricStore(metricOptions)
         change(&configuration)
         var options = LogStoreConfiguration()
         options.retentionClass = { _, _ in retentionClassOfLogs }

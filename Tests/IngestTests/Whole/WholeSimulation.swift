@@ -3,8 +3,10 @@
 
 import Base
 import Correlation
+import MetricStore
 import Storage
 import Synchronization
+import Telemetry
 import TestKit
 
 /// Commits of the workload and what became of them.
@@ -15,6 +17,8 @@ struct PromiseLedger: Sendable {
         var isAcknowledged = false
         /// Retention has covered it: it may be gone, in part or as a whole.
         var isExpired = false
+        /// A deletion may have taken samples of it.
+        var isDeleted = false
     }
     private(set) var commits: [Commit] = []
     private(set) var nextKey: UInt64 = 1
@@ -36,6 +40,14 @@ struct PromiseLedger: Sendable {
         }
     }
 
+    /// Series s="3" is deleted, or will be when the disk plays along.
+    mutating func delete() {
+        for index in commits.indices
+        where commits[index].promises.contains(where: { $0.key % 5 == 3 }) {
+            commits[index].isDeleted = true
+        }
+    }
+
     /// What is wrong with what a server shows, or nil.
     ///
     /// - Parameter live: in the process that committed, refused commits must not show.
@@ -51,7 +63,8 @@ struct PromiseLedger: Sendable {
             var known: Set<UInt64> = []
             for commit in commits where commit.promises[0].tenant == tenant {
                 known.formUnion(commit.promises.map(\.key))
-                if commit.isExpired { continue }
+                if commit.isAcknowledged, let lost = lostForever(commit, visible) { return lost }
+                if commit.isExpired || commit.isDeleted { continue }
                 let shown = commit.promises.filter { shows($0, visible) }
                 if shown.isEmpty {
                     if commit.isAcknowledged {
@@ -74,6 +87,14 @@ struct PromiseLedger: Sendable {
         return nil
     }
 
+    /// Samples of s="2" have a retention of their own, longer than any life, and are never deleted.
+    private func lostForever(_ commit: Commit, _ visible: WholeServer.Visible) -> String? {
+        let kept = commit.promises.filter { $0.key % 5 == 2 && !$0.isMetadata }
+        return kept.first { visible.samples[$0.key] != 1 }.map {
+            "sample \($0.key) is lost, which has a retention of its own"
+        }
+    }
+
     private func shows(_ promise: Promise, _ visible: WholeServer.Visible) -> Bool {
         promise.isMetadata
             ? visible.families.contains(promise.key)
@@ -87,10 +108,13 @@ struct PromiseLedger: Sendable {
         commits = commits.compactMap { commit in
             var commit = commit
             let found = visible[commit.promises[0].tenant] ?? WholeServer.Visible()
-            guard commit.isExpired || commit.promises.contains(where: { shows($0, found) }) else {
+            guard
+                commit.isExpired || commit.isDeleted
+                    || commit.promises.contains(where: { shows($0, found) })
+            else {
                 return nil
             }
-            commit.isAcknowledged = true
+            commit.isAcknowledged = commit.promises.contains { shows($0, found) }
             return commit
         }
     }
@@ -144,8 +168,25 @@ final class WholeSimulation: Sendable {
         return ([], opened)
     }
 
+    private static func rule(_ series: String, days: Double) -> MetricRetention {
+        MetricRetention(
+            selectors: [[LabelMatcher(equal: "s", series)]], seconds: days * 86_400)
+    }
+
+    /// Rules come, go and change places from start to start; s="2" always has one.
+    private func rules() -> [MetricRetention] {
+        let (short, long) = (
+            WholeSimulation.rule("1", days: 3), WholeSimulation.rule("2", days: 60)
+        )
+        return switch random.next() % 3 {
+        case 0: [short, long]
+        case 1: [long, WholeSimulation.rule("4", days: 30), short]
+        default: [long]
+        }
+    }
+
     private func open(_ disk: FaultyDisk) throws -> WholeServer {
-        try WholeServer(disk, clock: clock, seed: random.next()) {
+        try WholeServer(disk, clock: clock, seed: random.next(), retention: rules()) {
             $0.segmentBytes = 4096
             $0.manifestBytes = 1000
             $0.retentionSeconds = 5 * 86_400
@@ -188,7 +229,7 @@ final class WholeSimulation: Sendable {
     }
 
     private func act(_ server: WholeServer) async {
-        switch random.next() % 16 {
+        switch random.next() % 18 {
         case 0...7: await commit(server)
         case 8, 9:
             await withTaskGroup(of: Void.self) { group in
@@ -196,9 +237,17 @@ final class WholeSimulation: Sendable {
             }
         case 10...12: await attempt { try await server.kernel.sealNow() }
         case 13, 14: await attempt { try await server.kernel.compactNow() }
+        case 15:
+            ledger.withLock { $0.delete() }
+            await attempt {
+                try await server.metrics.delete(
+                    [[LabelMatcher(equal: "s", "3")]], .all, tenant: Tenant("b"),
+                    in: server.kernel)
+            }
+        case 16: await attempt { try await server.kernel.cleanDeletions(tenant: "b") }
         default:
             // The exact limit depends on what is in parts by now; whatever is near may go.
-            ledger.withLock { $0.expire(before: clock.wallNanos - 4 * WholeSimulation.day) }
+            ledger.withLock { $0.expire(before: clock.wallNanos - 2 * WholeSimulation.day) }
             await attempt { try await server.kernel.enforceRetention() }
         }
     }
