@@ -15,6 +15,30 @@ extension MetricStore {
         return try select(request, snapshot, context, isSorted: true)
     }
 
+    package func coarseRanges(_ tenant: Tenant, _ range: MillisRange) -> [CoarseRange] {
+        var resolutions: [Int64: Int64] = [:]
+        for part in snapshot(tenant).parts where part.resolutionMillis > 0 && part.overlaps(range) {
+            let day = utcDay(ofMillis: part.minMillis)
+            resolutions[day] = max(resolutions[day] ?? 0, part.resolutionMillis)
+        }
+        var ranges: [CoarseRange] = []
+        for (day, resolution) in resolutions.sorted(by: { $0.key < $1.key }) {
+            let first = day &* MetricPartFormat.millisPerDay
+            let last = Millis(first &+ MetricPartFormat.millisPerDay &- 1)
+            if let known = ranges.last, known.resolutionMillis == resolution,
+                known.range.last.rawValue == first &- 1
+            {
+                ranges[ranges.count - 1].range.last = last
+            } else {
+                ranges.append(
+                    CoarseRange(
+                        range: MillisRange(first: Millis(first), last: last),
+                        resolutionMillis: resolution))
+            }
+        }
+        return ranges
+    }
+
     /// - Parameter isSorted: whether the set has to be sorted by labels.
     func select(
         _ request: SeriesRequest, _ snapshot: Snapshot, _ context: ReadContext, isSorted: Bool
@@ -42,7 +66,7 @@ extension MetricStore {
                 try builder.reserve()
             }
         }
-        return try builder.finish(request.range, isSorted: isSorted)
+        return try builder.finish(request.range, request.aggregate, isSorted: isSorted)
     }
 
     /// Runs what reads one part. Damage is noted in the context, and nil is the answer.

@@ -71,7 +71,30 @@ extension MetricStore {
         return drafts
     }
 
+    /// Parts with a down-sampled one among them make a down-sampled one.
     package func merge(_ parts: [PartHandle], shouldStop: () -> Bool) throws -> [PartDraft] {
+        try rewrite(parts, resolutionMillis: 0, shouldStop: shouldStop)
+    }
+
+    package func downsample(
+        _ parts: [PartHandle], resolutionMillis: Int64, shouldStop: () -> Bool
+    ) throws -> [PartDraft] {
+        precondition(
+            resolutionMillis > 0
+                && MetricPartFormat.millisPerDay.isMultiple(of: resolutionMillis),
+            "buckets divide a day")
+        return try rewrite(parts, resolutionMillis: resolutionMillis, shouldStop: shouldStop)
+    }
+
+    package func resolutionMillis(_ part: PartHandle) throws -> Int64? {
+        try MetricPart(part).resolutionMillis
+    }
+
+    /// - Parameter least: length of a bucket, unless an input has longer ones; 0 = samples as they
+    ///   came, unless an input has buckets.
+    private func rewrite(
+        _ parts: [PartHandle], resolutionMillis least: Int64, shouldStop: () -> Bool
+    ) throws -> [PartDraft] {
         guard let first = parts.first?.descriptor else { return [] }
         let sources = try parts.sorted(by: MetricPart.isOlder).map { handle in
             let part = try MetricPart(handle)
@@ -81,7 +104,9 @@ extension MetricStore {
         var metadata = MetadataTable()
         for source in sources { metadata.merge(try source.part.metadata()) }
 
-        var days = DayBuilders()
+        let resolution = sources.reduce(least) { max($0, $1.part.resolutionMillis) }
+        var days = DayBuilders(resolutionMillis: resolution)
+        var sampler = Downsampler(resolutionMillis: resolution)
         let classes = retentionClasses
         let times = TimeColumnCache()
         var cursors = sources.map { MergeCursor($0) }
@@ -89,6 +114,25 @@ extension MetricStore {
         var columns = SampleColumns()
         var sinceCheck = 0
         while let next = cursors.compactMap(\.labels).min() {
+            if resolution > 0 {
+                sampler.removeAll()
+                var exemplars: [HeadExtras.Exemplar] = []
+                for i in cursors.indices where cursors[i].labels == next {
+                    sinceCheck += try cursors[i].read(
+                        times, number: i, into: &sampler, &exemplars)
+                }
+                exemplars.sort { $0.millis < $1.millis }
+                let sampled = sampler.finish()
+                try next.bytes.withUnsafeBytes {
+                    try days.add(
+                        $0, classes.number(of: $0), day: Int64(first.day), sampled, exemplars)
+                }
+                if sinceCheck > 100_000 {
+                    sinceCheck = 0
+                    if shouldStop() { throw CancellationError() }
+                }
+                continue
+            }
             columns.removeAll()
             var taken = SampleColumns()
             swap(&taken, &columns)
@@ -165,6 +209,30 @@ private struct MergeCursor {
     ) throws {
         _ = try source.part.read(
             series, .all, source.index, times, source: number, into: &runs)
+        step(&exemplars)
+    }
+
+    /// Adds the current series to buckets and steps to the next. Returns about how many samples it
+    /// was.
+    mutating func read(
+        _ times: TimeColumnCache, number: Int, into sampler: inout Downsampler,
+        _ exemplars: inout [HeadExtras.Exemplar]
+    ) throws -> Int {
+        defer { step(&exemplars) }
+        if source.part.resolutionMillis > 0 {
+            try source.part.readBuckets(
+                series, source.index, times, source: number, into: &sampler)
+            return 1000
+        }
+        var runs = SampleRuns(SampleColumns())
+        _ = try source.part.read(
+            series, .all, source.index, times, source: number, into: &runs)
+        let columns = runs.finish().columns
+        sampler.add(columns)
+        return columns.count + 100
+    }
+
+    private mutating func step(_ exemplars: inout [HeadExtras.Exemplar]) {
         if exemplar < source.exemplars.count, source.exemplars[exemplar].series == series {
             for one in source.exemplars[exemplar].list where !exemplars.contains(one) {
                 exemplars.append(one)
@@ -185,7 +253,24 @@ private struct DayBuilders {
             (a.day, a.retentionClass) < (b.day, b.retentionClass)
         }
     }
+    private let resolutionMillis: Int64
     private var builders: [Key: PartBuilder] = [:]
+
+    init(resolutionMillis: Int64 = 0) { self.resolutionMillis = resolutionMillis }
+
+    /// Adds the buckets of a series, all of one day.
+    mutating func add(
+        _ labels: UnsafeRawBufferPointer, _ retentionClass: UInt8, day: Int64,
+        _ sampled: Downsampled, _ exemplars: [HeadExtras.Exemplar]
+    ) throws {
+        if sampled.isEmpty, exemplars.isEmpty { return }
+        let key = Key(day: day, retentionClass: retentionClass)
+        builders[key, default: PartBuilder(resolutionMillis: resolutionMillis)].add(
+            labels, sampled, exemplars: exemplars)
+        if builders[key]?.dataCount ?? 0 > MetricStore.maxDataBytes {
+            throw MetricStoreError.partTooLarge(bytes: MetricStore.maxDataBytes)
+        }
+    }
 
     /// Adds a series' samples, ascending, and exemplars, ascending, to their days.
     mutating func add(
@@ -214,15 +299,16 @@ private struct DayBuilders {
         }
     }
 
-    /// The parts, by day and class. Without `metadataIn` metadata gets a part of its own, without any series:
-    /// in a part of samples it would share the age of the samples, which may be old.
+    /// The parts, by day and class. Without `metadataIn` metadata gets a part of its own, without any
+    /// series: in a part of samples it would share the age of the samples, which may be old.
     consuming func finish(
         tenant: Tenant, metadata: MetadataTable, metadataIn home: Key? = nil, level: Int32
     ) -> [PartDraft] {
         var timeless: PartBuilder?
         if !metadata.isEmpty {
             if let home {
-                builders[home, default: PartBuilder()].setMetadata(metadata)
+                let new = PartBuilder(resolutionMillis: resolutionMillis)
+                builders[home, default: new].setMetadata(metadata)
             } else {
                 timeless = PartBuilder()
                 timeless?.setMetadata(metadata)

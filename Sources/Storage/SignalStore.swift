@@ -67,6 +67,15 @@ package protocol SignalStore: AnyObject, Sendable {
     /// - Parameter shouldStop: polled about every 10 ms of work; true = throw `CancellationError`.
     func merge(_ parts: [PartHandle], shouldStop: () -> Bool) throws -> [PartDraft]
 
+    /// Merges like `merge`, and keeps one bucket of figures per row and `resolutionMillis`, which
+    /// divides a day, instead of all its samples.
+    func downsample(
+        _ parts: [PartHandle], resolutionMillis: Int64, shouldStop: () -> Bool
+    ) throws -> [PartDraft]
+
+    /// Length of the buckets of a part, 0 = none; nil where the store has no such thing.
+    func resolutionMillis(_ part: PartHandle) throws -> Int64?
+
     /// A merge, retention or a deletion changed the set of parts: switch readers over in one step. A
     /// part whose deletions changed is in both lists, with the same reader.
     func replace(removed: [UInt64], added: [PartHandle])
@@ -78,6 +87,12 @@ package protocol SignalStore: AnyObject, Sendable {
 extension SignalStore {
     package func missing(_ part: PartDescriptor, _ fault: PartCorruption) {}
     package func useRetentionClasses(_ numbers: [UInt8]) {}
+    package func resolutionMillis(_ part: PartHandle) throws -> Int64? { nil }
+    package func downsample(
+        _ parts: [PartHandle], resolutionMillis: Int64, shouldStop: () -> Bool
+    ) throws -> [PartDraft] {
+        preconditionFailure("\(signal.name) have no buckets")
+    }
     package var observedSignals: [Signal] { [] }
     package func observe(
         _ payload: UnsafeRawBufferPointer, from signal: Signal, tenant: String,

@@ -189,8 +189,9 @@ let timeColumns: [(name: String, times: [Int64])] = {
                     var floats: [Double] = []
                     var histograms: [NativeHistogram] = []
                     var starts: [Int64] = []
+                    var counts: [Double] = []
                     try ChunkCoding.decode(
-                        raw, count: values.count, floats: &floats, &histograms, &starts)
+                        raw, count: values.count, floats: &floats, &histograms, &starts, &counts)
                     #expect(floats.count + histograms.count == values.count)
                 } catch {
                     #expect(error.offset >= 0)

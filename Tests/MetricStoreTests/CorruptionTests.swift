@@ -8,7 +8,7 @@ import Testing
 
 @testable import MetricStore
 
-private func wholeParts(seed: UInt64) throws -> [PartDraft] {
+private func wholeParts(seed: UInt64, isCoarse: Bool = false) throws -> [PartDraft] {
     var generator = BatchGenerator(seed: seed, series: 12)
     let harness = StoreHarness()
     for _ in 0..<40 {
@@ -24,7 +24,13 @@ private func wholeParts(seed: UInt64) throws -> [PartDraft] {
                 unit: .empty))
         harness.append(batch)
     }
-    return try harness.store.seal(generation: harness.generation)
+    let drafts = try harness.store.seal(generation: harness.generation)
+    guard isCoarse else { return drafts }
+    return try drafts.flatMap { draft in
+        try harness.store.downsample(
+            [try harness.handle(draft, level: 0, lastSequence: 1)], resolutionMillis: 300_000
+        ) { false }
+    }
 }
 
 /// Does everything a store can do with one part. Returns what it found wrong.
@@ -54,10 +60,14 @@ private func exercise(_ draft: PartDraft, _ bytes: [UInt8]) -> [any Error] {
             attempt { _ = try store.labelValues("path", request, context) }
             attempt { _ = try store.exemplars(request, context) }
             attempt {
-                let set = try store.select(request, context)
-                for index in 0..<set.count {
-                    var columns = SampleColumns()
-                    attempt { try set.read(index, into: &columns, context) }
+                for aggregate in [SampleAggregate.last, .counter, .min, .max, .sum] {
+                    var request = request
+                    request.aggregate = aggregate
+                    let set = try store.select(request, context)
+                    for index in 0..<set.count {
+                        var columns = SampleColumns()
+                        attempt { try set.read(index, into: &columns, context) }
+                    }
                 }
             }
         }
@@ -69,7 +79,7 @@ private func exercise(_ draft: PartDraft, _ bytes: [UInt8]) -> [any Error] {
 
 @Test func anyFlippedByteIsFound() throws {
     var random = SplitMix64(seed: 31)
-    for draft in try wholeParts(seed: 31) {
+    for draft in try wholeParts(seed: 31) + wholeParts(seed: 31, isCoarse: true) {
         #expect(exercise(draft, draft.bytes).isEmpty)
         for _ in 0..<150 {
             var bytes = draft.bytes
@@ -89,7 +99,8 @@ private func exercise(_ draft: PartDraft, _ bytes: [UInt8]) -> [any Error] {
 @Test(arguments: 1...6)
 func hostileSectionsAreRefusedOrRead(seed: Int) throws {
     var random = SplitMix64(seed: UInt64(seed))
-    let draft = try #require(try wholeParts(seed: UInt64(seed)).first)
+    let draft = try #require(
+        try wholeParts(seed: UInt64(seed), isCoarse: seed.isMultiple(of: 2)).first)
     let reader = try PartReader(SharedBytes(draft.bytes), name: "whole")
     var sections: [(kind: UInt16, bytes: [UInt8])] = []
     for section in reader.sections {

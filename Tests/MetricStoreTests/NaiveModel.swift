@@ -175,7 +175,17 @@ final class StoreHarness {
 
     /// Merges parts of one tenant and day that follow each other.
     func merge(_ inputs: [PartHandle]) throws {
-        let drafts = try store.merge(inputs) { false }
+        try replace(inputs, by: try store.merge(inputs) { false })
+    }
+
+    /// Down-samples parts of one tenant and day that follow each other.
+    func downsample(_ inputs: [PartHandle], _ resolutionMillis: Int64) throws {
+        try replace(
+            inputs,
+            by: try store.downsample(inputs, resolutionMillis: resolutionMillis) { false })
+    }
+
+    private func replace(_ inputs: [PartHandle], by drafts: [PartDraft]) throws {
         let last = inputs.map(\.descriptor.lastSequence).max() ?? 0
         let added = try drafts.map { try handle($0, level: 1, lastSequence: last) }
         let removed = Set(inputs.map(\.descriptor.id))

@@ -4,8 +4,9 @@
 /// Sections of a metric part, inside the part file that `PartFormat` describes. Little-endian;
 /// `varint` is LEB128, `zigzag` a zigzag-coded varint, `text` a varint count and bytes.
 ///
-///     1 summary    u8 version = 1 | varint seriesCount | varint sampleCount
+///     1 summary    u8 version | varint seriesCount | varint sampleCount
 ///                  zigzag minMillis | zigzag maxMillis
+///                  version 2: varint length of a bucket in milliseconds, above 0
 ///     2 symbols    texts, ascending bytewise, unique; symbol i is the i-th
 ///     3 series     per series, ascending by labels:
 ///                    varint labelCount, labelCount × (varint name symbol, varint value symbol)
@@ -28,15 +29,20 @@
 ///
 /// A chunk in 6:
 ///
-///     u8 flags (bit 0 histograms, bit 1 starts) | [varint byteCount of values, if starts]
+///     u8 flags (bit 0 histograms, bit 1 starts, bit 2 aggregates, bit 3 falls)
+///     [varint byteCount of values, if starts or aggregates]
 ///     values: floats as a value column; histograms as u8 coding (0 raw, 1 zstd),
 ///       varint plainCount, and texts of `NativeHistogram.encode`
 ///     starts: runs of equal start timestamps: varint run length, zigzag start − previous
+///     aggregates: least, greatest, sum and count of each bucket, each a varint byteCount and a
+///       value column; values are then the last ones
 ///
-/// Float chunks of a series ascend and do not overlap; so do its histogram chunks, which follow
-/// them. Time columns are shared by all series of one scrape grid.
+/// Aggregates and falls are in parts of version 2 only. Float chunks of a series ascend and do not
+/// overlap; so do its histogram chunks, which follow them, and its falls, which come last. Time columns are shared by all series of one scrape grid.
 enum MetricPartFormat {
+    /// Of raw parts, and of down-sampled ones.
     static let version: UInt8 = 1
+    static let coarseVersion: UInt8 = 2
 
     enum Section {
         static let summary: UInt16 = 1
@@ -59,7 +65,11 @@ enum MetricPartFormat {
     enum ChunkFlags {
         static let histograms: UInt8 = 1
         static let starts: UInt8 = 2
-        static let all: UInt8 = 3
+        static let aggregates: UInt8 = 4
+        static let falls: UInt8 = 8
+        static let all: UInt8 = 15
+        /// What stands behind the values, so that they say their size.
+        static let sized: UInt8 = starts | aggregates
     }
 
     /// Samples in a chunk as it is written.
@@ -75,6 +85,8 @@ enum MetricPartFormat {
     /// Most labels of a series that is read.
     static let maxLabels = 1 << 16
     static let millisPerDay: Int64 = 86_400_000
+    /// Longest bucket.
+    static let maxResolutionMillis: Int64 = 86_400_000
 }
 
 /// The UTC day of a time in milliseconds, rounding towards the past.

@@ -15,6 +15,8 @@ final class MetricPart: Sendable {
     let sampleCount: Int
     let minMillis: Int64
     let maxMillis: Int64
+    /// Length of a bucket; 0 = the samples are as they came.
+    let resolutionMillis: Int64
     /// What readers must not see.
     let deletions: Deletions
     let dataSection: PartReader.Section
@@ -40,21 +42,28 @@ final class MetricPart: Sendable {
         dataSection = data
         let summary = try reader.read(MetricPartFormat.Section.summary)
         let parsed = summary.withUnsafeBytes {
-            bytes -> Result<(Int, Int, Int64, Int64), MalformedBytes> in
+            bytes -> Result<(Int, Int, Int64, Int64, Int64), MalformedBytes> in
             var cursor = ByteReader(bytes)
             do throws(MalformedBytes) {
-                guard try cursor.u8() == MetricPartFormat.version else {
-                    throw cursor.malformed("version \(MetricPartFormat.version)")
+                let version = try cursor.u8()
+                let isCoarse = version == MetricPartFormat.coarseVersion
+                guard isCoarse || version == MetricPartFormat.version else {
+                    throw cursor.malformed("version 1 or 2, not \(version)")
                 }
-                return .success(
-                    (
-                        try cursor.length(limit: Int(UInt32.max)), try cursor.length(),
-                        try cursor.zigzag(), try cursor.zigzag()
-                    ))
+                let counts = (
+                    try cursor.length(limit: Int(UInt32.max)), try cursor.length(),
+                    try cursor.zigzag(), try cursor.zigzag()
+                )
+                let resolution = isCoarse ? try cursor.varint() : 0
+                guard resolution <= UInt64(MetricPartFormat.maxResolutionMillis),
+                    isCoarse == (resolution > 0)
+                else { throw cursor.malformed("the length of a bucket") }
+                return .success((counts.0, counts.1, counts.2, counts.3, Int64(resolution)))
             } catch { return .failure(error) }
         }
         switch parsed {
-        case .success(let values): (seriesCount, sampleCount, minMillis, maxMillis) = values
+        case .success(let values):
+            (seriesCount, sampleCount, minMillis, maxMillis, resolutionMillis) = values
         case .failure(let error):
             throw PartCorruption(
                 name: reader.name,
@@ -75,6 +84,7 @@ final class MetricPart: Sendable {
         sampleCount = part.sampleCount
         minMillis = part.minMillis
         maxMillis = part.maxMillis
+        resolutionMillis = part.resolutionMillis
         loaded = Mutex(part.loaded.withLock { $0 })
         deletions = try MetricPart.deletions(of: handle, seriesCount: part.seriesCount)
     }
@@ -134,10 +144,12 @@ final class MetricPart: Sendable {
     ///     it.
     ///   - skipping: told of each chunk that cannot be read, which is then left out; without it
     ///     the first one is thrown.
+    ///   - wanted: which figures of buckets, where the part is down-sampled.
     /// - Returns: bytes that were decoded.
     func read(
         _ series: Int, _ range: MillisRange, _ index: PartIndex, _ cache: TimeColumnCache,
-        source: Int, into runs: inout SampleRuns, skipping: ((PartCorruption) -> Void)? = nil
+        source: Int, _ wanted: SampleAggregate = .last, into runs: inout SampleRuns,
+        skipping: ((PartCorruption) -> Void)? = nil
     ) throws(PartCorruption) -> Int {
         var byteCount = 0
         let deleted = deletions.ranges(of: series)
@@ -149,7 +161,8 @@ final class MetricPart: Sendable {
             else { continue }
             let start = runs.begin()
             do throws(PartCorruption) {
-                byteCount += try read(chunk, column, range, index, cache, source, into: &runs)
+                byteCount += try read(
+                    chunk, column, range, index, cache, source, wanted, into: &runs)
                 if !deleted.isEmpty { runs.remove(deleted, from: start) }
             } catch {
                 guard let skipping else { throw error }
@@ -163,9 +176,19 @@ final class MetricPart: Sendable {
     /// Appends the samples of one chunk as a run.
     private func read(
         _ chunk: PartIndex.Chunk, _ column: PartIndex.TimeColumn, _ range: MillisRange,
-        _ index: PartIndex, _ cache: TimeColumnCache, _ source: Int, into runs: inout SampleRuns
+        _ index: PartIndex, _ cache: TimeColumnCache, _ source: Int, _ wanted: SampleAggregate,
+        into runs: inout SampleRuns
     ) throws(PartCorruption) -> Int {
         try check(chunk.bytes, index)
+        if resolutionMillis > 0, wanted != .counter,
+            try decode(
+                chunk.bytes,
+                { bytes throws(MalformedBytes) in
+                    try ChunkCoding.holdsFalls(bytes)
+                })
+        {
+            return 0
+        }
         let start = runs.begin()
         if column.isGrid {
             column.appendGrid(to: &runs.columns.millis)
@@ -175,12 +198,52 @@ final class MetricPart: Sendable {
         }
         var histograms: [NativeHistogram] = []
         var starts: [Int64] = []
+        var counts: [Double] = []
         try decode(chunk.bytes) { bytes throws(MalformedBytes) in
             try ChunkCoding.decode(
-                bytes, count: column.count, floats: &runs.columns.values, &histograms, &starts)
+                bytes, count: column.count, wanted, floats: &runs.columns.values, &histograms,
+                &starts, &counts)
         }
-        runs.end(from: start, histograms: histograms, starts: starts, in: range)
+        runs.end(from: start, histograms: histograms, starts: starts, counts: counts, in: range)
         return chunk.bytes.count
+    }
+
+    /// Adds what a series of a down-sampled part holds to its buckets.
+    func readBuckets(
+        _ series: Int, _ index: PartIndex, _ cache: TimeColumnCache, source: Int,
+        into sampler: inout Downsampler
+    ) throws(PartCorruption) {
+        let deleted = deletions.ranges(of: series)
+        func isDeleted(_ millis: Int64) -> Bool { isCovered(millis, millis, by: deleted) }
+        var cursor = index.chunks(series)
+        while let chunk = index.next(&cursor, dataCount: dataSection.storedCount) {
+            let column = index.times[chunk.timeColumn]
+            try check(chunk.bytes, index)
+            let millis = try times(chunk.timeColumn, index, cache, source)
+            let buckets = try decode(chunk.bytes) { bytes throws(MalformedBytes) in
+                try ChunkCoding.decodeBuckets(bytes, millis: millis)
+            }
+            if let buckets {
+                for bucket in buckets where !isDeleted(bucket.millis) { sampler.add(bucket) }
+                continue
+            }
+            var values: [Double] = []
+            var histograms: [NativeHistogram] = []
+            var starts: [Int64] = []
+            var counts: [Double] = []
+            try decode(chunk.bytes) { bytes throws(MalformedBytes) in
+                try ChunkCoding.decode(
+                    bytes, count: column.count, floats: &values, &histograms, &starts, &counts)
+            }
+            for i in millis.indices where !isDeleted(millis[i]) {
+                if histograms.isEmpty {
+                    sampler.add(fallAt: millis[i], values[i])
+                } else {
+                    sampler.add(
+                        histograms[i], millis: millis[i], start: starts.isEmpty ? 0 : starts[i])
+                }
+            }
+        }
     }
 
     /// The times of a column, from the cache if they are there.

@@ -50,7 +50,10 @@ struct PartBuilder {
     private(set) var minMillis = Int64.max
     private(set) var maxMillis = Int64.min
 
-    init() {}
+    /// Length of a bucket; 0 = samples as they came.
+    private let resolutionMillis: Int64
+
+    init(resolutionMillis: Int64 = 0) { self.resolutionMillis = resolutionMillis }
 
     var seriesCount: Int { labelEnds.count }
     /// Bytes of encoded samples so far.
@@ -68,11 +71,7 @@ struct PartBuilder {
         _ labels: UnsafeRawBufferPointer, _ columns: SampleColumns, _ range: Range<Int>,
         exemplars: [HeadExtras.Exemplar] = []
     ) {
-        forEachLabel(in: labels) { name, value in
-            labelSymbols.append(UInt32(truncatingIfNeeded: symbols.intern(name)))
-            labelSymbols.append(UInt32(truncatingIfNeeded: symbols.intern(value)))
-        }
-        labelEnds.append(labelSymbols.count)
+        begin(labels)
         if columns.histograms.isEmpty {
             addFloats(
                 columns.millis[range], columns.values[range],
@@ -80,6 +79,44 @@ struct PartBuilder {
         } else {
             addMixed(columns, range)
         }
+        chunkEnds.append(chunks.count)
+        if !exemplars.isEmpty { add(exemplars) }
+    }
+
+    private mutating func begin(_ labels: UnsafeRawBufferPointer) {
+        forEachLabel(in: labels) { name, value in
+            labelSymbols.append(UInt32(truncatingIfNeeded: symbols.intern(name)))
+            labelSymbols.append(UInt32(truncatingIfNeeded: symbols.intern(value)))
+        }
+        labelEnds.append(labelSymbols.count)
+    }
+
+    /// Adds a down-sampled series after all that sort before it.
+    mutating func add(
+        _ labels: UnsafeRawBufferPointer, _ sampled: Downsampled,
+        exemplars: [HeadExtras.Exemplar] = []
+    ) {
+        begin(labels)
+        var rest = sampled.buckets[...]
+        while !rest.isEmpty {
+            let chunk = rest.prefix(MetricPartFormat.chunkSamples)
+            addChunk(chunk.map(\.millis)[...]) { ChunkCoding.encode(buckets: chunk, into: &$0) }
+            rest = rest.dropFirst(chunk.count)
+        }
+        if sampled.histograms.count > 0 {
+            addMixed(sampled.histograms, 0..<sampled.histograms.count)
+        }
+        let main = sampleCount
+        var offset = 0
+        while offset < sampled.fallMillis.count {
+            let end = min(sampled.fallMillis.count, offset + MetricPartFormat.chunkSamples)
+            addChunk(sampled.fallMillis[offset..<end]) {
+                ChunkCoding.encode(falls: sampled.fallValues[offset..<end], into: &$0)
+            }
+            offset = end
+        }
+        // Only readers of counters see them.
+        sampleCount = main
         chunkEnds.append(chunks.count)
         if !exemplars.isEmpty { add(exemplars) }
     }
@@ -269,11 +306,13 @@ extension PartBuilder {
 
         var writer = PartWriter(signal: .metrics)
         var summary = ByteWriter()
-        summary.u8(MetricPartFormat.version)
+        summary.u8(
+            resolutionMillis > 0 ? MetricPartFormat.coarseVersion : MetricPartFormat.version)
         summary.varint(seriesCount)
         summary.varint(sampleCount)
         summary.zigzag(minMillis)
         summary.zigzag(maxMillis)
+        if resolutionMillis > 0 { summary.varint(UInt64(resolutionMillis)) }
         typealias Section = MetricPartFormat.Section
         writer.add(kind: Section.summary, summary.bytes)
 

@@ -35,6 +35,7 @@ final class MergedSeriesSet: SeriesSet {
     }
 
     private let range: MillisRange
+    private let aggregate: SampleAggregate
     private let entries: [Entry]
     /// Entries in the order of the set; empty when that is their own.
     private let order: [UInt32]
@@ -45,8 +46,12 @@ final class MergedSeriesSet: SeriesSet {
     private let reservedBytes: Int
     private let times = TimeColumnCache()
 
-    init(_ builder: consuming SeriesSetBuilder, range: MillisRange, order: [UInt32]) {
+    init(
+        _ builder: consuming SeriesSetBuilder, range: MillisRange, _ aggregate: SampleAggregate,
+        order: [UInt32]
+    ) {
         self.range = range
+        self.aggregate = aggregate
         context = builder.context
         reservedBytes = builder.reservedBytes
         pieces = builder.pieces
@@ -156,7 +161,7 @@ final class MergedSeriesSet: SeriesSet {
                 let source = parts[Int(piece.source)]
                 byteCount += try source.part.read(
                     Int(piece.index), range, source.index, times, source: Int(piece.source),
-                    into: &runs, skipping: context.noteMissing)
+                    aggregate, into: &runs, skipping: context.noteMissing)
             }
             next = piece.next
         }

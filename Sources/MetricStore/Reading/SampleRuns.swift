@@ -25,7 +25,7 @@ struct SampleRuns {
     /// Ends a run: trims it to the range and completes the other columns.
     mutating func end(
         from runStart: Int, histograms: [NativeHistogram] = [], starts: [Int64] = [],
-        in range: MillisRange
+        counts: [Double] = [], in range: MillisRange
     ) {
         let count = columns.millis.count - runStart
         if !histograms.isEmpty {
@@ -44,6 +44,14 @@ struct SampleRuns {
             columns.startMillis.append(contentsOf: starts)
         } else if !columns.startMillis.isEmpty {
             columns.startMillis.append(contentsOf: repeatElement(0, count: count))
+        }
+        if !counts.isEmpty {
+            if columns.counts.isEmpty {
+                columns.counts = [Double](repeating: 1, count: runStart)
+            }
+            columns.counts.append(contentsOf: counts)
+        } else if !columns.counts.isEmpty {
+            columns.counts.append(contentsOf: repeatElement(1, count: count))
         }
         trim(from: runStart, to: range)
         guard runStart > start, columns.millis.count > runStart else { return }
@@ -68,6 +76,7 @@ struct SampleRuns {
         columns.values.removeSubrange(range)
         if !columns.histograms.isEmpty { columns.histograms.removeSubrange(range) }
         if !columns.startMillis.isEmpty { columns.startMillis.removeSubrange(range) }
+        if !columns.counts.isEmpty { columns.counts.removeSubrange(range) }
     }
 
     /// Takes the samples of these times out of a run that has ended.
@@ -135,6 +144,7 @@ struct SampleRuns {
             columns.values.append(old.values[position])
             if !old.histograms.isEmpty { columns.histograms.append(old.histograms[position]) }
             if !old.startMillis.isEmpty { columns.startMillis.append(old.startMillis[position]) }
+            if !old.counts.isEmpty { columns.counts.append(old.counts[position]) }
         }
         return (columns, dropped)
     }

@@ -110,9 +110,12 @@ struct SeriesSetBuilder: ~Copyable {
     /// - Parameter isSorted: whether the set must be; its protocol says so.
     /// - Throws: `QueryInterruption` when there is no memory to sort in, or the query is to end.
     consuming func finish(
-        _ range: MillisRange, isSorted mustBeSorted: Bool = true
+        _ range: MillisRange, _ aggregate: SampleAggregate = .last,
+        isSorted mustBeSorted: Bool = true
     ) throws -> MergedSeriesSet {
-        if isSorted || !mustBeSorted { return MergedSeriesSet(self, range: range, order: []) }
+        if isSorted || !mustBeSorted {
+            return MergedSeriesSet(self, range: range, aggregate, order: [])
+        }
         let context = context
         let byteCount = LabelOrder.byteCount(entries)
         defer { context.release(byteCount) }
@@ -124,6 +127,6 @@ struct SeriesSetBuilder: ~Copyable {
             context.release(reservedBytes)
             throw error
         }
-        return MergedSeriesSet(self, range: range, order: order)
+        return MergedSeriesSet(self, range: range, aggregate, order: order)
     }
 }

@@ -45,7 +45,7 @@ extension Kernel {
 
     /// The largest sum of inputs to merge now. Inputs and output are there at the same time, and
     /// that must not take the reserve on which commits go on: with a full disk nothing is merged.
-    private func maxMergeBytes() throws -> Int {
+    func maxMergeBytes() throws -> Int {
         min(
             configuration.maxPartBytes,
             try spareBytes() / max(1, configuration.compactionParallelism))
@@ -66,7 +66,7 @@ extension Kernel {
     var isStopping: Bool { stopping.load(ordering: .relaxed) }
 
     /// Whether merges that run have to end without result.
-    private var mustYield: Bool { isStopping || exclusive.load(ordering: .relaxed) > 0 }
+    var mustYield: Bool { isStopping || exclusive.load(ordering: .relaxed) > 0 }
 
     /// Runs `body` while nothing is merged or dropped. Merges under way end within some 10 ms,
     /// unless they are writing their output already, and are done again later.
@@ -87,14 +87,24 @@ extension Kernel {
 
     /// Replaces parts by one per retention class, which lack what was deleted. The inputs leave the manifest in the
     /// commit that adds the output. Runs on the compactor.
-    func merge(_ inputs: [PartHandle]) throws -> MergeOutcome {
+    ///
+    /// - Parameter resolutionMillis: of the buckets to make; nil merges what is there.
+    func merge(
+        _ inputs: [PartHandle], resolutionMillis: Int64? = nil
+    ) throws -> MergeOutcome {
         guard let newest = inputs.last?.descriptor, let store = store(of: newest.signal) else {
             return .interrupted
         }
         let ids = inputs.map(\.descriptor.id)
         let drafts: [PartDraft]
         do {
-            drafts = try store.merge(inputs) { [self] in mustYield }
+            if let resolutionMillis {
+                drafts = try store.downsample(inputs, resolutionMillis: resolutionMillis) {
+                    [self] in mustYield
+                }
+            } else {
+                drafts = try store.merge(inputs) { [self] in mustYield }
+            }
         } catch is CancellationError {
             return .interrupted
         } catch {
@@ -112,6 +122,7 @@ extension Kernel {
                 for id in ids { state.handles[id] = nil }
                 for handle in added { state.handles[handle.descriptor.id] = handle }
                 state.counters.merges += 1
+                if resolutionMillis != nil { state.counters.partsDownsampled += ids.count }
                 state.counters.partsMerged += ids.count
                 state.counters.bytesMerged += drafts.reduce(0) { $0 + $1.bytes.count }
                 state.counters.countDropped(newest.signal, drafts)

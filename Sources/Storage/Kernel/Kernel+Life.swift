@@ -63,6 +63,7 @@ extension Kernel {
                 try await enforceRetention()
                 guard backoff.allows(clock.monotonicNanos) else { continue }
                 try await compactNow()
+                try await downsampleNow()
                 backoff.succeeded()
             } catch {
                 // Noted where it happened; a later round tries again.

@@ -25,6 +25,8 @@ package struct KernelConfiguration: Sendable, Equatable {
     package var retentionSecondsByClass: [UInt8: Double] = [:]
     /// Retentions whose classes the kernel numbers; it tells the stores which (`RetentionClasses`).
     package var retentionRules: [RetentionRule] = []
+    /// What becomes of days as they get older; where several apply, the longest buckets count.
+    package var downsampling: [DownsamplingRule] = []
     /// Parts are dropped, oldest day first, while they take more than this many bytes.
     package var retentionBytes: Int?
     /// Pages of mapped files that may stay resident, in bytes; nil = as the system likes. They can

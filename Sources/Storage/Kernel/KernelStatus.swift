@@ -81,6 +81,8 @@ package struct KernelCounters: Sendable, Equatable {
     package var duplicatesDropped: [Signal: Int] = [:]
     package var conflictsDropped: [Signal: Int] = [:]
     package var partsExpired = 0
+    /// Parts that were rewritten with buckets in place of samples.
+    package var partsDownsampled = 0
     /// Deletions that covered something.
     package var deletions = 0
     /// The newest failure of background work, with what it was doing.

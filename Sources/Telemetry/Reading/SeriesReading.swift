@@ -8,6 +8,32 @@ package enum SamplesNeeded: Sendable {
     case newest
 }
 
+/// What is going to be made of the samples. It decides which figures of a bucket are read where data
+/// is down-sampled; raw samples are the same for all.
+package enum SampleAggregate: Sendable, Equatable {
+    /// The last sample of each bucket, as it was.
+    case last
+    /// The last samples, and those around each fall of the value inside a bucket: what is needed to
+    /// follow a counter.
+    case counter
+    /// The least, or the greatest, value of each bucket in place of the last.
+    case min, max
+    /// The sum of each bucket in place of the last, and how many samples it is of
+    /// (`SampleColumns.counts`).
+    case sum
+}
+
+/// Days whose samples are down-sampled.
+package struct CoarseRange: Sendable, Equatable {
+    package var range: MillisRange
+    /// Length of a bucket.
+    package var resolutionMillis: Int64
+    package init(range: MillisRange, resolutionMillis: Int64) {
+        self.range = range
+        self.resolutionMillis = resolutionMillis
+    }
+}
+
 /// A selection of series and a stretch of time.
 package struct SeriesRequest: Sendable {
     package var tenant: Tenant
@@ -15,11 +41,13 @@ package struct SeriesRequest: Sendable {
     /// Both ends inclusive.
     package var range: MillisRange
     package var samples: SamplesNeeded
+    package var aggregate = SampleAggregate.last
 
     package init(
         tenant: Tenant, matchers: [LabelMatcher], range: MillisRange,
-        samples: SamplesNeeded = .all
+        samples: SamplesNeeded = .all, aggregate: SampleAggregate = .last
     ) {
+        self.aggregate = aggregate
         self.tenant = tenant
         self.matchers = matchers
         self.range = range
@@ -36,6 +64,9 @@ package struct SampleColumns: Sendable {
     package var histograms: [NativeHistogram?] = []
     /// Start timestamps, 0 = unknown; empty when none is known.
     package var startMillis: [Int64] = []
+    /// How many samples each value is the sum of (`SampleAggregate.sum`), 0 for a stale marker;
+    /// empty when each is one sample.
+    package var counts: [Double] = []
 
     package init() {}
 
@@ -47,6 +78,7 @@ package struct SampleColumns: Sendable {
         values.removeAll(keepingCapacity: true)
         histograms.removeAll(keepingCapacity: true)
         startMillis.removeAll(keepingCapacity: true)
+        counts.removeAll(keepingCapacity: true)
     }
 
     /// Whether a sample is a stale marker.
@@ -63,12 +95,14 @@ package struct SampleColumns: Sendable {
         values.removeSubrange(start..<last)
         if !histograms.isEmpty { histograms.removeSubrange(start..<last) }
         if !startMillis.isEmpty { startMillis.removeSubrange(start..<last) }
+        if !counts.isEmpty { counts.removeSubrange(start..<last) }
     }
 
     package mutating func append(millis t: Int64, value: Double, startMillis start: Int64 = 0) {
         millis.append(t)
         values.append(value)
         if !histograms.isEmpty { histograms.append(nil) }
+        if !counts.isEmpty { counts.append(1) }
         appendStart(start)
     }
 
@@ -81,6 +115,7 @@ package struct SampleColumns: Sendable {
         millis.append(t)
         values.append(0)
         histograms.append(histogram)
+        if !counts.isEmpty { counts.append(1) }
         appendStart(start)
     }
 
@@ -177,6 +212,8 @@ package protocol SeriesReading: Sendable {
         _ name: String, _ request: SeriesRequest, _ context: ReadContext
     ) throws
         -> [String]
+    /// Days in the range that a store holds down-sampled, ascending; none of them overlap.
+    func coarseRanges(_ tenant: Tenant, _ range: MillisRange) -> [CoarseRange]
     /// Exemplars of the selected series, by series and then time.
     func exemplars(_ request: SeriesRequest, _ context: ReadContext) throws -> [Exemplar]
     /// Metadata by family name.
@@ -184,6 +221,9 @@ package protocol SeriesReading: Sendable {
 }
 
 extension SeriesReading {
+    /// Stores that only have raw samples need not say so.
+    package func coarseRanges(_ tenant: Tenant, _ range: MillisRange) -> [CoarseRange] { [] }
+
     /// Reads every series; stores that know better have their own.
     package func present(
         _ request: SeriesRequest, by names: LabelNameSet, isCounted: Bool, _ context: ReadContext

@@ -180,6 +180,100 @@ struct WholeRetentionTests {
         await third.kernel.stop()
     }
 
+    /// Days get coarser as they age, each class by itself; what is deleted stays deleted, and a
+    /// restart changes nothing.
+    @Test func oldDaysAreDownsampledWhateverElseHappensToThem() async throws {
+        let disk = FaultyDisk()
+        let clock = clock()
+        let rules = [
+            MetricRetention(
+                selectors: [[LabelMatcher(equal: "s", "1")]],
+                seconds: 6.5 * WholeRetentionTests.day)
+        ]
+        func server() throws -> WholeServer {
+            try WholeServer(disk, clock: clock, retention: rules) {
+                $0.downsampling = [
+                    DownsamplingRule(
+                        afterSeconds: 2 * WholeRetentionTests.day, resolutionMillis: 300_000),
+                    DownsamplingRule(
+                        afterSeconds: 5 * WholeRetentionTests.day, resolutionMillis: 3_600_000),
+                ]
+            }
+        }
+        let first = try server()
+        // Each day 100 samples of 5 series, a minute apart.
+        for day in 0..<10 as Range<UInt64> {
+            for half in 0..<2 as Range<UInt64> {
+                let keys = (0..<50 as Range<UInt64>).map { day * 100 + half * 50 + $0 }
+                try await first.commit(
+                    keys.map {
+                        Promise(
+                            key: $0, tenant: "t",
+                            nanos: clock.wallNanos + Int64($0 % 100) * 60_000_000_000)
+                    })
+                try await first.kernel.sealNow()
+            }
+            clock.advance(seconds: WholeRetentionTests.day)
+        }
+        try await first.metrics.delete(
+            [[LabelMatcher(equal: "s", "3")]], .all, tenant: Tenant("t"), in: first.kernel)
+        try await first.kernel.downsampleNow()
+        try await first.kernel.enforceRetention()
+        #expect(first.kernel.status.work.partsDownsampled > 20)
+        /// Samples that each series stands for, by day, and the points that are left of them.
+        func counted(_ server: WholeServer) throws -> [String: [(samples: Double, points: Int)]] {
+            let context = ReadContext()
+            let set = try server.metrics.select(
+                SeriesRequest(tenant: Tenant("t"), matchers: [], range: .all, aggregate: .sum),
+                context)
+            var result: [String: [(samples: Double, points: Int)]] = [:]
+            for index in 0..<set.count {
+                var columns = SampleColumns()
+                try set.read(index, into: &columns, context)
+                var days = [(samples: Double, points: Int)](repeating: (0, 0), count: 10)
+                for i in 0..<columns.count {
+                    let day = Int(columns.millis[i] / 86_400_000 - 20_000)
+                    days[day].samples += columns.counts.isEmpty ? 1 : columns.counts[i]
+                    days[day].points += 1
+                }
+                result[set.labels(index)["s"] ?? ""] = days
+            }
+            #expect(context.warnings == [])
+            return result
+        }
+        func check(_ server: WholeServer) throws {
+            let found = try counted(server)
+            #expect(found.keys.sorted() == ["0", "1", "2", "4"])
+            for (series, days) in found {
+                for (day, figures) in days.enumerated() {
+                    // The newest data is of the tenth day; series 1 lives 6.5 days.
+                    let isGone = series == "1" && day < 3
+                    #expect(figures.samples == (isGone ? 0 : 20), "\(series) on day \(day)")
+                    if isGone { continue }
+                    let points = day < 4 ? 2...3 : day < 7 ? 20...20 : 20...20
+                    #expect(points.contains(figures.points), "\(series) \(day): \(figures)")
+                }
+            }
+        }
+        try check(first)
+        try await first.kernel.compactNow()
+        try check(first)
+        try await first.kernel.cleanDeletions(tenant: "t")
+        try await first.kernel.downsampleNow()
+        try check(first)
+        await first.kernel.stop()
+        #expect(
+            try StorageCheck.check(
+                path: "/data", files: disk, storesBySignal: WholeServer.fresh()
+            ).faults == [])
+        let second = try server()
+        let before = second.kernel.status.work.partsDownsampled
+        try await second.kernel.downsampleNow()
+        #expect(second.kernel.status.work.partsDownsampled == before)
+        try check(second)
+        await second.kernel.stop()
+    }
+
     @Test func metadataWithoutSamplesIsKeptAsLongAsSamplesOfItsTime() async throws {
         let disk = FaultyDisk()
         let clock = clock()

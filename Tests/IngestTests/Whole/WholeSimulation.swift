@@ -190,6 +190,10 @@ final class WholeSimulation: Sendable {
             $0.segmentBytes = 4096
             $0.manifestBytes = 1000
             $0.retentionSeconds = 5 * 86_400
+            $0.downsampling = [
+                DownsamplingRule(afterSeconds: 86_400, resolutionMillis: 60_000),
+                DownsamplingRule(afterSeconds: 3 * 86_400, resolutionMillis: 300_000),
+            ]
         }
     }
 
@@ -229,7 +233,7 @@ final class WholeSimulation: Sendable {
     }
 
     private func act(_ server: WholeServer) async {
-        switch random.next() % 18 {
+        switch random.next() % 19 {
         case 0...7: await commit(server)
         case 8, 9:
             await withTaskGroup(of: Void.self) { group in
@@ -244,6 +248,7 @@ final class WholeSimulation: Sendable {
                     [[LabelMatcher(equal: "s", "3")]], .all, tenant: Tenant("b"),
                     in: server.kernel)
             }
+        case 17: await attempt { try await server.kernel.downsampleNow() }
         case 16: await attempt { try await server.kernel.cleanDeletions(tenant: "b") }
         default:
             // The exact limit depends on what is in parts by now; whatever is near may go.
@@ -268,7 +273,8 @@ final class WholeSimulation: Sendable {
                 let key = ledger.takeKey()
                 return Promise(
                     key: key, tenant: tenant,
-                    nanos: (isMetadata ? clock.wallNanos : nanos) + Int64(key) * 1_000_000,
+                    // Far enough from each other to be in buckets of their own.
+                    nanos: (isMetadata ? clock.wallNanos : nanos) + Int64(key) * 300_000_000_000,
                     isMetadata: isMetadata, padding: padding)
             }
             return (ledger.attempt(promises), promises)
@@ -308,7 +314,11 @@ final class WholeSimulation: Sendable {
             var ledger = image.ledger
             try ledger.settle(server)
             let key = ledger.takeKey()
-            let promises = [Promise(key: key, tenant: "a", nanos: clock.wallNanos + Int64(key))]
+            let promises = [
+                Promise(
+                    key: key, tenant: "a",
+                    nanos: clock.wallNanos + Int64(key) * 300_000_000_000)
+            ]
             let index = ledger.attempt(promises)
             try await server.commit(promises)
             ledger.acknowledge(index)
