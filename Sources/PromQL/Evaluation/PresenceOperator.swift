@@ -44,6 +44,8 @@ extension Evaluator {
         let lookup = SampleLookup(
             grid: grid, offset: selector.offsetMillis, anchor: selector.anchorMillis,
             lookback: options.lookbackMillis)
+        // Samples of down-sampled days count for longer, which takes a look at each.
+        guard reader.coarseRanges(tenant, lookup.range).isEmpty else { return nil }
         let isCount = node.operation == .count
         let groups = try reader.present(
             SeriesRequest(tenant: tenant, matchers: selector.matchers, range: lookup.range),

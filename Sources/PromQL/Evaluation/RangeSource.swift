@@ -11,6 +11,8 @@ final class RangeSamples {
     var floats: [Double] = []
     /// Empty when no start time is known.
     var floatStarts: [Int64] = []
+    /// How many samples each float is the sum of; empty when each is one.
+    var floatCounts: [Double] = []
     var histogramMillis: [Int64] = []
     var histograms: [NativeHistogram] = []
     var histogramStarts: [Int64] = []
@@ -19,6 +21,7 @@ final class RangeSamples {
         floatMillis.removeAll(keepingCapacity: true)
         floats.removeAll(keepingCapacity: true)
         floatStarts.removeAll(keepingCapacity: true)
+        floatCounts.removeAll(keepingCapacity: true)
         histogramMillis.removeAll(keepingCapacity: true)
         histograms.removeAll(keepingCapacity: true)
         histogramStarts.removeAll(keepingCapacity: true)
@@ -27,7 +30,7 @@ final class RangeSamples {
     /// Takes over what storage returned; the columns may have other content afterwards.
     func fill(from columns: inout SampleColumns) {
         removeAll()
-        if columns.histograms.isEmpty, columns.startMillis.isEmpty {
+        if columns.histograms.isEmpty, columns.startMillis.isEmpty, columns.counts.isEmpty {
             columns.removeStaleFloats()
             swap(&floatMillis, &columns.millis)
             swap(&floats, &columns.values)
@@ -47,6 +50,7 @@ final class RangeSamples {
             floatMillis.append(columns.millis[i])
             floats.append(columns.values[i])
             if hasStarts { floatStarts.append(start) }
+            if !columns.counts.isEmpty { floatCounts.append(columns.counts[i]) }
         }
     }
 
@@ -180,21 +184,25 @@ struct RangeVector {
 extension Evaluator {
     /// - Parameter isResult: it is the answer, not the argument of a function.
     func rangeVector(
-        _ expression: Expression, _ grid: StepGrid, isResult: Bool = false
+        _ expression: Expression, _ grid: StepGrid, isResult: Bool = false,
+        aggregate: SampleAggregate = .last
     ) throws -> RangeVector {
-        guard let recorder else { return try planned(expression, grid, isResult) }
+        guard let recorder else { return try planned(expression, grid, isResult, aggregate) }
         return try recorder.rangeVector(expression, grid) {
-            try planned(expression, grid, isResult)
+            try planned(expression, grid, isResult, aggregate)
         }
     }
 
     private func planned(
-        _ expression: Expression, _ grid: StepGrid, _ isResult: Bool
+        _ expression: Expression, _ grid: StepGrid, _ isResult: Bool,
+        _ aggregate: SampleAggregate
     ) throws -> RangeVector {
         switch expression {
         case .parenthesized(let node):
-            return try rangeVector(node.expression, grid, isResult: isResult)
-        case .matrix(let node): return try rangeVector(node, grid, at: expression.range)
+            return try rangeVector(
+                node.expression, grid, isResult: isResult, aggregate: aggregate)
+        case .matrix(let node):
+            return try rangeVector(node, grid, at: expression.range, aggregate)
         case .subquery(let node):
             return try rangeVector(node, grid, at: expression.range, isResult)
         default:
@@ -203,7 +211,8 @@ extension Evaluator {
     }
 
     private func rangeVector(
-        _ node: MatrixSelector, _ grid: StepGrid, at position: SourceRange
+        _ node: MatrixSelector, _ grid: StepGrid, at position: SourceRange,
+        _ aggregate: SampleAggregate
     ) throws -> RangeVector {
         let selector = node.selector
         let anchor = selector.anchorMillis
@@ -211,9 +220,11 @@ extension Evaluator {
         var last = (anchor ?? grid.end) &- selector.offsetMillis
         if selector.anchored || selector.smoothed { first &-= options.lookbackMillis }
         if selector.smoothed { last &+= options.lookbackMillis }
+        let range = MillisRange(first: Millis(first), last: Millis(last))
+        _ = coarseRanges(range, at: selector.range)
         let set = try select(
-            selector.matchers, MillisRange(first: Millis(first), last: Millis(last)),
-            skippingBuckets: selector.skipsBuckets)
+            selector.matchers, range, skippingBuckets: selector.skipsBuckets,
+            aggregate: aggregate)
         return RangeVector(
             source: SelectorRangeSource(set, scope: scope), rangeMillis: node.rangeMillis,
             offset: selector.offsetMillis, anchor: anchor, anchored: selector.anchored,

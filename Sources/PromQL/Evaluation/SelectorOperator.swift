@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Instant vectors read from storage.
 
+import Base
 import Telemetry
 
 /// What a selector yields of the sample it finds.
@@ -65,6 +66,8 @@ struct SampleLookup {
     /// Looked up at instead of the time of evaluation.
     let anchor: Int64?
     let lookback: Int64
+    /// Days with a sample per bucket only, ascending.
+    var coarse: [CoarseRange] = []
 
     /// Time looked up at step `index`.
     func time(_ index: Int) -> Int64 { (anchor ?? grid.millis(index)) &- offset }
@@ -76,11 +79,21 @@ struct SampleLookup {
         return MillisRange(first: Millis(first &- lookback &+ 1), last: Millis(last))
     }
 
+    /// How long a sample counts as the current one. Of a bucket only the last is left, so that one
+    /// counts for a bucket longer.
+    func reach(_ millis: Int64) -> Int64 {
+        if coarse.isEmpty { return lookback }
+        for one in coarse where one.range.overlaps(first: millis, last: millis) {
+            return lookback &+ one.resolutionMillis
+        }
+        return lookback
+    }
+
     func fill(
         _ column: inout StepColumn, from samples: SampleColumns, _ part: SelectedPart
     ) {
         let millis = samples.millis
-        if part == .value, samples.histograms.isEmpty {
+        if part == .value, samples.histograms.isEmpty, coarse.isEmpty {
             fillFloats(&column, from: samples)
             return
         }
@@ -90,7 +103,9 @@ struct SampleLookup {
         for step in 0..<grid.count {
             let time = time(step)
             while next < millis.count, millis[next] <= time { next += 1 }
-            guard next > 0, millis[next - 1] > time &- lookback else { continue }
+            guard next > 0, millis[next - 1] > time &- reach(millis[next - 1]) else {
+                continue
+            }
             let found = next - 1
             let histogram = floatsOnly ? nil : samples.histograms[found]
             if histogram?.isStale ?? StaleMarker.isStale(samples.values[found]) { continue }
@@ -145,10 +160,12 @@ extension Evaluator {
         if node.anchored {
             throw QueryError("anchored modifier is not supported for instant vector selectors")
         }
-        let lookup = SampleLookup(
+        var lookup = SampleLookup(
             grid: grid, offset: node.offsetMillis, anchor: node.anchorMillis,
             lookback: options.lookbackMillis)
         var range = lookup.range
+        lookup.coarse = coarseRanges(range, at: node.range)
+        range.first.rawValue &-= lookup.coarse.map(\.resolutionMillis).max() ?? 0
         if node.smoothed {
             range.last.rawValue &+= options.lookbackMillis
             range.first.rawValue &-= 1
@@ -164,12 +181,24 @@ extension Evaluator {
             set, needsNewest: needsNewest, lookup: lookup, part: part, scope: scope)
     }
 
+    /// The down-sampled days of a range; the answer says that there are some.
+    func coarseRanges(_ range: MillisRange, at position: SourceRange) -> [CoarseRange] {
+        let found = reader.coarseRanges(tenant, range)
+        for resolution in Set(found.map(\.resolutionMillis)).sorted() {
+            let text = MessageText.downsampled(durationText(millis: resolution))
+            scope.annotations.inform(text, at: position)
+            recorder?.note(text)
+        }
+        return found
+    }
+
     func select(
         _ matchers: [LabelMatcher], _ range: MillisRange, skippingBuckets: Bool = false,
-        samples: SamplesNeeded = .all
+        samples: SamplesNeeded = .all, aggregate: SampleAggregate = .last
     ) throws -> any SeriesSet {
         let request = SeriesRequest(
-            tenant: tenant, matchers: matchers, range: range, samples: samples)
+            tenant: tenant, matchers: matchers, range: range, samples: samples,
+            aggregate: aggregate)
         let set = try slice ?? reader.select(request, scope.context)
         recorder?.note(request, series: set.count)
         selected = set

@@ -83,7 +83,7 @@ extension Evaluator {
         guard let matrix else {
             throw QueryError("function \(quotedText(node.name)) needs a range vector")
         }
-        let vector = try rangeVector(matrix, grid)
+        let vector = try rangeVector(matrix, grid, aggregate: function.aggregate)
         if vector.anchored, !function.allowsAnchored {
             throw QueryError(
                 "anchored modifier can only be used with: changes, delta, increase, rate, "

@@ -24,9 +24,21 @@ extension RangeCall {
             return nil
         }
         if !window.histograms.isEmpty { return folded(window, isAverage: true) }
+        if !window.samples.floatCounts.isEmpty {
+            // Sums of buckets, by the samples they are of.
+            guard case .float(let total)? = sum(window) else { return nil }
+            return .float(total / sampleCount(window))
+        }
         return window.samples.floats[window.floats].withUnsafeBufferPointer {
             .float(FloatWindows.average($0))
         }
+    }
+
+    /// How many samples there were, before any down-sampling.
+    func sampleCount(_ window: RangeWindow) -> Double {
+        let counts = window.samples.floatCounts
+        if counts.isEmpty { return Double(window.count) }
+        return counts[window.floats].reduce(0, +) + Double(window.histograms.count)
     }
 
     private func folded(_ window: RangeWindow, isAverage: Bool) -> SampleValue? {

@@ -36,6 +36,16 @@ enum RangeFunction: String {
         default: false
         }
     }
+    /// What of down-sampled data the function is made of.
+    var aggregate: SampleAggregate {
+        switch self {
+        case .rate, .increase, .irate, .resets: .counter
+        case .min: .min
+        case .max: .max
+        case .sum, .avg, .count: .sum
+        default: .last
+        }
+    }
     var allowsSmoothed: Bool { self == .delta || self == .increase || self == .rate }
 }
 
@@ -55,7 +65,7 @@ extension RangeCall {
         case .resets: resets(window)
         case .avg: average(window)
         case .sum: sum(window)
-        case .count: .float(Double(window.count))
+        case .count: .float(sampleCount(window))
         case .min, .max, .timeOfMin, .timeOfMax: extreme(window)
         case .first: first(window)
         case .last: last(window)

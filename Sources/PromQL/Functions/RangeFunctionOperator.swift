@@ -60,7 +60,8 @@ final class RangeFunctionOperator: VectorOperator {
     /// Floats only, nothing special asked for. Returns whether it was that case.
     private func computeFloats(into column: inout StepColumn) throws -> Bool {
         let vector = call.vector
-        guard samples.histograms.isEmpty, samples.floatStarts.isEmpty, !vector.anchored,
+        guard samples.histograms.isEmpty, samples.floatStarts.isEmpty,
+            samples.floatCounts.isEmpty, !vector.anchored,
             !vector.smoothed, FloatWindows.covers(call.function)
         else { return false }
         samples.floatMillis.withUnsafeBufferPointer { millis in

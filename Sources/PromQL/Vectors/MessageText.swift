@@ -39,6 +39,10 @@ enum MessageText {
         "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: "
             + quotedText(metric)
     }
+    /// Ours: Prometheus keeps no such data.
+    static func downsampled(_ resolution: String) -> String {
+        "some of the data is down-sampled to one point per \(resolution)"
+    }
     static func startOverlap(_ metric: String) -> String {
         "sample has start time that overlaps with previous sample timestamp for metric "
             + quotedText(metric)
