@@ -61,6 +61,7 @@ struct CoreSettings: Sendable {
             options.retentionBytes
             ?? configuration?.storage.retentionBytes(on: options.storagePath)
         metrics.retention = configuration?.storage.retentionRules ?? []
+        kernel.downsampling = configuration?.storage.downsampling ?? []
         kernel.retentionRules = metrics.retention.map(\.rule)
         kernel.sealAgeSeconds = options.sealAgeSeconds
         kernel.sealBytes = min(kernel.sealBytes, max(16 << 20, memory / 8))

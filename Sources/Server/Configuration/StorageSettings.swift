@@ -4,6 +4,7 @@
 import Base
 import Glibc
 import MetricStore
+import Storage
 
 /// The section `storage`. Source: prometheus/prometheus `config/config.go`, `StorageConfig`.
 package struct StorageSettings: Sendable, Equatable {
@@ -22,6 +23,8 @@ package struct StorageSettings: Sendable, Equatable {
     package var maxExemplars: Int?
     /// Retention by selector, in the order of the file; ours.
     package var retentionRules: [MetricRetention] = []
+    /// Ours too.
+    package var downsampling: [DownsamplingRule] = []
 
     package init() {}
 
@@ -49,6 +52,7 @@ package struct StorageSettings: Sendable, Equatable {
             try exemplars.finish()
         }
         retentionRules = try Self.retentionRules(&section)
+        downsampling = try Self.downsamplingRules(&section)
         try section.finish()
     }
 

@@ -125,6 +125,11 @@ struct ServerMetrics: Sendable {
                     status.work.partsExpired
                 ),
                 (
+                    "tern_storage_downsampled_parts_total",
+                    "Parts rewritten with buckets in place of samples.",
+                    status.work.partsDownsampled
+                ),
+                (
                     "tern_storage_deletions_total", "Deletions that covered something.",
                     status.work.deletions
                 ),
