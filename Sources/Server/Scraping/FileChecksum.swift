@@ -18,4 +18,13 @@ struct FileChecksum: Equatable {
             }
         }
     }
+
+    /// The same files, with an earlier look's content where it had them.
+    func keeping(_ earlier: FileChecksum) -> FileChecksum {
+        var copy = self
+        for file in files.keys {
+            if let content = earlier.files[file] { copy.files[file] = content }
+        }
+        return copy
+    }
 }

@@ -168,8 +168,9 @@ final class Scraping: Service {
                 // Told to the log by `reload` already; the next change is the next attempt.
                 logger.debug("the changed files changed nothing")
             }
-            // The new configuration may name other files.
-            known = FileChecksum(path, configuration)
+            // The new configuration may name other files; a file that has changed since is loaded
+            // with the next look.
+            known = FileChecksum(path, configuration).keeping(now)
         }
     }
 
