@@ -59,7 +59,10 @@ package struct RuleFile: Sendable {
         }
         let documents: [Node]
         do {
-            documents = Array(try Yams.compose_all(yaml: text))
+            let sequence = try Yams.compose_all(yaml: text)
+            documents = Array(sequence)
+            // Iterating ends at a fault and keeps it to itself.
+            if let error = sequence.error { throw error }
         } catch { throw RuleFileError(file: path, faults: ["not valid YAML: \(error)"]) }
         if documents.count > 1 {
             file.notes.append(
