@@ -3,6 +3,7 @@
 
 import MetricStore
 import PromQL
+import Storage
 import Telemetry
 import Yams
 
