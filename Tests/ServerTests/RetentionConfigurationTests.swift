@@ -2,6 +2,7 @@
 // Reading `storage.retention`.
 
 import MetricStore
+import Storage
 import Telemetry
 import Testing
 
