@@ -54,8 +54,11 @@ package final class Scraper: Sendable {
     @discardableResult
     package func update(job: String, discovered: [TargetGroup]) -> [String] {
         state.withLock { state in
+            // Of a job that discovers nothing any more, this came late.
             guard !state.isShutDown,
-                let index = state.pools.firstIndex(where: { $0.name == job })
+                let index = state.pools.firstIndex(where: {
+                    $0.name == job && !$0.configuration.discoveries.isEmpty
+                })
             else { return [] }
             var pool = ScrapePool(state.pools[index].configuration, discovered: discovered)
             let change = pool.adopt(state.pools[index], environment)

@@ -2,6 +2,7 @@
 // The engine: what it runs, gathers and hands on.
 
 import Synchronization
+import Telemetry
 import TestKit
 import Testing
 
@@ -146,4 +147,38 @@ private func http(_ url: String, seconds: Double = 60) -> DiscoveryConfiguration
     #expect(value("one") == 0)
     #expect(value("two") == 1)
     await discovery.shutDown()
+}
+
+@Test func discoveredTargetsAreScrapedWithTheListedOnes() {
+    let sink = FakeSink()
+    let scraper = Scraper(
+        ScrapeEnvironment(fetcher: FakeFetcher(), sink: sink, clock: ManualClock()))
+    func addresses() -> [String] {
+        scraper.activeTargets.map { $0.target.labels["instance"] ?? "" }
+    }
+    var job = ScrapeConfiguration(jobName: "job")
+    job.groups = [TargetGroup(targets: ["s:1"])]
+    job.discoveries = [http("http://sd/")]
+    scraper.apply([job])
+    let found = TargetGroup(
+        source: "x", targets: [[NamedText("__address__", "d:1"), NamedText("own", "1")]],
+        labels: [NamedText("own", "2"), NamedText("shared", "3"), NamedText("job", "other")])
+    scraper.update(job: "job", discovered: [found])
+    #expect(addresses() == ["s:1", "d:1"])
+    let labels = scraper.activeTargets.last?.target.labels
+    #expect(labels?["own"] == "1")
+    #expect(labels?["shared"] == "3")
+    #expect(labels?["job"] == "other")
+    let loops = scraper.loops.map { ObjectIdentifier($0) }
+    // A reload keeps them, and the loops of both.
+    job.targetLimit = 7
+    scraper.apply([job])
+    #expect(scraper.loops.map { ObjectIdentifier($0) } == loops)
+    job.discoveries = []
+    scraper.apply([job])
+    #expect(addresses() == ["s:1"])
+    // What a discovery that has gone says late counts no more, and nobody knows this job.
+    scraper.update(job: "job", discovered: [found])
+    scraper.update(job: "nobody", discovered: [found])
+    #expect(addresses() == ["s:1"])
 }
