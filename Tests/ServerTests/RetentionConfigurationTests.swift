@@ -31,7 +31,7 @@ struct RetentionConfigurationTests {
         let both = try Configuration.parse(
             "storage:\n  tsdb:\n    retention:\n      time: 30d\n"
                 + "  retention:\n    - match: ['{a=\"b\"}']\n      time: 1h\n")
-        #expect(both.storage.retentionSeconds == 30 * 86_400)
+        #expect(both.storage.retentionSeconds == 2_592_000)
         #expect(both.storage.retentionRules.map(\.seconds) == [3600])
     }
 

@@ -57,10 +57,10 @@ package struct RuleFile: Sendable {
         guard isShallow(text) else {
             throw RuleFileError(file: path, faults: ["nested too deeply"])
         }
-        let documents: [Node]
+        var documents: [Node] = []
         do {
-            let sequence = try Yams.compose_all(yaml: text)
-            documents = Array(sequence)
+            var sequence = try Yams.compose_all(yaml: text)
+            while let document = sequence.next() { documents.append(document) }
             // Iterating ends at a fault and keeps it to itself.
             if let error = sequence.error { throw error }
         } catch { throw RuleFileError(file: path, faults: ["not valid YAML: \(error)"]) }
