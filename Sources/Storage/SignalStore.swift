@@ -91,7 +91,7 @@ extension SignalStore {
     package func downsample(
         _ parts: [PartHandle], resolutionMillis: Int64, shouldStop: () -> Bool
     ) throws -> [PartDraft] {
-        preconditionFailure("\(signal.name) have no buckets")
+        throw KernelError.store(signal: signal, problem: "cannot be down-sampled")
     }
     package var observedSignals: [Signal] { [] }
     package func observe(

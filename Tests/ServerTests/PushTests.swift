@@ -140,6 +140,23 @@ extension TestServer {
         }
     }
 
+    @Test func aPushOverALimitIsTold() async throws {
+        try await withServer { server in
+            var table = TenantLimitTable()
+            // The name of a metric is a label's value too.
+            table.common.maxLabelValueBytes = 32
+            server.core.pipeline.limiter.set(table)
+            var reply = try await server.send("PUT", "/metrics/job/night", "rows{a=\"short\"} 3\n")
+            #expect(reply.status == 200, "\(reply.text)")
+            reply = try await server.send(
+                "POST", "/metrics/job/night", "lines{a=\"much too long to be kept by anybody\"} 4\n"
+            )
+            #expect(reply.status == 400 && reply.text.contains("max_label_value_bytes"))
+            #expect(try await server.answer("rows").contains("short"))
+            #expect(try await server.answer("lines") == "[]")
+        }
+    }
+
     @Test func whatIsNotDurableIsNotAcknowledged() async throws {
         try await withServer(adjust: { $0.limits.headBytes = -1 }) { server in
             for (target, text) in [

@@ -155,9 +155,12 @@ package final class ForwardQueue: LogFollower {
             return sequence >= mark.boundary && !state.known.contains(sequence)
         }
         guard isNew else { return }
-        // What cannot be decoded is the store's to report.
-        guard let batch = try? MetricBatch(decoding: payload) else { return }
-        take(Array(payload), points: batch.pointCount, tenant: tenant, sequence: sequence)
+        do throws(MalformedBytes) {
+            let batch = try MetricBatch(decoding: payload)
+            take(Array(payload), points: batch.pointCount, tenant: tenant, sequence: sequence)
+        } catch {
+            warn("log record \(sequence) is not forwarded, it cannot be read: \(error)")
+        }
     }
 
     package func makeDurable(below boundary: UInt64) throws {

@@ -82,8 +82,10 @@ package final class ForwardSender: Sendable {
                 return
             } catch {
                 note("\(error)")
-                guard (try? await clock.sleep(seconds: ForwardSender.diskRetrySeconds)) != nil
-                else { return }
+                // Cut short when the sender is to end.
+                do { try await clock.sleep(seconds: ForwardSender.diskRetrySeconds) } catch {
+                    return
+                }
             }
         }
     }

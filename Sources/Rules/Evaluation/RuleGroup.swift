@@ -181,7 +181,12 @@ package final class RuleGroup: Sendable {
             series, millis: millisRoundedDown(nanos) &- definition.queryOffsetMillis)
         if batch.isEmpty { return true }
         do throws(IngestError) {
-            _ = try await environment.sink.write(metrics: batch, tenant: environment.tenant)
+            let report = try await environment.sink.write(
+                metrics: batch, tenant: environment.tenant)
+            if !report.refusals.isEmpty {
+                environment.report(
+                    "group \(definition.key): stale markers refused: \(report.refusals.summary)")
+            }
             return true
         } catch {
             environment.report("group \(definition.key): stale markers not stored: \(error)")

@@ -76,6 +76,9 @@ struct GraphiteSink: Sendable {
         if let first = decoded.problems.first {
             logger.debug("Graphite line refused", metadata: ["reason": "\(first.message)"])
         }
+        if !report.refusals.isEmpty {
+            logger.debug("Graphite samples refused: \(report.refusals.summary)")
+        }
     }
 }
 
@@ -128,8 +131,11 @@ final class StatsDSink: Sendable {
         }
         if batch.isEmpty { return }
         do {
-            try await core.pipeline.perform(bytes: batch.arena.count) {
-                _ = try await core.pipeline.write(metrics: batch, tenant: .anonymous)
+            let report = try await core.pipeline.perform(bytes: batch.arena.count) {
+                try await core.pipeline.write(metrics: batch, tenant: .anonymous)
+            }
+            if !report.refusals.isEmpty {
+                logger.warning("StatsD series refused: \(report.refusals.summary)")
             }
         } catch {
             logger.warning("StatsD series not stored: \(error)")

@@ -46,27 +46,33 @@ struct PushgatewayEndpoint: Sendable {
             }
         } catch {
             // A refused push leaves its time.
-            if case .inconsistent = error { try await expose(key, request.tenant, millis) }
+            if case .inconsistent = error { _ = try await expose(key, request.tenant, millis) }
             switch error {
             case .inconsistent, .full: throw APIError(.badData, error.description)
             case .notStored:
                 throw APIError(.unavailable, error.description, retryAfterSeconds: 1)
             }
         }
-        try await expose(key, request.tenant, millis)
+        let refusals = try await expose(key, request.tenant, millis)
+        // The group is kept all the same, and what a limit refuses now may be taken later.
+        if request.method != .delete, !refusals.isEmpty {
+            throw APIError(.badData, "kept, but not all of it is stored: \(refusals.summary)")
+        }
         return request.method == .delete
             ? APIResponse(.accepted) : APIResponse(.ok, contentType: "text/plain; charset=utf-8")
     }
 
-    /// Writes the group's samples now, so that a push is there before its answer.
+    /// Writes the group's samples now, so that a push is there before its answer. Returns what the
+    /// store refused.
     private func expose(
         _ key: [(name: String, value: String)], _ tenant: Tenant, _ millis: Int64
-    ) async throws(IngestError) {
+    ) async throws(IngestError) -> Refusals {
         guard let exposure = groups.expose(grouping: key, tenant: tenant, millis: millis) else {
-            return
+            return Refusals()
         }
-        _ = try await pipeline.write(metrics: exposure.batch, tenant: tenant)
+        let report = try await pipeline.write(metrics: exposure.batch, tenant: tenant)
         groups.stored(exposure)
+        return report.refusals
     }
 
     private func families(

@@ -38,6 +38,7 @@ enum FilePattern {
     private static func names(_ part: String, in directory: String) -> [String] {
         guard hasPattern(part) else { return [part] }
         let folder = directory.isEmpty ? "." : directory
+        // As upstream (Go's `filepath.Glob`), a folder that cannot be read matches nothing.
         let all = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
         return all.filter { matches(Array(part)[...], Array($0)[...]) }
     }

@@ -7,8 +7,8 @@ import Telemetry
 /// `servers.web1.load;dc=eu 0.5 1700000000` lines, as carbon takes them.
 ///
 /// The path is the name of the series, dots and all; tags after semicolons are its labels. The
-/// timestamp is in seconds, with decimals on wish; without one, or with 0, -1 or `N`, the line
-/// stands for now.
+/// timestamp is in seconds, with decimals on wish; without one, or with 0, -1 or `N`, it is
+/// the time of arrival.
 ///
 /// Source: Graphite documentation, "Feeding in your data" and "Graphite tag support".
 package enum GraphiteLines {

@@ -6,6 +6,7 @@ import Storage
 import Synchronization
 import Telemetry
 import TestKit
+import Testing
 import Wire
 
 @testable import Ingest
@@ -157,7 +158,11 @@ extension ForwardReply {
     /// As a receiver of version 2 answers.
     static func taken(_ request: ForwardRequest, missing: Int = 0, status: Int = 204) -> Self {
         var reply = ForwardReply(status: status)
-        guard let batch = try? request.batch() else { return reply }
+        let batch: MetricBatch
+        do { batch = try request.batch() } catch {
+            Issue.record("a request cannot be read: \(error)")
+            return ForwardReply(status: 400)
+        }
         for (kind, count) in [
             ("Samples", batch.sampleSeries.count - missing),
             ("Histograms", batch.histogramSeries.count),

@@ -52,7 +52,7 @@ struct MetricBench: Sendable {
             let before = server.process.usage?.cpuSeconds ?? 0
             let report = try await LoadRun(client: server.client, lanes: lanes).run(load)
             let loaded = server.process.usage?.cpuSeconds ?? 0
-            try await settle(peer, server)
+            try await server.settle(peer)
             let rested = server.process.usage
             if case .prometheus = peer {
                 // Its last two hours are memory and log until a block is due; a snapshot is one.
@@ -70,7 +70,7 @@ struct MetricBench: Sendable {
                 if case .victoria = peer {
                     _ = try await server.client.get("/internal/force_merge")
                 }
-                try await settle(peer, server)
+                try await server.settle(peer)
                 try await server.process.stop()
             }
             let n = Double(max(1, report.acknowledged))
@@ -102,7 +102,7 @@ struct MetricBench: Sendable {
             let before = server.process.usage
             let report = try await LoadRun(client: server.client, lanes: lanes).run(load)
             let loaded = server.process.usage
-            try await rest(server)
+            try await server.rest()
             let idle = server.process.usage
             server.process.signal(SIGKILL)
             try await server.process.wait(seconds: 60)
@@ -124,31 +124,6 @@ struct MetricBench: Sendable {
         say("## \(load.shape.seriesCount) series, \(wideScrapes) scrapes\n")
         say(table.text)
     }
-
-    // MARK: - Waiting
-
-    private func settle(_ peer: Peer, _ server: PeerServer) async throws {
-        if case .tern = peer { try await TernMetrics(client: server.client).waitUntilSealed() }
-        try await rest(server)
-    }
-
-    /// Waits until three seconds pass with less than 0.1 s of CPU each.
-    private func rest(_ server: PeerServer) async throws {
-        var calm = 0
-        var last = server.process.usage?.cpuSeconds ?? 0
-        for _ in 0..<120 where calm < 3 {
-            try await SystemClock().sleep(seconds: 1)
-            let now = server.process.usage?.cpuSeconds ?? 0
-            calm = now - last < 0.1 ? calm + 1 : 0
-            last = now
-        }
-    }
-
-    /// Bytes of a data directory without copies of caches, which VictoriaMetrics writes at its end.
-    private func storedBytes(_ path: String) throws -> Int {
-        let caches = path + "/cache"
-        return try directoryBytes(path) - (access(caches, F_OK) == 0 ? directoryBytes(caches) : 0)
-    }
 }
 
 extension BenchCommand {
@@ -156,12 +131,7 @@ extension BenchCommand {
         static let configuration = CommandConfiguration(
             abstract: "CPU, memory, disk and restart of three servers that take the same samples.")
 
-        @Option(help: "Tern's binary (the one built beside this).")
-        var binary = Binaries.tern
-        @Option(help: "Prometheus' binary; left out when there is none.")
-        var prometheus = "prometheus"
-        @Option(help: "VictoriaMetrics' binary; left out when there is none.")
-        var victoria = "victoria-metrics"
+        @OptionGroup var servers: PeerOptions
         @Option(help: "Series of the long data.")
         var longSeries = 10_000
         @Option(help: "Minutes of the long data; 0 leaves it out.")
@@ -170,21 +140,16 @@ extension BenchCommand {
         var wideSeries = 100_000
         @Option(help: "Scrapes of the wide data; 0 leaves it out.")
         var wideScrapes = 20
-        @Option(help: "Seed of the data.")
-        var seed: UInt64 = 1
-        @Option(help: "Requests at once.")
-        var concurrency = 4
-        @Option(help: "Where data directories are made (the system's temporary directory).")
-        var directory: String?
 
         func run() async throws {
             try await Cleanup.shared.around {
-                let path = try Cleanup.shared.directory(below: directory, keep: false)
+                let path = try Cleanup.shared.directory(
+                    below: servers.directory, keep: servers.keep)
                 try await MetricBench(
-                    peers: [.tern(binary), .prometheus(prometheus), .victoria(victoria)],
+                    peers: servers.peers,
                     longSeries: longSeries, longSeconds: longMinutes * 60,
-                    wideSeries: wideSeries, wideScrapes: wideScrapes, seed: seed,
-                    lanes: concurrency, path: path
+                    wideSeries: wideSeries, wideScrapes: wideScrapes, seed: servers.seed,
+                    lanes: servers.concurrency, path: path
                 ).run()
             }
         }

@@ -75,12 +75,4 @@ struct PeerBench: Sendable {
         case .victoria: return nil
         }
     }
-
-    /// Bytes of a data directory but for copies of caches, which VictoriaMetrics writes at its end;
-    /// 0 when there is no such directory.
-    private func storedBytes(_ path: String) throws -> Int {
-        guard access(path, F_OK) == 0 else { return 0 }
-        let caches = path + "/cache"
-        return try directoryBytes(path) - (access(caches, F_OK) == 0 ? directoryBytes(caches) : 0)
-    }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Servers that take the same remote write requests.
 
+import ArgumentParser
 import Base
 import FoundationEssentials
 import Glibc
@@ -55,6 +56,26 @@ enum Peer: Sendable {
     }
 }
 
+/// What every command says that measures Tern beside its peers.
+struct PeerOptions: ParsableArguments {
+    @Option(help: "The server's binary (the one built beside this).")
+    var binary = Binaries.tern
+    @Option(help: "Prometheus' binary; skipped when there is none.")
+    var prometheus = "prometheus"
+    @Option(help: "VictoriaMetrics' binary; skipped when there is none.")
+    var victoria = "victoria-metrics"
+    @Option(help: "Seed of the data.")
+    var seed: UInt64 = 1
+    @Option(help: "Requests at once while loading.")
+    var concurrency = 4
+    @Option(help: "Where data directories are made (the system's temporary directory).")
+    var directory: String?
+    @Flag(help: "Keep the data directories and logs.")
+    var keep = false
+
+    var peers: [Peer] { [.tern(binary), .prometheus(prometheus), .victoria(victoria)] }
+}
+
 /// A peer that runs and answers.
 struct PeerServer: Sendable {
     let process: ServerProcess
@@ -92,6 +113,24 @@ struct PeerServer: Sendable {
         throw LabError("\(peer.name) does not start; its log:\n\(process.log.suffix(2000))")
     }
 
+    /// Waits until what the load left to do is done: parts are written and merged.
+    func settle(_ peer: Peer) async throws {
+        if case .tern = peer { try await TernMetrics(client: client).waitUntilSealed() }
+        try await rest()
+    }
+
+    /// Waits until three seconds pass with less than 0.1 s of CPU each.
+    func rest() async throws {
+        var calm = 0
+        var last = process.usage?.cpuSeconds ?? 0
+        for _ in 0..<120 where calm < 3 {
+            try await SystemClock().sleep(seconds: 1)
+            let now = process.usage?.cpuSeconds ?? 0
+            calm = now - last < 0.1 ? calm + 1 : 0
+            last = now
+        }
+    }
+
     /// The first line of what the binary says of its version.
     static func version(_ binary: String, below path: String) async throws -> String {
         let process = try ServerProcess(binary, ["--version"], logPath: path + "/version.log")
@@ -116,4 +155,12 @@ struct PeerServer: Sendable {
         guard code == 0 else { throw LabError("no free port on 127.0.0.1") }
         return Int(UInt16(bigEndian: address.sin_port))
     }
+}
+
+/// Bytes of a data directory but for copies of caches, which VictoriaMetrics writes at its end; 0
+/// when there is no such directory.
+func storedBytes(_ path: String) throws -> Int {
+    guard access(path, F_OK) == 0 else { return 0 }
+    let caches = path + "/cache"
+    return try directoryBytes(path) - (access(caches, F_OK) == 0 ? directoryBytes(caches) : 0)
 }

@@ -91,7 +91,7 @@ struct PromBench: Sendable {
             peer, binary, below: path, flags: peer.queryFlags)
         let report = try await LoadRun(client: server.client, lanes: lanes).run(data.metrics)
         let ids = try await LoadRun(client: server.client, lanes: lanes).run(data.ids)
-        try await settle(peer, server)
+        try await server.settle(peer)
         notes.append(
             "\(peer.name): \(report.acknowledged + ids.acknowledged) samples loaded in "
                 + "\(decimals(report.seconds + ids.seconds, 0)) s; resident "
@@ -105,19 +105,6 @@ struct PromBench: Sendable {
         try await server.process.stop()
         try FileManager.default.removeItem(atPath: server.data)
         return costs
-    }
-
-    /// Waits until what the load left to do is done: parts are written and merged.
-    private func settle(_ peer: Peer, _ server: PeerServer) async throws {
-        if case .tern = peer { try await TernMetrics(client: server.client).waitUntilSealed() }
-        var calm = 0
-        var last = server.process.usage?.cpuSeconds ?? 0
-        for _ in 0..<120 where calm < 3 {
-            try await SystemClock().sleep(seconds: 1)
-            let now = server.process.usage?.cpuSeconds ?? 0
-            calm = now - last < 0.1 ? calm + 1 : 0
-            last = now
-        }
     }
 
     private func cost(
@@ -221,26 +208,13 @@ extension BenchCommand {
                 + "system time of the server's process per query; memory is how far its resident "
                 + "set rose above what it was before the first query.")
 
-        @Option(help: "The server's binary (the one built beside this).")
-        var binary = Binaries.tern
-        @Option(help: "Prometheus' binary; skipped when there is none.")
-        var prometheus = "prometheus"
-        @Option(help: "VictoriaMetrics' binary; skipped when there is none.")
-        var victoria = "victoria-metrics"
-        @Option(help: "Seed of the data.")
-        var seed: UInt64 = 1
+        @OptionGroup var servers: PeerOptions
         @Option(help: "Times each query is asked after the first.")
         var repeats = 7
-        @Option(help: "Requests at once while loading.")
-        var concurrency = 4
         @Option(help: "small, large or both sizes of data.")
         var data = "both"
         @Flag(help: "A tenth of the series for a quarter of the time: to try the command.")
         var quick = false
-        @Option(help: "Where data directories are made (the system's temporary directory).")
-        var directory: String?
-        @Flag(help: "Keep the logs.")
-        var keep = false
 
         func validate() throws {
             guard ["small", "large", "both"].contains(data) else {
@@ -251,24 +225,26 @@ extension BenchCommand {
 
         func run() async throws {
             try await Cleanup.shared.around {
-                let path = try Cleanup.shared.directory(below: directory, keep: keep)
-                if keep { say("directory \(path)") }
+                let path = try Cleanup.shared.directory(
+                    below: servers.directory, keep: servers.keep)
+                if servers.keep { say("directory \(path)") }
                 let (less, shorter): (Int, Int64) = quick ? (10, 4) : (1, 1)
                 var sets: [PromDataSet] = []
                 if data != "large" {
                     sets.append(
                         PromDataSet(
-                            series: 10_000 / less, seconds: 14_400 / shorter, ids: 0, seed: seed))
+                            series: 10_000 / less, seconds: 14_400 / shorter, ids: 0,
+                            seed: servers.seed))
                 }
                 if data != "small" {
                     sets.append(
                         PromDataSet(
                             series: 100_000 / less, seconds: 3600 / shorter,
-                            ids: 100_000 / less, seed: seed))
+                            ids: 100_000 / less, seed: servers.seed))
                 }
                 try await PromBench(
-                    peers: [.tern(binary), .prometheus(prometheus), .victoria(victoria)],
-                    dataSets: sets, path: path, repeats: repeats, lanes: concurrency
+                    peers: servers.peers,
+                    dataSets: sets, path: path, repeats: repeats, lanes: servers.concurrency
                 ).run()
             }
         }
