@@ -208,9 +208,13 @@ struct TargetTable: Sendable {
     /// Learns from the `target_info` series of a batch; true when there was news. One look at the
     /// name of each series.
     mutating func learn(_ batch: MetricBatch) -> Bool {
+        let found = batch.arena.withUnsafeBytes { arena in
+            batch.series.filter {
+                TargetTable.isTarget(UnsafeRawBufferPointer(rebasing: arena[$0.slice.range]))
+            }
+        }
         var isNews = false
-        for ref in batch.series {
-            guard batch.arena.withSlice(ref.slice, TargetTable.isTarget) else { continue }
+        for ref in found {
             let labels = batch.arena.labels(ref)
             guard let key = TargetTable.key(labels),
                 let service = ServiceIdentity.service(ofTarget: labels)

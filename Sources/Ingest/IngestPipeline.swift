@@ -104,7 +104,10 @@ package final class IngestPipeline: Sendable {
         do throws(CommitError) {
             ticket = try await kernel.commit(
                 tenant: tenant.name,
-                sections: [CommitSection(signal: signal, payload: payload)])
+                sections: [
+                    CommitSection(
+                        signal: signal, payload: payload, isCompact: signal == .metrics)
+                ])
         } catch {
             counters.refused.wrappingAdd(1, ordering: .relaxed)
             switch error {

@@ -78,7 +78,7 @@ extension MetricStore {
         guard !heads.isEmpty || mayReachLimit else { return check.result() }
         let routing = BatchRouting(batch)
         for head in heads { check.compare(with: head, routing) }
-        check.newest = heads.last
+        check.found = heads.last.map { ($0, routing) }
         if mayReachLimit { check.limitSeries(limit, room: max(0, limit - seriesCount)) }
         return check.result()
     }
@@ -93,7 +93,8 @@ private struct AdmissionCheck {
     private var isKnown: [Bool]
     /// Of the head that was compared last, whose refs these are.
     private var refs: [UInt32] = []
-    var newest: Head?
+    /// That head, and what is where in the batch.
+    var found: (newest: Head, routing: BatchRouting)?
 
     init(_ batch: MetricBatch, _ allowed: ClosedRange<Int64>) {
         self.batch = batch
@@ -230,7 +231,9 @@ private struct AdmissionCheck {
         var result = MetricAdmission()
         result.samples = AdmissionCheck.sorted(samples)
         result.histograms = AdmissionCheck.sorted(histograms)
-        result.known = newest.map { KnownSeries(owner: $0, refs: refs) }
+        result.known = found.map {
+            KnownSeries(owner: $0.newest, refs: refs, routing: $0.routing)
+        }
         return result
     }
 
@@ -249,10 +252,15 @@ extension ShardState {
         _ series: [LabelsRef], _ arena: UnsafeRawBufferPointer, _ members: ArraySlice<UInt32>,
         _ refs: inout [UInt32]
     ) {
+        // Senders keep to an order, and numbers were given in it: mostly the next series is the one
+        // after the last.
+        var next = 0
         for index in members {
             let one = series[Int(index)]
             let bytes = UnsafeRawBufferPointer(rebasing: arena[one.slice.range])
-            if let ref = find(bytes, hash: one.hash) { refs[Int(index)] = ref }
+            guard let ref = labels.find(bytes, hash: one.hash, guess: next) else { continue }
+            refs[Int(index)] = UInt32(truncatingIfNeeded: ref)
+            next = ref &+ 1
         }
     }
 

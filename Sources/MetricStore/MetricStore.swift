@@ -104,7 +104,8 @@ package final class MetricStore: SignalStore, SeriesReading {
             state.heads[key] = head
             return head
         }
-        let counts = head.append(batch, BatchRouting(batch), known: known)
+        let counts = head.append(
+            batch, known?.routing(of: batch) ?? BatchRouting(batch), known: known)
         if !batch.metadata.isEmpty { head.metadata.withLock { $0.add(batch) } }
         counters.appended.wrappingAdd(counts.appended, ordering: .relaxed)
         counters.exemplars.wrappingAdd(counts.exemplars, ordering: .relaxed)

@@ -52,8 +52,8 @@ import Testing
         let table = SenderTable()
         let large = batch((0..<1000).map { "m\($0)" })
         table.note(large, tenant, nowMillis: 1)
-        #expect(table.senders(of: nil, tenant: tenant).count <= 65)
-        for _ in 0..<40 { table.note(large, tenant, nowMillis: 2) }
+        #expect(table.senders(of: nil, tenant: tenant).count <= 16)
+        for _ in 0..<100 { table.note(large, tenant, nowMillis: 2) }
         #expect(table.senders(of: nil, tenant: tenant).count > 900)
     }
 

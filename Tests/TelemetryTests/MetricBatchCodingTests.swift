@@ -66,6 +66,95 @@ private func decoded(_ bytes: [UInt8]) throws -> MetricBatch {
     #expect(try decoded(encoded(MetricBatch())).isEmpty)
 }
 
+/// Label sets that share starts, ends, both at once, all or nothing with the one before.
+@Test func labelSetsComeBackWhateverTheyShare() throws {
+    var random = SplitMix64(seed: 11)
+    let names = ["__name__", "a", "aa", "instance", "job", "z"]
+    let values = ["x", "xx", "xxx", "y", String(repeating: "x", count: 200), "xyx", "\u{80}"]
+    for _ in 0..<300 {
+        var batch = MetricBatch()
+        for i in 0..<Int(random.next() % 20) {
+            let labels = names.filter { _ in random.next() % 3 > 0 }.map {
+                ($0, values[Int(random.next() % UInt64(values.count))])
+            }
+            let series = batch.addSeries(Labels(labels))
+            batch.addSample(series: series, millis: Int64(i), value: 1)
+        }
+        if random.next() % 2 == 0 {
+            batch.metadata.append(
+                MetricBatch.Metadata(family: .empty, type: .gauge, help: .empty, unit: .empty))
+        }
+        let copy = try decoded(encoded(batch))
+        #expect(copy.arena == batch.arena)
+        #expect(copy.series == batch.series)
+        #expect(copy.metadata.count == batch.metadata.count)
+    }
+}
+
+@Test func aSeriesCostsWhatItDiffersIn() {
+    var batch = MetricBatch()
+    for i in 0..<1000 {
+        let series = batch.addSeries(
+            Labels([
+                ("__name__", "node_cpu_seconds_total"), ("cpu", "\(i)"),
+                ("instance", "machine-17.example.com:9100"), ("job", "node"),
+            ]))
+        batch.addSample(series: series, millis: 5, value: 0)
+    }
+    #expect(encoded(batch).count < 1000 * (8 + 3 + 3) + 200)
+}
+
+/// Records of the first version: an arena, and slices of it.
+@Test func batchesOfVersionOneAreRead() throws {
+    var writer = ByteWriter()
+    writer.u8(1)
+    let labels = Labels([("__name__", "m"), ("job", "api")])
+    let trace = Labels([("trace_id", "7")])
+    let arena = labels.bytes + trace.bytes + Array("m".utf8)
+    writer.lengthPrefixed(arena)
+    func slice(_ offset: Int, _ count: Int) {
+        writer.varint(offset)
+        writer.varint(count)
+    }
+    writer.varint(1)
+    slice(0, labels.bytes.count)
+    writer.varint(1)
+    writer.double(2.5)
+    writer.raw([1, 1])
+    writer.i64(1000)
+    writer.u8(0)
+    writer.raw([0, 1, 0, 0])
+    writer.varint(1)
+    writer.double(0.5)
+    slice(labels.bytes.count, trace.bytes.count)
+    writer.raw([1, 1])
+    writer.i64(900)
+    writer.varint(1)
+    writer.u8(MetricType.gauge.rawValue)
+    slice(arena.count - 1, 1)
+    slice(0, 0)
+    slice(0, 0)
+    let batch = try decoded(writer.bytes)
+    #expect(batch.arena == arena)
+    #expect(batch.arena.labels(batch.series[0]) == labels)
+    #expect(batch.sampleValues == [2.5] && batch.sampleMillis == [1000])
+    #expect(Labels(canonical: Array(batch.arena[batch.exemplarLabels[0].range])) == trace)
+    #expect(batch.arena.text(batch.metadata[0].family) == "m")
+}
+
+/// A few bytes that claim to unfold to much are refused, at the cost of what they name.
+@Test func labelSetsKeepToTheirTotal() {
+    var writer = ByteWriter()
+    writer.u8(MetricBatch.codingVersion)
+    writer.varint(2)
+    let labels = Labels([("a", String(repeating: "b", count: 100))]).bytes
+    writer.varint(labels.count + 1)
+    writer.raw([0, 0])
+    writer.lengthPrefixed(labels)
+    writer.raw([UInt8(labels.count), 0, 0])
+    #expect(throws: MalformedBytes.self) { try decoded(writer.bytes) }
+}
+
 @Test func oneScrapeCostsEightBytesPerSample() {
     var batch = MetricBatch()
     for i in 0..<1000 {

@@ -18,6 +18,12 @@ extern "C" {
 /// CRC32C (Castagnoli). `crc` is 0 or an earlier result, so that pieces chain.
 uint32_t tern_crc32c(uint32_t crc, const void *bytes, size_t count);
 
+/// Asks for two lines of memory that are about to be written to. Any address will do.
+static inline void tern_prefetch2(const void *first, const void *second) {
+    __builtin_prefetch(first, 1);
+    __builtin_prefetch(second, 1);
+}
+
 static inline uint64_t tern_load64(const uint8_t *p) {
     uint64_t v;
     memcpy(&v, p, 8);

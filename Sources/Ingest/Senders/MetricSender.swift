@@ -33,9 +33,10 @@ package struct MetricSender: Sendable, Hashable {
 
 /// Remembers for each metric who sent it lately.
 ///
-/// Looks at 64 series of a batch at most, other ones each time, so that its cost does not grow with
+/// Looks at 16 series of a batch at most, other ones each time, so that its cost does not grow with
 /// the batch; a metric that keeps coming is found sooner or later. Bounded: 20,000 metrics with the
-/// eight senders that were seen last.
+/// eight senders that were seen last. Two metrics whose names have the same 64-bit hash are taken
+/// for one.
 package final class SenderTable: Sendable {
     package struct Entry: Sendable, Equatable {
         package var sender: MetricSender
@@ -44,15 +45,17 @@ package final class SenderTable: Sendable {
         package var batches: Int
     }
 
-    private struct Key: Hashable, Sendable {
+    private struct Metric: Sendable {
         var tenant: String
-        var metric: [UInt8]
+        var name: [UInt8]
+        var entries: [Entry] = []
     }
-    private let entries = Mutex<[Key: [Entry]]>([:])
+    /// By the hash of tenant and name.
+    private let metrics = Mutex<[UInt64: Metric]>([:])
     private let turn = Atomic<Int>(0)
 
-    private static let looksPerBatch = 64
-    private static let metrics = 20_000
+    private static let looksPerBatch = 16
+    private static let metricLimit = 20_000
     private static let sendersPerMetric = 8
 
     package init() {}
@@ -61,26 +64,35 @@ package final class SenderTable: Sendable {
         let count = batch.series.count
         guard count > 0 else { return }
         let given = MetricSender.current
-        let stride = max(1, count / SenderTable.looksPerBatch)
+        let seed = SenderTable.seed(tenant)
+        let stride = max(1, (count + SenderTable.looksPerBatch - 1) / SenderTable.looksPerBatch)
         let first = turn.wrappingAdd(1, ordering: .relaxed).oldValue % stride
-        // One lock for the batch; names that repeat are noted once.
-        var seen: [(name: [UInt8], sender: MetricSender)] = []
-        var index = first
-        while index < count, seen.count < SenderTable.looksPerBatch {
-            batch.arena.withSlice(batch.series[index].slice) { labels in
-                guard let name = value(of: "__name__", labels) else { return }
-                if let last = seen.last, last.name == name { return }
-                seen.append((name, given ?? scraped(labels)))
+        batch.arena.withUnsafeBytes { arena in
+            metrics.withLock { metrics in
+                var last: UInt64?
+                for index in Swift.stride(from: first, to: count, by: stride) {
+                    let labels = UnsafeRawBufferPointer(
+                        rebasing: arena[batch.series[index].slice.range])
+                    guard let name = value(of: "__name__", labels) else { continue }
+                    let hash = hash64(name, seed: seed)
+                    // Names that repeat are noted once.
+                    if hash == last { continue }
+                    last = hash
+                    if metrics[hash] == nil {
+                        if metrics.count >= SenderTable.metricLimit { continue }
+                        metrics[hash] = Metric(tenant: tenant.name, name: Array(name))
+                    }
+                    SenderTable.note(
+                        given ?? scraped(labels), nowMillis,
+                        in: &metrics[hash, default: Metric(tenant: "", name: [])].entries)
+                }
             }
-            index += stride
         }
-        entries.withLock { entries in
-            for (name, sender) in seen {
-                let key = Key(tenant: tenant.name, metric: name)
-                guard entries[key] != nil || entries.count < SenderTable.metrics else { continue }
-                SenderTable.note(sender, nowMillis, in: &entries[key, default: []])
-            }
-        }
+    }
+
+    private static func seed(_ tenant: Tenant) -> UInt64 {
+        var name = tenant.name
+        return name.withUTF8 { hash64(UnsafeRawBufferPointer($0)) }
     }
 
     private static func note(
@@ -108,22 +120,24 @@ package final class SenderTable: Sendable {
 
     private func value(
         of name: StaticString, _ labels: UnsafeRawBufferPointer
-    ) -> [UInt8]? {
+    ) -> UnsafeRawBufferPointer? {
         let name = UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
-        return labelValue(of: name, in: labels).map { Array($0) }
+        return labelValue(of: name, in: labels)
     }
 
     /// Senders of a metric, or of all of the tenant's; by metric, the latest first.
     package func senders(
         of metric: String?, tenant: Tenant
     ) -> [(metric: String, entry: Entry)] {
-        let found = entries.withLock { entries in
+        let found = metrics.withLock { metrics -> [(String, [Entry])] in
             if let metric {
-                let key = Key(tenant: tenant.name, metric: Array(metric.utf8))
-                return entries[key].map { [(metric, $0)] } ?? []
+                var metric = metric
+                let seed = SenderTable.seed(tenant)
+                let hash = metric.withUTF8 { hash64(UnsafeRawBufferPointer($0), seed: seed) }
+                return metrics[hash].map { [(metric, $0.entries)] } ?? []
             }
-            return entries.filter { $0.key.tenant == tenant.name }.map {
-                (String(decoding: $0.key.metric, as: UTF8.self), $0.value)
+            return metrics.values.filter { $0.tenant == tenant.name }.map {
+                (String(decoding: $0.name, as: UTF8.self), $0.entries)
             }
         }
         return found.sorted { $0.0 < $1.0 }.flatMap { metric, list in

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bits into words, most significant first.
 
+import Base
+
 /// A growing stream of bits. The memory of `words` is the byte stream that `BitReader` reads: each
 /// word is kept big-endian.
 struct BitWriter: Sendable {
     private(set) var words: [UInt64] = []
+    /// As `words.count`, known without a look at their memory.
+    private var wordCount: UInt32 = 0
     /// Bits of the last word that are still free.
     private var free: UInt8 = 0
 
@@ -22,7 +26,18 @@ struct BitWriter: Sendable {
             let rest = n &- free
             if free > 0 { words[words.count &- 1] |= (value &>> UInt64(rest)).bigEndian }
             words.append((value &<< UInt64(64 &- rest)).bigEndian)
+            wordCount &+= 1
             self.free = UInt8(truncatingIfNeeded: 64 &- rest)
+        }
+    }
+
+    /// Asks for the memory that the next `put` touches: the array's header and its last word.
+    /// Mutating, so that it works in place: a copy would count a reference and wait for that memory.
+    @inline(__always)
+    mutating func prefetchEnd() {
+        words.withUnsafeBytes { bytes in
+            guard let base = bytes.baseAddress else { return }
+            prefetch(base - 16, base + Int(wordCount) &* 8)
         }
     }
 

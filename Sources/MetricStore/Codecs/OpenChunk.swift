@@ -31,6 +31,9 @@ struct OpenChunk: Sendable {
     /// Bits of the last value.
     private(set) var lastBits: UInt64 = 0
 
+    @inline(__always)
+    mutating func prefetchEnd() { bits.prefetchEnd() }
+
     /// Appends a sample later than all before.
     mutating func append(millis: Int64, bits value: UInt64) {
         defer {

@@ -31,6 +31,16 @@ struct BatchRouting {
         let shards = batch.series.map {
             UInt8(truncatingIfNeeded: BatchRouting.shard(of: $0.hash))
         }
+        if batch.histogramSeries.isEmpty, batch.exemplarSeries.isEmpty,
+            BatchRouting.isOneEach(batch.sampleSeries, shards.count)
+        {
+            // What most senders send: the n-th sample is that of the n-th series.
+            series = BatchRouting.group(shards.count) { shards[$0] }
+            samples = series
+            histograms = Group()
+            exemplars = Group()
+            return
+        }
         var isUsed = [Bool](repeating: false, count: shards.count)
         func group(_ column: [UInt32]) -> Group {
             if column.isEmpty { return Group() }
@@ -46,20 +56,40 @@ struct BatchRouting {
         }
     }
 
+    /// Whether a batch has as many entries as the one that this was made of.
+    func isOf(_ batch: MetricBatch) -> Bool {
+        series.order.count == batch.series.count
+            && samples.order.count == batch.sampleSeries.count
+            && histograms.order.count == batch.histogramSeries.count
+            && exemplars.order.count == batch.exemplarSeries.count
+    }
+
+    private static func isOneEach(_ column: [UInt32], _ count: Int) -> Bool {
+        guard column.count == count else { return false }
+        var differences: UInt32 = 0
+        for i in column.indices {
+            differences |= column[i] ^ UInt32(truncatingIfNeeded: i)
+        }
+        return differences == 0
+    }
+
     /// Counting sort of `0..<count` by shard.
+    @inline(__always)
     private static func group(_ count: Int, _ shard: (Int) -> UInt8) -> Group {
         var group = Group()
         var starts = [Int](repeating: 0, count: shardCount + 2)
-        for i in 0..<count { starts[Int(shard(i)) + 1] += 1 }
+        for i in 0..<count { starts[Int(shard(i)) &+ 1] &+= 1 }
         for s in 1..<starts.count { starts[s] += starts[s - 1] }
         group.starts = Array(starts[0...shardCount])
         var next = starts
-        group.order = [UInt32](repeating: 0, count: count)
+        // Its own variable: a field that is written to is looked at anew for each entry.
+        var order = [UInt32](repeating: 0, count: count)
         for i in 0..<count {
             let s = Int(shard(i))
-            group.order[next[s]] = UInt32(truncatingIfNeeded: i)
-            next[s] += 1
+            order[next[s]] = UInt32(truncatingIfNeeded: i)
+            next[s] &+= 1
         }
+        group.order = order
         return group
     }
 

@@ -65,6 +65,10 @@ package struct KnownSeries: Sendable, Equatable {
     var head: ObjectIdentifier { ObjectIdentifier(owner) }
     /// By the batch's series: number within its shard, or `.max`.
     var refs: [UInt32]
+    let routing: BatchRouting
+
+    /// The routing of the batch that was looked up, unless entries of it were left out since.
+    func routing(of batch: MetricBatch) -> BatchRouting? { routing.isOf(batch) ? routing : nil }
 
     package static func == (a: KnownSeries, b: KnownSeries) -> Bool {
         a.owner === b.owner && a.refs == b.refs
@@ -126,16 +130,60 @@ extension ShardState {
         var least = minMillis
         var most = maxMillis
         for index in members {
-            let i = Int(index)
-            let millis = batch.sampleMillis[i]
+            let millis = batch.sampleMillis[Int(index)]
             least = min(least, millis)
             most = max(most, millis)
-            append(
-                Int(refs[Int(batch.sampleSeries[i])]), millis: millis,
-                bits: batch.sampleValues[i].bitPattern,
-                start: hasStarts ? batch.sampleStartMillis[i] : 0, &counts)
         }
         minMillis = least
         maxMillis = most
+        var next = members.startIndex
+        while next < members.endIndex {
+            next = appendPlain(batch, members[next...], refs, &counts)
+            if next == members.endIndex { return }
+            let i = Int(members[next])
+            appendUncommon(
+                Int(refs[Int(batch.sampleSeries[i])]), millis: batch.sampleMillis[i],
+                bits: batch.sampleValues[i].bitPattern,
+                start: hasStarts ? batch.sampleStartMillis[i] : 0, &counts)
+            next += 1
+        }
+    }
+
+    /// Series whose memory is asked for ahead of its turn.
+    private static let prefetchAhead = 4
+
+    /// Appends samples as long as they are later than all of series that have nothing but chunks.
+    ///
+    /// - Returns: where the first of `members` lies that is not so.
+    private mutating func appendPlain(
+        _ batch: MetricBatch, _ members: ArraySlice<UInt32>, _ refs: [UInt32],
+        _ counts: inout AppendCounts
+    ) -> Int {
+        let starts = batch.sampleStartMillis
+        let ahead = members.endIndex &- ShardState.prefetchAhead
+        var growth = 0
+        let end = series.withUnsafeMutableBufferPointer { series in
+            var next = members.startIndex
+            while next < members.endIndex {
+                if next < ahead {
+                    let later = Int(members[next &+ ShardState.prefetchAhead])
+                    series[Int(refs[Int(batch.sampleSeries[later])])].prefetchEnd()
+                }
+                let i = Int(members[next])
+                let ref = Int(refs[Int(batch.sampleSeries[i])])
+                let millis = batch.sampleMillis[i]
+                guard series[ref].extras == .max,
+                    !series[ref].hasFloats || millis > series[ref].lastMillis,
+                    starts.isEmpty || starts[i] == 0
+                else { break }
+                growth &+= series[ref].append(
+                    millis: millis, bits: batch.sampleValues[i].bitPattern)
+                next &+= 1
+            }
+            return next
+        }
+        byteCount &+= growth
+        counts.appended &+= end &- members.startIndex
+        return end
     }
 }

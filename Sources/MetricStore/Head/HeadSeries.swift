@@ -32,6 +32,10 @@ struct HeadSeries: Sendable {
         return (open.bits.words.count &- before) &* 8
     }
 
+    /// Asks for the memory that `append` is about to touch.
+    @inline(__always)
+    mutating func prefetchEnd() { open.prefetchEnd() }
+
     /// Bits of the in-order sample at a time, or nil. Decodes one chunk at most.
     func bits(at millis: Int64) -> UInt64? {
         guard hasFloats, millis <= lastMillis else { return nil }

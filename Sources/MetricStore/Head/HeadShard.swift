@@ -59,22 +59,8 @@ struct ShardState: Sendable {
         return extras.count - 1
     }
 
-    @inline(__always)
-    mutating func append(
-        _ ref: Int, millis: Int64, bits: UInt64, start: Int64, _ counts: inout AppendCounts
-    ) {
-        if start == 0, series[ref].extras == .max,
-            !series[ref].hasFloats || millis > series[ref].lastMillis
-        {
-            byteCount &+= series[ref].append(millis: millis, bits: bits)
-            counts.appended &+= 1
-            return
-        }
-        appendUncommon(ref, millis: millis, bits: bits, start: start, &counts)
-    }
-
     @inline(never)
-    private mutating func appendUncommon(
+    mutating func appendUncommon(
         _ ref: Int, millis: Int64, bits: UInt64, start: Int64, _ counts: inout AppendCounts
     ) {
         switch existing(ref, at: millis) {

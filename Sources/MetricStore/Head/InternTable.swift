@@ -58,6 +58,19 @@ struct InternTable: Sendable {
         }
     }
 
+    /// The same, looking at entry `guess` first.
+    @inline(__always)
+    borrowing func find(
+        _ bytes: UnsafeRawBufferPointer, hash: UInt64, guess: Int
+    ) -> Int? {
+        if guess < entries.count, entries[guess].hash == hash,
+            withBytes(guess, { equalBytes($0, bytes) })
+        {
+            return guess
+        }
+        return find(bytes, hash: hash)
+    }
+
     borrowing func find(_ bytes: UnsafeRawBufferPointer) -> Int? {
         find(bytes, hash: hash64(bytes))
     }

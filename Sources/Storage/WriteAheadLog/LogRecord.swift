@@ -7,9 +7,12 @@ import Base
 package struct CommitSection: Sendable, Equatable {
     package var signal: Signal
     package var payload: [UInt8]
-    package init(signal: Signal, payload: [UInt8]) {
+    /// Whether the payload is coded so tightly that compressing it is not worth the time.
+    package var isCompact: Bool
+    package init(signal: Signal, payload: [UInt8], isCompact: Bool = false) {
         self.signal = signal
         self.payload = payload
+        self.isCompact = isCompact
     }
 }
 
@@ -50,7 +53,7 @@ struct LogRecord: Sendable {
         self.type = type
     }
 
-    /// Encodes a commit, compressing where that makes it smaller. Runs on the caller's thread, so
+    /// Encodes a commit, compressing where that makes it smaller and is worth it. Runs on the caller's thread, so
     /// that the log's own thread only copies and syncs.
     init(tenant: String, sections: [CommitSection], preferred: LogCoding) {
         var plain = ByteWriter(
@@ -63,7 +66,9 @@ struct LogRecord: Sendable {
         }
         var stored = plain.bytes
         var coding = LogCoding.plain
-        if plain.count > LogFormat.compressAboveCount, preferred != .plain {
+        if plain.count > LogFormat.compressAboveCount, preferred != .plain,
+            !sections.allSatisfy(\.isCompact)
+        {
             let packed =
                 preferred == .zstd
                 ? Zstd.compress(plain.bytes, level: 1) : Snappy.compress(plain.bytes)

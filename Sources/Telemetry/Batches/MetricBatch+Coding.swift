@@ -3,31 +3,38 @@
 
 import Base
 
-/// Layout, little-endian, version 1:
+/// Layout, little-endian, version 2:
 ///
-///     u8 version (1) | varint arenaCount | arena
-///     varint n | n × (varint offset, varint count)                      series labels in the arena
+///     u8 version (2) | varint n | varint bytes of all labels | n label sets (`LabelFrontCoding`)
 ///     varint n | n × f64 | indices | times | starts                     float samples
-///     varint n | n × (varint offset, varint count) | indices | times | starts      histograms
-///     varint n | n × f64 | n × (varint offset, varint count) | indices | times     exemplars
-///     varint n | n × (u8 type, 3 × (varint offset, varint count))       family, help, unit
+///     varint n | n × (varint count, bytes) | indices | times | starts   histograms
+///     varint n | n × f64 | n × (varint count, bytes) | indices | times  exemplars and their labels
+///     varint n | n × (u8 type, 3 × (varint count, bytes))               family, help, unit
 ///
 ///     indices = u8 0, n × u32   or   u8 1: the i-th entry belongs to series i
 ///     times   = u8 0, n × i64   or   u8 1, i64: one time for all
 ///     starts  = u8 0: none      or   u8 1, n × i64
 ///
 /// Most scrapes and remote writes have one sample per series at one time: such a batch costs
-/// eight bytes per sample besides its labels. Hashes are not stored: recomputing them is what
-/// makes a decoded batch trustworthy.
+/// eight bytes per sample besides what its labels differ in. Hashes are not stored: recomputing
+/// them is what makes a decoded batch trustworthy. Version 1, which is still read, has an arena in
+/// place of the label sets and slices of it in place of bytes.
 extension MetricBatch {
-    package static let codingVersion: UInt8 = 1
+    package static let codingVersion: UInt8 = 2
 
     /// Appends the payload. O(bytes of the batch).
     package func encode(into writer: inout ByteWriter) {
+        arena.withUnsafeBytes { encode($0, into: &writer) }
+    }
+
+    private func encode(_ arena: UnsafeRawBufferPointer, into writer: inout ByteWriter) {
+        func bytes(_ slice: ByteSlice) {
+            writer.lengthPrefixed(UnsafeRawBufferPointer(rebasing: arena[slice.range]))
+        }
         writer.u8(MetricBatch.codingVersion)
-        writer.lengthPrefixed(arena)
         writer.varint(series.count)
-        for ref in series { writer.slice(ref.slice) }
+        writer.varint(series.reduce(0) { $0 + Int($1.slice.count) })
+        LabelFrontCoding.encode(series, arena, into: &writer)
 
         writer.varint(sampleSeries.count)
         writer.column(sampleValues)
@@ -36,47 +43,53 @@ extension MetricBatch {
         writer.starts(sampleStartMillis)
 
         writer.varint(histogramSeries.count)
-        for slice in histograms { writer.slice(slice) }
+        for slice in histograms { bytes(slice) }
         writer.indices(histogramSeries)
         writer.times(histogramMillis)
         writer.starts(histogramStartMillis)
 
         writer.varint(exemplarSeries.count)
         writer.column(exemplarValues)
-        for slice in exemplarLabels { writer.slice(slice) }
+        for slice in exemplarLabels { bytes(slice) }
         writer.indices(exemplarSeries)
         writer.times(exemplarMillis)
 
         writer.varint(metadata.count)
         for entry in metadata {
             writer.u8(entry.type.rawValue)
-            for slice in [entry.family, entry.help, entry.unit] { writer.slice(slice) }
+            for slice in [entry.family, entry.help, entry.unit] { bytes(slice) }
         }
     }
 
-    /// Reads a payload and checks everything in it: slices lie inside the arena, indices inside
-    /// `series`, label sets are canonical, histograms decode. Memory is bounded by a small multiple
-    /// of the input.
+    /// Reads a payload and checks everything in it: indices lie inside `series`, slices inside the
+    /// arena, label sets are canonical, histograms decode. Memory is bounded by a small multiple of
+    /// the input and `LabelFrontCoding.maxBytes`.
     ///
     /// - Throws: `MalformedBytes` with the offset in the payload.
     package init(decoding bytes: UnsafeRawBufferPointer) throws(MalformedBytes) {
         self.init()
         var reader = ByteReader(bytes)
-        guard try reader.u8() == MetricBatch.codingVersion else {
-            throw reader.malformed("metric batch of version \(MetricBatch.codingVersion)")
+        let version = try reader.u8()
+        var stored: UnsafeRawBufferPointer?
+        switch version {
+        case MetricBatch.codingVersion:
+            // A set takes three bytes at least, so no count can exceed what is left.
+            let n = try reader.length(limit: reader.remaining / 3, "number of series")
+            let total = try reader.length(limit: LabelFrontCoding.maxBytes, "bytes of labels")
+            (arena, series) = try LabelFrontCoding.decode(n, total: total, &reader)
+        case 1: stored = try decodeVersion1(&reader)
+        default:
+            throw reader.malformed("metric batch of version \(MetricBatch.codingVersion) or 1")
         }
-        let stored = try reader.lengthPrefixed()
-        guard stored.count <= Int(UInt32.max) else { throw reader.malformed("arena below 4 GiB") }
-        arena = [UInt8](stored)
-
-        // A slice takes two bytes at least, so no count can exceed what is left.
-        let seriesCount = try reader.length(limit: reader.remaining / 2, "number of series")
-        series.reserveCapacity(seriesCount)
-        for _ in 0..<seriesCount {
-            let slice = try reader.slice(within: stored.count)
-            let labels = UnsafeRawBufferPointer(rebasing: stored[slice.range])
-            guard isCanonicalLabels(labels) else { throw reader.malformed("canonical labels") }
-            series.append(LabelsRef(slice: slice, hash: hash64(labels)))
+        let seriesCount = series.count
+        /// Where the next piece of bytes lies, in the arena by now.
+        func piece() throws(MalformedBytes) -> ByteSlice {
+            if let stored { return try reader.slice(within: stored.count) }
+            let bytes = try reader.lengthPrefixed()
+            guard arena.count + bytes.count <= Int(UInt32.max) else {
+                throw reader.malformed("a batch below 4 GiB")
+            }
+            return arena.keep(bytes)
         }
 
         var n = try reader.length(limit: reader.remaining / 8, "number of samples")
@@ -88,11 +101,14 @@ extension MetricBatch {
         n = try reader.length(limit: reader.remaining / 2, "number of histograms")
         histograms.reserveCapacity(n)
         for _ in 0..<n {
-            let slice = try reader.slice(within: stored.count)
-            do throws(MalformedBytes) {
-                _ = try NativeHistogram(
-                    decoding: UnsafeRawBufferPointer(rebasing: stored[slice.range]))
-            } catch { throw reader.malformed("histogram: \(error)") }
+            let slice = try piece()
+            let flaw: MalformedBytes? = arena.withSlice(slice) { bytes in
+                do throws(MalformedBytes) {
+                    _ = try NativeHistogram(decoding: bytes)
+                    return nil
+                } catch { return error }
+            }
+            if let flaw { throw reader.malformed("histogram: \(flaw)") }
             histograms.append(slice)
         }
         histogramSeries = try reader.indices(n, below: seriesCount)
@@ -103,8 +119,8 @@ extension MetricBatch {
         exemplarValues = try reader.column(n, of: Double.self)
         exemplarLabels.reserveCapacity(n)
         for _ in 0..<n {
-            let slice = try reader.slice(within: stored.count)
-            guard isCanonicalLabels(UnsafeRawBufferPointer(rebasing: stored[slice.range])) else {
+            let slice = try piece()
+            guard arena.withSlice(slice, { isCanonicalLabels($0) }) else {
                 throw reader.malformed("canonical exemplar labels")
             }
             exemplarLabels.append(slice)
@@ -112,27 +128,43 @@ extension MetricBatch {
         exemplarSeries = try reader.indices(n, below: seriesCount)
         exemplarMillis = try reader.times(n)
 
-        n = try reader.length(limit: reader.remaining / 7, "number of metadata entries")
+        n = try reader.length(limit: reader.remaining / 4, "number of metadata entries")
         for _ in 0..<n {
             guard let type = MetricType(rawValue: try reader.u8()) else {
                 throw reader.malformed("metric type")
             }
             metadata.append(
                 Metadata(
-                    family: try reader.slice(within: stored.count), type: type,
-                    help: try reader.slice(within: stored.count),
-                    unit: try reader.slice(within: stored.count)))
+                    family: try piece(), type: type, help: try piece(), unit: try piece()))
         }
         guard reader.isAtEnd else { throw reader.malformed("end of the batch") }
+    }
+
+    /// Reads what version 1 begins with:
+    ///
+    ///     varint arenaCount | arena | varint n | n × (varint offset, varint count)
+    ///
+    /// - Returns: the arena, which slices lie in.
+    private mutating func decodeVersion1(
+        _ reader: inout ByteReader
+    ) throws(MalformedBytes) -> UnsafeRawBufferPointer {
+        let stored = try reader.lengthPrefixed()
+        guard stored.count <= Int(UInt32.max) else { throw reader.malformed("arena below 4 GiB") }
+        arena = [UInt8](stored)
+        // A slice takes two bytes at least.
+        let n = try reader.length(limit: reader.remaining / 2, "number of series")
+        series.reserveCapacity(n)
+        for _ in 0..<n {
+            let slice = try reader.slice(within: stored.count)
+            let labels = UnsafeRawBufferPointer(rebasing: stored[slice.range])
+            guard isCanonicalLabels(labels) else { throw reader.malformed("canonical labels") }
+            series.append(LabelsRef(slice: slice, hash: hash64(labels)))
+        }
+        return stored
     }
 }
 
 extension ByteWriter {
-    fileprivate mutating func slice(_ slice: ByteSlice) {
-        varint(UInt64(slice.offset))
-        varint(UInt64(slice.count))
-    }
-
     fileprivate mutating func indices(_ values: [UInt32]) {
         let isIdentity = values.indices.allSatisfy { Int(values[$0]) == $0 }
         u8(isIdentity ? 1 : 0)
