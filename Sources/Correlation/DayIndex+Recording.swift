@@ -61,6 +61,8 @@ struct HeadIndex: Sendable {
                 days[time.day, default: DayIndex()].see(time.nanos)
             }
             let ref = batch.series[Int(series[i])]
+            let later = i &+ TouchedSeries.prefetchAhead
+            if later < series.count { touched.prefetch(batch.series[Int(series[later])].hash) }
             switch touched.touch(ref.hash, time.bucket) {
             case .same: continue
             case .later(let service):
