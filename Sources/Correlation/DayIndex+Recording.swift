@@ -62,7 +62,7 @@ struct HeadIndex: Sendable {
             }
             let ref = batch.series[Int(series[i])]
             let later = i &+ TouchedSeries.prefetchAhead
-            if later < series.count { touched.prefetch(batch.series[Int(series[later])].hash) }
+            if later < series.count { touched.prepare(batch.series[Int(series[later])].hash) }
             switch touched.touch(ref.hash, time.bucket) {
             case .same: continue
             case .later(let service):
