@@ -64,6 +64,7 @@ struct CoreSettings: Sendable {
         kernel.downsampling = configuration?.storage.downsampling ?? []
         kernel.retentionRules = metrics.retention.map(\.rule)
         kernel.sealAgeSeconds = options.sealAgeSeconds
+        kernel.compactionIntervalSeconds = options.compactionSeconds
         kernel.sealBytes = min(kernel.sealBytes, max(16 << 20, memory / 8))
         kernel.headLimitBytes = memory / 2
         kernel.residentPartBytes = max(64 << 20, memory / 8)
