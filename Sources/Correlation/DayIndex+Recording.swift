@@ -12,6 +12,17 @@ struct HeadIndex: Sendable {
     /// Services that `touched` points to: those of series, by day.
     private var seriesServices: [SeriesService] = []
     private var seriesServiceNumbers: [SeriesService.Key: Int32] = [:]
+    /// What was found out about series by the labels that say what they belong to.
+    private var identified: [UInt64: Identified] = [:]
+
+    private struct Identified {
+        /// As in `TouchedSeries`.
+        var service: Int32
+        /// Time of the series that was looked at: an earlier one may have news about versions.
+        var nanos: Int64
+    }
+    /// Entries of `identified` at which it is begun afresh: some 3 MB.
+    private static let maxIdentified = 1 << 16
 
     /// A service that has series, on one day.
     private struct SeriesService {
@@ -23,10 +34,14 @@ struct HeadIndex: Sendable {
         /// The last bucket in which one of its series was counted, and the latest time there.
         var bucket = Int32.min
         var lastSeenNanos = Int64.min
+        /// Whether its service takes no more series.
+        var isFull = false
     }
 
     /// About the bytes of memory held.
-    var byteCount: Int { touched.byteCount + days.values.reduce(0) { $0 + $1.byteCount } }
+    var byteCount: Int {
+        touched.byteCount + identified.count * 48 + days.values.reduce(0) { $0 + $1.byteCount }
+    }
 
     /// Samples cost one look-up in a table; only a series new to its day costs more.
     ///
@@ -73,7 +88,7 @@ struct HeadIndex: Sendable {
                 }
             case .unknown: break
             }
-            let service = learn(batch.arena.labels(ref), time, targets, limits)
+            let service = learn(ref, batch, time, targets, limits)
             touched.set(ref.hash, time.bucket, service: service)
         }
     }
@@ -104,6 +119,45 @@ struct HeadIndex: Sendable {
         days[time.day]?.services[known.key.name]?.see(time.nanos)
     }
 
+    /// Looks at a series by the labels that say what it belongs to, and whole where they are new.
+    /// Returns what `touched` is to know of it.
+    private mutating func learn(
+        _ ref: LabelsRef, _ batch: MetricBatch, _ time: SampleTime, _ targets: TargetTable,
+        _ limits: CorrelationConfiguration
+    ) -> Int32 {
+        let seed = UInt64(truncatingIfNeeded: time.day)
+        let key = batch.arena.withSlice(ref.slice) { ServiceIdentity.key(ofSeries: $0, seed: seed) }
+        guard let key else { return learn(batch.arena.labels(ref), time, targets, limits) }
+        if let known = identified[key], known.nanos <= time.nanos {
+            guard known.service >= 0 else { return known.service }
+            let number = Int(known.service)
+            if !seriesServices[number].isFull { admit(batch.arena.labels(ref), number, limits) }
+            see(number, time)
+            return known.service
+        }
+        let service = learn(batch.arena.labels(ref), time, targets, limits)
+        // What found no room may find some in another bucket.
+        guard service != TouchedSeries.everyBucket else { return service }
+        if identified.count >= HeadIndex.maxIdentified { identified.removeAll() }
+        identified[key] = Identified(service: service, nanos: time.nanos)
+        return service
+    }
+
+    /// Adds a series to the set of its service, as long as there is room.
+    private mutating func admit(
+        _ labels: Labels, _ number: Int, _ limits: CorrelationConfiguration
+    ) {
+        let key = seriesServices[number].key
+        var isFull = false
+        _ = days[key.day]?.withService(key.name, limits) { service, bytes in
+            if service.series.admit(labels, limits.maxSetEntries) {
+                bytes += 64 + labels.bytes.count
+            }
+            isFull = service.series.count >= limits.maxSetEntries
+        }
+        seriesServices[number].isFull = isFull
+    }
+
     /// Looks at a series whole. Returns what `touched` is to know of it.
     private mutating func learn(
         _ labels: Labels, _ time: SampleTime, _ targets: TargetTable,
@@ -132,6 +186,7 @@ struct HeadIndex: Sendable {
     /// Looks at series again that were counted before their target was known.
     mutating func forgetTouchedSeries() {
         touched.removeAll()
+        identified.removeAll()
     }
 
     mutating func record(_ batch: LogBatch, _ limits: CorrelationConfiguration) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which service a label set belongs to.
 
+import Base
 import Telemetry
 
 /// How a name of a service was found: `alias` is the text as it was sent, `source` the signal,
@@ -92,6 +93,41 @@ struct ServiceIdentity: Equatable {
         } else {
             return nil
         }
+    }
+
+    /// Labels that this type, `TargetTable` or `ServiceIndex.learn` look at.
+    private static let lookedAt =
+        [
+            "service_name", "service", "app", "application", "job", "namespace",
+            "service_namespace", "service_instance_id", "instance", "service_version", "version",
+        ] + workloadLabels + containerLabels + podLabels + discoveredLabels
+
+    /// By first byte of a name, the lengths of names that are looked at, a bit each: other labels
+    /// that share both cost a little and change nothing.
+    private static let lengthsByFirstByte: [UInt64] = {
+        var lengths = [UInt64](repeating: 0, count: 256)
+        for name in lookedAt {
+            guard let first = name.utf8.first else { continue }
+            lengths[Int(first)] |= 1 << UInt64(name.utf8.count & 63)
+        }
+        return lengths
+    }()
+
+    /// A hash of the labels of a series that say what it belongs to; nil for `target_info`, which
+    /// says it of others. Two series with the same one belong to the same service and have the same
+    /// instance and version, but for one pair in 2⁶⁴.
+    static func key(ofSeries labels: UnsafeRawBufferPointer, seed: UInt64) -> UInt64? {
+        if TargetTable.isTarget(labels) { return nil }
+        var hash = seed
+        lengthsByFirstByte.withUnsafeBufferPointer { lengths in
+            forEachLabel(in: labels) { name, _, place in
+                guard let first = name.first,
+                    lengths[Int(first)] & 1 << UInt64(name.count & 63) != 0
+                else { return }
+                hash = hash64(UnsafeRawBufferPointer(rebasing: labels[place]), seed: hash)
+            }
+        }
+        return hash
     }
 
     /// What `target_info` says of a series.
@@ -226,7 +262,7 @@ struct TargetTable: Sendable {
 
     /// Whether labels are those of a `target_info`.
     @inline(__always)
-    private static func isTarget(_ labels: UnsafeRawBufferPointer) -> Bool {
+    static func isTarget(_ labels: UnsafeRawBufferPointer) -> Bool {
         // `__name__` sorts before all names in small letters, so it nearly always comes first: a
         // length of 8, the name, and its value's length.
         if labels.count > 10, labels[0] == 8,

@@ -34,20 +34,13 @@ extension MetricStore {
     private func seal(_ head: Head) throws -> [PartDraft] {
         // The head is complete, so these copies are never written to and cost nothing.
         let shards = head.shards.map { $0.state.withLock { $0 } }
-        var order: [(shard: Int, ref: Int)] = []
-        for (number, shard) in shards.enumerated() {
-            for ref in shard.series.indices { order.append((number, ref)) }
-        }
-        order.sort { a, b in
-            shards[a.shard].labels.withBytes(a.ref) { x in
-                shards[b.shard].labels.withBytes(b.ref) { y in compareLabels(x, y) < 0 }
-            }
-        }
+        let order = SeriesOrder(shards)
         var days = DayBuilders()
         let classes = retentionClasses
         var dropped = SampleRuns.Dropped()
         var columns = SampleColumns()
-        for (shard, ref) in order {
+        for position in 0..<order.count {
+            let (shard, ref) = (order[position].shard, order[position].ref)
             let piece = HeadPiece(shards[shard], ref)
             columns.removeAll()
             var taken = SampleColumns()

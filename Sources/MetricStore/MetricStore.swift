@@ -59,6 +59,11 @@ package final class MetricStore: SignalStore, SeriesReading {
         package var headBytes = 0
         package var parts = 0
         package var partSamples = 0
+        /// Series of all parts: one that is in several counts in each.
+        package var partSeries = 0
+        /// Bytes of part files but for their section of samples: labels, postings, the tables of
+        /// series and times, exemplars, metadata, directories.
+        package var partIndexBytes = 0
         /// Bytes of decoded part indexes.
         package var indexBytes = 0
         /// Samples and histograms taken, with those that came out of order.
@@ -97,16 +102,26 @@ package final class MetricStore: SignalStore, SeriesReading {
         _ batch: MetricBatch, tenant: Tenant, generation: UInt64, sequence: UInt64,
         known: KnownSeries? = nil
     ) -> AppendCounts {
-        let head = state.withLock { state in
+        let head = head(tenant, generation)
+        let counts = head.append(
+            batch, known?.routing(of: batch) ?? BatchRouting(batch), known: known)
+        if !batch.metadata.isEmpty { head.metadata.withLock { $0.add(batch) } }
+        count(counts)
+        return counts
+    }
+
+    /// The head of a tenant and generation, made when there is none.
+    func head(_ tenant: Tenant, _ generation: UInt64) -> Head {
+        state.withLock { state in
             let key = HeadKey(generation: generation, tenant: tenant)
             if let head = state.heads[key] { return head }
             let head = Head(tenant: tenant, generation: generation)
             state.heads[key] = head
             return head
         }
-        let counts = head.append(
-            batch, known?.routing(of: batch) ?? BatchRouting(batch), known: known)
-        if !batch.metadata.isEmpty { head.metadata.withLock { $0.add(batch) } }
+    }
+
+    func count(_ counts: AppendCounts) {
         counters.appended.wrappingAdd(counts.appended, ordering: .relaxed)
         counters.exemplars.wrappingAdd(counts.exemplars, ordering: .relaxed)
         if counts.duplicates + counts.conflicts + counts.outOfOrder > 0 {
@@ -114,7 +129,6 @@ package final class MetricStore: SignalStore, SeriesReading {
             counters.conflicts.wrappingAdd(counts.conflicts, ordering: .relaxed)
             counters.outOfOrder.wrappingAdd(counts.outOfOrder, ordering: .relaxed)
         }
-        return counts
     }
 
     package func replay(
@@ -141,6 +155,11 @@ package final class MetricStore: SignalStore, SeriesReading {
             for parts in state.parts.values {
                 result.parts += parts.count
                 result.partSamples += parts.reduce(0) { $0 + $1.sampleCount }
+                for part in parts {
+                    result.partSeries += part.seriesCount
+                    result.partIndexBytes +=
+                        part.handle.reader.bytes.count - part.dataSection.storedCount
+                }
                 result.indexBytes += parts.reduce(0) { $0 + $1.indexBytes }
             }
             result.faults = state.faults

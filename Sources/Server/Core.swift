@@ -49,6 +49,7 @@ struct CoreSettings: Sendable {
         let memory = options.memoryLimitBytes ?? availableMemoryBytes() * 6 / 10
         let retention =
             options.retentionSeconds ?? configuration?.storage.retentionSeconds ?? 15 * 86_400
+        let processors = ProcessInfo.processInfo.activeProcessorCount
         memoryBytes = memory
         enableAdminAPI = options.enableAdminAPI
         queryLogFile = options.queryLogFile
@@ -64,7 +65,11 @@ struct CoreSettings: Sendable {
         kernel.downsampling = configuration?.storage.downsampling ?? []
         kernel.retentionRules = metrics.retention.map(\.rule)
         kernel.sealAgeSeconds = options.sealAgeSeconds
-        kernel.sealBytes = min(kernel.sealBytes, max(16 << 20, memory / 8))
+        kernel.compactionIntervalSeconds = options.compactionSeconds
+        // Two generations, one of them being sealed, and as much again of parts while they are made.
+        kernel.sealBytes = max(16 << 20, memory / 8)
+        // Replay uses several cores, up to a point.
+        kernel.sealReplaySeconds *= Double(min(max(1, processors), 4))
         kernel.headLimitBytes = memory / 2
         kernel.residentPartBytes = max(64 << 20, memory / 8)
         limits.headBytes = memory / 2

@@ -76,6 +76,8 @@ package struct ServerOptions: Sendable {
     }
     /// Seconds after which a head is sealed whatever its size.
     package var sealAgeSeconds = 300.0
+    /// Between two looks for parts to merge, down-sample or drop.
+    package var compactionSeconds = 15.0
     /// Bounds of what waits for other servers.
     package var forwardBytes = 4 << 30
     package var forwardAgeSeconds = 86_400.0
@@ -100,6 +102,7 @@ extension ServerOptions {
             ("storage.retention.time", retentionSeconds.map(duration) ?? ""),
             ("storage.retention.size", retentionBytes.map { "\($0)B" } ?? ""),
             ("storage.seal-age", duration(sealAgeSeconds)),
+            ("storage.compaction-interval", duration(compactionSeconds)),
             ("forward.max-bytes", "\(forwardBytes)B"),
             ("forward.max-age", duration(forwardAgeSeconds)),
             ("web.listen-address", listen.map(\.description).joined(separator: ",")),

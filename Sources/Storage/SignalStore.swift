@@ -30,6 +30,14 @@ package protocol SignalStore: AnyObject, Sendable {
         _ payload: UnsafeRawBufferPointer, tenant: String, generation: UInt64, sequence: UInt64
     ) throws
 
+    /// The same for many sections in the order of the log, so that a store may take several threads
+    /// to them. What it makes of each series is what one after the other would.
+    ///
+    /// - Returns: what could not be applied, by position.
+    func replay(
+        _ sections: [ReplayedSection], generation: UInt64
+    ) -> [(position: Int, error: any Error)]
+
     /// Signals other than its own whose records this store also learns from: the correlation index
     /// is filled from the records of all three, so that it never lags or leads the data.
     var observedSignals: [Signal] { get }
@@ -84,7 +92,45 @@ package protocol SignalStore: AnyObject, Sendable {
     func verify(_ part: PartHandle) -> [PartCorruption]
 }
 
+/// A section of a log record during recovery.
+package struct ReplayedSection: Sendable {
+    /// The record's plain payload, and the section's place in it.
+    package var record: [UInt8]
+    package var range: Range<Int>
+    package var tenant: String
+    package var sequence: UInt64
+
+    package init(record: [UInt8], range: Range<Int>, tenant: String, sequence: UInt64) {
+        self.record = record
+        self.range = range
+        self.tenant = tenant
+        self.sequence = sequence
+    }
+
+    /// Calls `body` with the section's bytes.
+    package func withBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
+        try record.withUnsafeBytes { try body(UnsafeRawBufferPointer(rebasing: $0[range])) }
+    }
+}
+
 extension SignalStore {
+    package func replay(
+        _ sections: [ReplayedSection], generation: UInt64
+    ) -> [(position: Int, error: any Error)] {
+        var failed: [(position: Int, error: any Error)] = []
+        for (position, section) in sections.enumerated() {
+            do {
+                try section.withBytes {
+                    try replay(
+                        $0, tenant: section.tenant, generation: generation,
+                        sequence: section.sequence)
+                }
+            } catch {
+                failed.append((position, error))
+            }
+        }
+        return failed
+    }
     package func missing(_ part: PartDescriptor, _ fault: PartCorruption) {}
     package func useRetentionClasses(_ numbers: [UInt8]) {}
     package func resolutionMillis(_ part: PartHandle) throws -> Int64? { nil }

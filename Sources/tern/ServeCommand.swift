@@ -113,6 +113,10 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(name: .customLong("storage.seal-age"), help: "Age at which heads become parts (5m).")
     var sealAge: String?
     @Option(
+        name: .customLong("storage.compaction-interval"),
+        help: "How often parts are merged, down-sampled and dropped (15s).")
+    var compactionInterval: String?
+    @Option(
         name: .customLong("forward.max-bytes"),
         help: "Bytes that may wait on disk for remote_write destinations (4GiB).")
     var forwardBytes: String?
@@ -205,6 +209,9 @@ struct ServeCommand: AsyncParsableCommand {
         options.memoryLimitBytes = try bytes(memoryLimit, "memory.limit")
         options.sealAgeSeconds =
             try seconds(sealAge, "storage.seal-age") ?? options.sealAgeSeconds
+        options.compactionSeconds =
+            try seconds(compactionInterval, "storage.compaction-interval")
+            ?? options.compactionSeconds
         options.forwardBytes = try bytes(forwardBytes, "forward.max-bytes") ?? options.forwardBytes
         options.forwardAgeSeconds =
             try seconds(forwardAge, "forward.max-age") ?? options.forwardAgeSeconds

@@ -14,7 +14,8 @@ import TraceStore
 import Wire
 
 /// Remote write bodies of a fleet go through decompression, decoder and pipeline into a real data
-/// directory, on one thread. `BENCH_HOSTS` (20), `BENCH_STEPS` (120): the size of the data.
+/// directory, on one thread; then its log is replayed and sealed. `BENCH_HOSTS` (20) and
+/// `BENCH_STEPS` (120) are the size of the data.
 @main
 struct Main {
     static func main() async throws {
@@ -66,6 +67,36 @@ struct Main {
         print("heads                 \(held.headBytes / max(1, held.headSeries)) bytes a series")
         await kernel.stop(flush: false)
         pipeline.stop()
+        try await measureReplay(in: path)
+    }
+
+    /// The log that was written is replayed, and the heads are sealed.
+    private static func measureReplay(in path: String) async throws {
+        let metrics = MetricStore(MetricStoreConfiguration())
+        let stores: [any SignalStore] = [metrics, LogStore(), TraceStore(), Correlation()]
+        let clock = SystemClock()
+        func timed(_ name: String, _ work: () async throws -> Void) async throws {
+            let wall = clock.monotonicNanos
+            let cpu = seconds(CLOCK_PROCESS_CPUTIME_ID)
+            try await work()
+            let text = { (seconds: Double) in "\(Int(seconds * 1000)) ms" }
+            print(
+                name, text(Double(clock.monotonicNanos - wall) / 1e9),
+                "CPU", text(seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu))
+        }
+        var kernel: Kernel?
+        try await timed("replay") {
+            kernel = try Kernel.open(KernelConfiguration(path: path), stores: stores)
+        }
+        let held = metrics.statistics
+        print(held.headSeries, "series in heads,", kernel?.status.logBytes ?? 0, "bytes of log")
+        try await timed("seal") { try await kernel?.sealNow() }
+        if let kernel {
+            for (signal, totals) in kernel.status.parts {
+                print(signal.name, totals.count, "parts,", totals.bytes, "bytes")
+            }
+        }
+        await kernel?.stop()
     }
 
     private static func number(_ name: String, _ other: Int) -> Int {

@@ -30,9 +30,12 @@ final class Head: Sendable {
     var byteCount: Int { held.load(ordering: .relaxed) }
     var seriesCount: Int { seriesTotal.load(ordering: .relaxed) }
 
-    /// - Parameter known: refs that `MetricStore.admit` found, in this head or another.
+    /// - Parameters:
+    ///   - known: refs that `MetricStore.admit` found, in this head or another.
+    ///   - lane: takes only every `lanes`-th shard, beginning with this one.
     func append(
-        _ batch: MetricBatch, _ routing: BatchRouting, known: KnownSeries?
+        _ batch: MetricBatch, _ routing: BatchRouting, known: KnownSeries?, lane: Int = 0,
+        of lanes: Int = 1
     ) -> AppendCounts {
         var counts = AppendCounts()
         var refs: [UInt32]
@@ -42,8 +45,9 @@ final class Head: Sendable {
             refs = [UInt32](repeating: .max, count: batch.series.count)
         }
         batch.arena.withUnsafeBytes { arena in
-            for (number, shard) in shards.enumerated() where !routing.isEmpty(number) {
-                let (growth, added) = shard.state.withLock { state in
+            for number in stride(from: lane, to: shards.count, by: lanes)
+            where !routing.isEmpty(number) {
+                let (growth, added) = shards[number].state.withLock { state in
                     let before = (bytes: state.byteCount, series: state.series.count)
                     state.append(batch, arena, routing, number, &refs, &counts)
                     return (state.byteCount - before.bytes, state.series.count - before.series)

@@ -3,6 +3,7 @@
 
 import Base
 import Ingest
+import MetricStore
 import Scrape
 import Storage
 import Synchronization
@@ -155,6 +156,25 @@ struct ServerMetrics: Sendable {
         metrics.show(
             "tern_storage_replay_seconds", .gauge, "Seconds the last start spent replaying.",
             Double(status.replay.nanos) / 1e9)
+        metrics.show(
+            "tern_storage_replay_estimate_seconds", .gauge,
+            "Seconds of one core that replaying what is not in parts would take.",
+            status.replaySeconds)
+        let held = pipeline.metrics.statistics
+        gauges(
+            metrics,
+            [
+                (
+                    "tern_metrics_part_series",
+                    "Series of metric parts; one that is in several parts counts in each.",
+                    held.partSeries
+                ),
+                (
+                    "tern_metrics_part_index_bytes",
+                    "Bytes of metric parts that are not samples: labels, postings, tables.",
+                    held.partIndexBytes
+                ),
+            ])
         metrics.declare("tern_storage_parts", .gauge, "Parts by signal.")
         metrics.declare("tern_storage_part_bytes", .gauge, "Bytes of parts by signal.")
         metrics.declare("tern_storage_part_rows", .gauge, "Rows of parts by signal.")

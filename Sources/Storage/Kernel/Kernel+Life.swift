@@ -45,7 +45,7 @@ extension Kernel {
     private func shouldSeal() -> Bool {
         if refreshHeadBytes() >= configuration.sealBytes { return true }
         if log.byteCount >= configuration.sealLogBytes { return true }
-        if log.replaySeconds >= configuration.sealReplaySeconds { return true }
+        if replaySeconds >= configuration.sealReplaySeconds { return true }
         let now = clock.monotonicNanos
         return state.withLock { state in
             if state.pending != nil { return true }

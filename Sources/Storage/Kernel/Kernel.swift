@@ -121,6 +121,13 @@ package final class Kernel: Sendable {
         return sum
     }
 
+    /// Estimated seconds that replaying what is not in parts takes one core.
+    var replaySeconds: Double {
+        stores.reduce(log.replaySeconds) {
+            $0 + Double($1.headBytes) * ReplayCost.nanosPerHeadByte($1.signal) / 1e9
+        }
+    }
+
     func store(of signal: Signal) -> (any SignalStore)? { stores.first { $0.signal == signal } }
 
     // MARK: - Status
@@ -134,7 +141,7 @@ package final class Kernel: Sendable {
                 next: $0.nextSequence, stopping: $0.stopping
             )
         }
-        let replaySeconds = self.log.replaySeconds
+        let replaySeconds = self.replaySeconds
         let set = manifest.current
         var parts: [Signal: PartTotals] = [:]
         for part in set.parts.values {

@@ -11,8 +11,9 @@ package struct KernelConfiguration: Sendable, Equatable {
     package var sealBytes = 256 << 20
     /// Age of the oldest commit in a head at which it is sealed.
     package var sealAgeSeconds = 300.0
-    /// Estimated time of replaying the log that is not in parts at which heads are sealed: bounds
-    /// the restart after a kill, whatever the load. See docs/formats/write-ahead-log.md, "Replay".
+    /// Estimated time that replaying the log that is not in parts takes one core, at which heads are
+    /// sealed: bounds the restart after a kill, whatever the load. See
+    /// docs/formats/write-ahead-log.md, "Replay".
     package var sealReplaySeconds = 1.0
     /// Bytes of log not in parts at which heads are sealed.
     package var sealLogBytes = 128 << 20

@@ -96,26 +96,38 @@ final class LogReplayer {
     private static func apply(_ items: [Item], to store: any SignalStore) -> [StorageFault] {
         let observed = store.observedSignals
         var faults: [StorageFault] = []
+        func note(_ item: Item, _ signal: Signal, _ error: any Error) {
+            faults.append(
+                StorageFault(
+                    file: item.file, offset: item.offset,
+                    problem: "\(signal.name) of record \(item.sequence) cannot be applied to "
+                        + "\(store.signal.name): \(error)"))
+        }
+        var own: [ReplayedSection] = []
+        var ownItems: [Int] = []
+        for (position, item) in items.enumerated() {
+            for section in item.payload.sections where section.signal == store.signal {
+                own.append(
+                    ReplayedSection(
+                        record: item.payload.plain, range: section.range,
+                        tenant: item.payload.tenant, sequence: item.sequence))
+                ownItems.append(position)
+            }
+        }
+        for (position, error) in store.replay(own, generation: 0) {
+            note(items[ownItems[position]], store.signal, error)
+        }
+        guard !observed.isEmpty else { return faults }
         for item in items {
             item.payload.plain.withUnsafeBytes { plain in
-                for section in item.payload.sections {
-                    let bytes = UnsafeRawBufferPointer(rebasing: plain[section.range])
+                for section in item.payload.sections where observed.contains(section.signal) {
                     do {
-                        if section.signal == store.signal {
-                            try store.replay(
-                                bytes, tenant: item.payload.tenant, generation: 0,
-                                sequence: item.sequence)
-                        } else if observed.contains(section.signal) {
-                            try store.observe(
-                                bytes, from: section.signal, tenant: item.payload.tenant,
-                                generation: 0, sequence: item.sequence)
-                        }
+                        try store.observe(
+                            UnsafeRawBufferPointer(rebasing: plain[section.range]),
+                            from: section.signal, tenant: item.payload.tenant, generation: 0,
+                            sequence: item.sequence)
                     } catch {
-                        faults.append(
-                            StorageFault(
-                                file: item.file, offset: item.offset,
-                                problem: "\(section.signal.name) of record \(item.sequence) "
-                                    + "cannot be applied to \(store.signal.name): \(error)"))
+                        note(item, section.signal, error)
                     }
                 }
             }

@@ -21,6 +21,7 @@ struct MetricBench: Sendable {
     let path: String
 
     func run() async throws {
+        guard longSeconds > 0 || wideScrapes > 0 else { return }
         var found: [(peer: Peer, binary: String)] = []
         for peer in peers {
             guard let binary = Binaries.find(peer.binary) else {
@@ -140,6 +141,23 @@ extension BenchCommand {
         var wideSeries = 100_000
         @Option(help: "Scrapes of the wide data; 0 leaves it out.")
         var wideScrapes = 20
+        @Option(help: "Series of a load that Tern is killed in; 0 leaves it out.")
+        var killSeries = 0
+        @Option(
+            help: "Percent of those series that have a sample when it is killed, comma-separated.")
+        var killAt = "10,25,40,60,80,95,130,170,210"
+        @Option(help: "Series of a fleet whose half is replaced every day; 0 leaves it out.")
+        var churnSeries = 0
+        @Option(help: "Days of that fleet.")
+        var churnDays = 4
+        @Option(help: "Scrapes of it on each day.")
+        var churnScrapes = 24
+
+        private static func directory(_ name: String, _ path: String) throws -> String {
+            try FileManager.default.createDirectory(
+                atPath: path + "/" + name, withIntermediateDirectories: true)
+            return path + "/" + name
+        }
 
         func run() async throws {
             try await Cleanup.shared.around {
@@ -151,6 +169,25 @@ extension BenchCommand {
                     wideSeries: wideSeries, wideScrapes: wideScrapes, seed: servers.seed,
                     lanes: servers.concurrency, path: path
                 ).run()
+                if killSeries > 0 {
+                    let moments = killAt.split(separator: ",").compactMap { Int($0) }
+                    let last = (moments.max() ?? 100) / 100 + 2
+                    try await KillBench(
+                        binary: servers.binary, path: try Self.directory("kill", path),
+                        load: PromDataSet(
+                            series: killSeries, seconds: Int64(last) * 15, ids: 1,
+                            seed: servers.seed
+                        ).metrics, lanes: servers.concurrency, momentsPercent: moments,
+                        flags: ["--storage.seal-age", "5m"]
+                    ).run()
+                }
+                if churnSeries > 0 {
+                    try await ChurnBench(
+                        binary: servers.binary, path: try Self.directory("churn", path),
+                        series: churnSeries, days: churnDays, scrapesPerDay: churnScrapes,
+                        seed: servers.seed, lanes: servers.concurrency
+                    ).run()
+                }
             }
         }
     }

@@ -17,7 +17,7 @@ struct TernMetrics: Sendable {
         return value
     }
 
-    private func page() async throws -> [String: Double] {
+    func page() async throws -> [String: Double] {
         let answer = try await client.get("/metrics")
         var values: [String: Double] = [:]
         for line in String(decoding: answer.body, as: UTF8.self).split(separator: "\n") {

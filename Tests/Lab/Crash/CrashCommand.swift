@@ -21,6 +21,10 @@ struct CrashCommand: AsyncParsableCommand {
     var directory: String?
     @Option(name: .customLong("seal-age"), help: "Short, so that kills fall into seals and merges.")
     var sealAge = "2s"
+    @Option(
+        name: .customLong("compaction-interval"),
+        help: "Short, so that kills fall into merges, retention and down-sampling.")
+    var compaction = "300ms"
     @Option(name: .customLong("longest"), help: "Longest time from readiness to a kill.")
     var longest = "3s"
     @Flag(help: "Keep the data directory.")
@@ -32,7 +36,10 @@ struct CrashCommand: AsyncParsableCommand {
             if keep { say("directory \(path)") }
             let loop = CrashLoop(
                 binary: binary, path: path, kills: kills, seed: seed,
-                flags: ["--storage.seal-age", sealAge], longestNanos: try duration(longest))
+                flags: [
+                    "--storage.seal-age", sealAge, "--storage.compaction-interval", compaction,
+                    "--web.enable-admin-api",
+                ], longestNanos: try duration(longest))
             let report = try await loop.run()
             say(report.text)
             if !report.isSound { throw ExitCode.failure }
@@ -56,21 +63,31 @@ struct CrashLoop: Sendable {
         let start = clock.wallNanos / 1_000_000_000 * 1_000_000_000 - 7_200_000_000_000
         let run = CrashRun(seed: seed, startNanos: start)
         var report = CrashReport(kills: kills)
+        let receiver = try await TernProcess.start(
+            binary: binary, data: path + "/receiver", log: path + "/receiver.log", flags: [])
+        let settings = Self.settings(receiver: receiver.client.url)
+        let work = WorkCount()
         var lines: [Int: Set<Int64>] = [:]
         var checked = CrashWindow(metrics: 0..<0, logs: 0..<0, traces: 0..<0)
         for round in 0..<kills {
-            let server = try await self.start(round, &report)
+            let server = try await self.start(round, settings, &report)
             if round > 0 {
+                // At once, as senders do, and before days are down-sampled with it.
+                try await run.fates.resend(.coarse, server.client)
                 let window = window(run, after: checked)
-                let findings = try await CrashCheck(run: run, client: server.client)
+                var findings = try await CrashCheck(run: run, client: server.client)
                     .check(window, lines: &lines)
-                report.take(findings, when: "after kill \(round)")
+                let fates = try await checkFates(run, server.client, &findings)
+                report.take(findings, fates, when: "after kill \(round)")
                 checked = window
+                try await run.fates.resend(.deleted, server.client)
             }
             let until =
                 clock.monotonicNanos + 100_000_000 + Int64(chance.fraction() * Double(longestNanos))
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await run.load(server.client, untilMonotonicNanos: .max) }
+                group.addTask { try await run.fates.load(server.client, round: round) }
+                group.addTask { try await work.watch(server.client) }
                 group.addTask {
                     try await clock.sleep(untilMonotonicNanos: until)
                     server.process.signal(SIGKILL)
@@ -79,28 +96,70 @@ struct CrashLoop: Sendable {
             }
             try await server.process.wait(seconds: 10)
         }
-        try await finish(run, &report)
+        try await finish(run, settings, receiver, &report)
+        report.work = work.counts
         return report
     }
 
+    /// Everything that changes parts, and a second server that gets all samples.
+    private static func settings(receiver: String) -> String {
+        """
+        storage:
+          retention:
+            - match: ['{retain="short"}']
+              time: \(FateShape.shortMillis / 1000)s
+          downsampling:
+            - {after: 2d, resolution: 5m}
+            - {after: 4d, resolution: 1h}
+        remote_write:
+          - url: \(receiver)/api/v1/write
+            name: second
+            queue_config: {batch_send_deadline: 200ms}
+
+        """
+    }
+
+    private func checkFates(
+        _ run: CrashRun, _ client: LabClient, _ findings: inout CrashFindings
+    ) async throws -> [FateVerdict] {
+        try await FateCheck(run: run.fates, client: client)
+            .check(isRaw: false) { findings.note($0) }
+    }
+
     /// Everything is checked after the last kill, and again after a clean stop.
-    private func finish(_ run: CrashRun, _ report: inout CrashReport) async throws {
+    private func finish(
+        _ run: CrashRun, _ settings: String, _ receiver: TernProcess,
+        _ report: inout CrashReport
+    ) async throws {
         for (number, when) in ["at the end", "after a clean stop"].enumerated() {
-            let server = try await start(kills + number, &report)
+            let server = try await start(kills + number, settings, &report)
+            try await run.fates.resend(.coarse, server.client)
             var lines: [Int: Set<Int64>] = [:]
             let none = CrashWindow(metrics: 0..<0, logs: 0..<0, traces: 0..<0)
             let check = CrashCheck(run: run, client: server.client)
             var findings = try await check.check(window(run, after: none), lines: &lines)
             try await check.checkUnknownTraces(&findings)
-            report.take(findings, when: when)
+            let fates = try await checkFates(run, server.client, &findings)
+            report.take(findings, fates, when: when)
             report.final = findings
+            report.finalFates = fates
+            if number == 0 {
+                let forwarded = try await ForwardCheck(
+                    run: run, sender: server.client, receiver: receiver.client
+                ).check()
+                report.take(
+                    forwarded.machines, forwarded.fates, when: "at the second server")
+                report.forwarded = forwarded
+            }
             try await server.process.stop()
         }
+        try await receiver.process.stop()
         let check = try ServerProcess(
             binary, ["check", "data", path + "/data"], logPath: path + "/check.log")
         let status = try await check.wait(seconds: 120)
         report.checkOutput = check.log
         report.checkPassed = status == 0
+        report.fateItems = Fate.allCases.map { run.fates.ledger($0).batches.acknowledgedItems }
         for signal in CrashSignal.allCases {
             let ledger = run.ledger(signal)
             report.batches.append((ledger.end, ledger.acknowledgedBatches))
@@ -108,10 +167,12 @@ struct CrashLoop: Sendable {
         }
     }
 
-    private func start(_ number: Int, _ report: inout CrashReport) async throws -> TernProcess {
+    private func start(
+        _ number: Int, _ settings: String, _ report: inout CrashReport
+    ) async throws -> TernProcess {
         let server = try await TernProcess.start(
             binary: binary, data: path + "/data", log: path + "/server-\(number).log",
-            flags: flags)
+            flags: flags, settings: settings)
         if number > 0 { report.readySeconds.append(server.readySeconds) }
         return server
     }

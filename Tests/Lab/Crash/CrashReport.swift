@@ -13,19 +13,30 @@ struct CrashReport: Sendable {
     /// The last check, of everything; its numbers are in the table.
     var final = CrashFindings()
     var faultyChecks: [String] = []
+    var fateFaults = FateVerdict()
+    var finalFates: [FateVerdict] = []
+    /// What the second server has.
+    var forwarded = (machines: CrashFindings(), fates: [FateVerdict]())
+    /// Background work that was seen.
+    var work: [(shown: String, count: Int)] = []
     var checkPassed = false
     var checkOutput = ""
     /// Batches sent and acknowledged, by signal.
     var batches: [(sent: Int, acknowledged: Int)] = []
     var items: [Int] = []
+    /// Samples acknowledged, by fate.
+    var fateItems: [Int] = []
 
     init(kills: Int) { self.kills = kills }
 
-    var isSound: Bool { faults.isSound && final.isSound && checkPassed }
+    var isSound: Bool {
+        faults.isSound && final.isSound && fateFaults.isSound && checkPassed
+    }
 
-    mutating func take(_ findings: CrashFindings, when: String) {
+    mutating func take(_ findings: CrashFindings, _ fates: [FateVerdict], when: String) {
         faults.add(findings)
-        guard !findings.isSound else { return }
+        for verdict in fates { fateFaults.add(verdict) }
+        guard !findings.isSound || !fates.allSatisfy(\.isSound) else { return }
         faultyChecks.append(when)
         say("\(when):")
         for note in findings.notes { say("  " + note) }
@@ -55,7 +66,30 @@ struct CrashReport: Sendable {
             milliseconds(ready.isEmpty ? nil : ready[ready.count / 2]), milliseconds(ready.last),
             String(final.tracesLinked), String(final.tracesMislinked),
             String(final.tracesSearched), checkPassed ? "passed" : "failed")
-        var lines = [table.text, restarts.text]
+        var fates = MarkdownTable(
+            "samples that are", "acknowledged", "there", "gone", "lost", "phantom", "torn",
+            "back again", "at the second server", "lost there")
+        for (fate, name) in [
+            (Fate.coarse, "down-sampled"), (.short, "kept for 15 s"), (.deleted, "deleted, half"),
+        ] {
+            let verdict = finalFates[fate.rawValue]
+            let there = forwarded.fates[fate.rawValue]
+            fates.row(
+                [name]
+                    + [
+                        fateItems[fate.rawValue], verdict.present, verdict.gone, verdict.lost,
+                        verdict.phantom, verdict.torn, verdict.revived, there.present,
+                        there.lost,
+                    ].map(String.init))
+        }
+        var done = MarkdownTable(work.map(\.shown))
+        done.row(work.map { String($0.count) })
+        let machines = forwarded.machines.signals[CrashSignal.metrics.rawValue]
+        var lines = [
+            table.text, restarts.text, fates.text, done.text,
+            "The second server has \(machines.present) samples of machines, \(machines.lost) "
+                + "are lost there.",
+        ]
         let whole = final.signals.reduce(0) { $0 + $1.unacknowledgedPresent }
         lines.append(
             "\(whole) batches are there whole whose answer the kill swallowed. "

@@ -24,6 +24,8 @@ final class CrashRun: Sendable {
     let metrics: MetricShape
     let logs: LogShape
     let traces: TraceShape
+    /// Samples that do not stay as they were sent.
+    let fates: FateRun
     private let sources: [any LoadSource]
     private let ledgers = Mutex(
         [BatchLedger](repeating: BatchLedger(), count: CrashSignal.allCases.count))
@@ -35,6 +37,8 @@ final class CrashRun: Sendable {
             timeline: timeline, hosts: 1, stepMillis: 1000, batchSamples: 213)
         logs = LogShape(timeline: timeline, lineEveryNanos: 1_000_000, batchLines: 200)
         traces = TraceShape(timeline: timeline, batchTraces: 2)
+        fates = FateRun(
+            seed: seed, nowMillis: startNanos / 1_000_000 + 7_200_000)
         sources = [
             MetricLoad(shape: metrics, samples: .max, version: .rw1),
             LogLoad(shape: logs, lines: .max, format: .loki),

@@ -60,7 +60,7 @@ func remoteWriteRequest(
     return try remoteWriteRequest(batch, .rw1)
 }
 
-private func remoteWriteRequest(
+func remoteWriteRequest(
     _ batch: MetricBatch, _ version: MetricLoad.Version
 ) throws -> LoadRequest {
     let plain =

@@ -103,11 +103,13 @@ struct TernProcess: Sendable {
 
     /// Starts a server and waits until it is ready. It scrapes nothing: what it stores is what it
     /// is sent.
+    ///
+    /// - Parameter settings: of the configuration file, beside `scrape_configs`.
     static func start(
-        binary: String, data: String, log: String, flags: [String]
+        binary: String, data: String, log: String, flags: [String], settings: String = ""
     ) async throws -> TernProcess {
         let configuration = log + ".yml"
-        try Data("scrape_configs: []\n".utf8).write(to: URL(filePath: configuration))
+        try Data("scrape_configs: []\n\(settings)".utf8).write(to: URL(filePath: configuration))
         let process = try ServerProcess(
             binary,
             [

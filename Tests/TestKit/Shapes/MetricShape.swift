@@ -21,14 +21,18 @@ package struct MetricShape: Sendable {
     /// Metric names, each once.
     package let names: [String]
 
-    package init(timeline: Timeline, hosts: Int, stepMillis: Int64 = 15_000, batchSamples: Int) {
+    /// - Parameter firstHost: number of the first machine.
+    package init(
+        timeline: Timeline, hosts: Int, stepMillis: Int64 = 15_000, batchSamples: Int,
+        firstHost: Int = 0
+    ) {
         self.timeline = timeline
         self.hosts = hosts
         self.stepMillis = stepMillis
         self.batchSamples = batchSamples
         var series: [Labels] = []
         var kinds: [SeriesKind] = []
-        for host in 0..<hosts {
+        for host in firstHost..<(firstHost + hosts) {
             Self.forEachSeries(ofHost: host, cluster: timeline.cluster) { labels, kind in
                 series.append(labels)
                 kinds.append(kind)
