@@ -369,7 +369,7 @@ def edges(times):
 
 def compare_recorded(table, server, name, ours, expressions):
     """What a rule recorded at a time is what its query answers for that time."""
-    asked, wrong, late = 0, [], 0
+    asked, wrong = 0, []
     for record, expression in expressions:
         times = sorted({at for key, (times, _) in ours.items() if name_of(key) == record for at in times})
         for at in times[::max(1, len(times) // 20)]:
