@@ -128,6 +128,7 @@ package struct ScrapeConfiguration: Sendable, Equatable {
     package var keepDroppedTargets = 0
     /// Whether the first scrape comes at the start instead of at its place on the grid.
     package var scrapesOnStart = false
+    /// Whose the series are.
     package var tenant = Tenant.anonymous
 
     package init(jobName: String) { self.jobName = jobName }

@@ -165,9 +165,7 @@ extension ScrapeMemory {
         // Values of `le` and `quantile` are written in one way, which depends on the type.
         let hash = hash64(text, seed: UInt64(parser.type.rawValue))
         if let index = texts.find(text, hash: hash) {
-            let isRepeated = textStates[index].seenIn == scrape
-            textStates[index].seenIn = scrape
-            return (index, isRepeated)
+            return (index, see(index))
         }
         buffer.reset()
         parser.appendLabels(to: &buffer)
@@ -193,12 +191,19 @@ extension ScrapeMemory {
         // No line of text has this kind of hash.
         let hash = exposed.hash ^ 0x9e37_79b9_7f4a_7c15
         if let index = exposed.bytes.withUnsafeBytes({ texts.find($0, hash: hash) }) {
-            let isRepeated = textStates[index].seenIn == scrape
-            textStates[index].seenIn = scrape
-            return (index, isRepeated)
+            return (index, see(index))
         }
         textStates.append(try newText(exposed, empty, rules))
         return (exposed.bytes.withUnsafeBytes { texts.add($0, hash: hash) }, false)
+    }
+
+    /// Notes that the current scrape brings a known text, and tells whether it has before.
+    private mutating func see(_ index: Int) -> Bool {
+        let seenIn = textStates[index].seenIn
+        textStates[index].seenIn = scrape
+        // One that the last good scrape did not bring is new again, as if it had been forgotten.
+        if seenIn < lastGood { textStates[index].isAdded = false }
+        return seenIn == scrape
     }
 
     /// What a series that was not seen before stands for.

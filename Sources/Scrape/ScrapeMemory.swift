@@ -47,6 +47,8 @@ struct ScrapeMemory: Sendable {
     private(set) var scrape: UInt64 = 0
     /// Texts there were after the last good scrape.
     private var goodCount = 0
+    /// Number of the last scrape whose answer could be read and had series.
+    private(set) var lastGood: UInt64 = 0
 
     init() {}
 
@@ -114,6 +116,7 @@ struct ScrapeMemory: Sendable {
         if isGood {
             let live = textStates.count { $0.seenIn == scrape }
             goodCount = live
+            if live > 0 { lastGood = scrape }
             metadata.forget()
             if textStates.count > 2 * live + 256 { compact() }
         } else if textStates.count > 2 * goodCount + 1000 {
@@ -146,6 +149,7 @@ struct ScrapeMemory: Sendable {
         kept.metadata = metadata
         kept.scrape = scrape
         kept.goodCount = goodCount
+        kept.lastGood = lastGood
         self = kept
     }
 

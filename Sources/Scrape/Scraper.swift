@@ -93,15 +93,14 @@ package final class Scraper: Sendable {
     /// Starts new loops, each after the one whose series it continues, and lets the rest of the
     /// stopped ones leave.
     private func hand(_ stopped: [ScrapeLoop], to fresh: [ScrapeLoop], _ state: inout State) {
-        var free: [Labels: [ScrapeLoop]] = [:]
-        for loop in stopped { free[loop.target.labels, default: []].append(loop) }
-        var returning: [Labels: UInt64] = [:]
-        for (number, leaving) in state.leaving { returning[leaving.loop.target.labels] = number }
+        var free: [ScrapeLoop.Owner: [ScrapeLoop]] = [:]
+        for loop in stopped { free[loop.owner, default: []].append(loop) }
+        var returning: [ScrapeLoop.Owner: UInt64] = [:]
+        for (number, leaving) in state.leaving { returning[leaving.loop.owner] = number }
         for loop in fresh {
-            let labels = loop.target.labels
-            if let predecessor = free[labels]?.popLast() {
+            if let predecessor = free[loop.owner]?.popLast() {
                 loop.start(after: predecessor)
-            } else if let number = returning[labels], let leaving = state.leaving[number] {
+            } else if let number = returning[loop.owner], let leaving = state.leaving[number] {
                 state.leaving[number] = nil
                 leaving.markers.cancel()
                 loop.start(after: leaving.loop)
@@ -120,7 +119,7 @@ package final class Scraper: Sendable {
         let markers = Task {
             await loop.markGone(
                 unlessExposedBy: { self.heirs(of: loop) },
-                isReported: { self.loops.contains { $0.target.labels == loop.target.labels } })
+                isReported: { self.loops.contains { $0.owner == loop.owner } })
             left(number)
         }
         state.leaving[number] = Leaving(loop: loop, markers: markers)
@@ -134,8 +133,10 @@ package final class Scraper: Sendable {
     /// The loops that may bring the series of one that has gone.
     private func heirs(of gone: ScrapeLoop) -> [ScrapeLoop] {
         loops.filter { loop in
-            loop.target.labels == gone.target.labels || loop.configuration.mayRelabelSeries
-                || gone.configuration.mayRelabelSeries
+            loop.owner == gone.owner
+                || loop.owner.tenant == gone.owner.tenant
+                    && (loop.configuration.mayRelabelSeries
+                        || gone.configuration.mayRelabelSeries)
         }
     }
 
@@ -180,4 +181,13 @@ package final class Scraper: Sendable {
     private var sortedPools: [ScrapePool] {
         state.withLock { $0.pools }.sorted { $0.name < $1.name }
     }
+}
+
+extension ScrapeLoop {
+    /// Whose series a loop writes: another loop with the same goes on with them.
+    fileprivate struct Owner: Hashable {
+        var tenant: Tenant
+        var labels: Labels
+    }
+    fileprivate var owner: Owner { Owner(tenant: configuration.tenant, labels: target.labels) }
 }

@@ -27,7 +27,7 @@ package enum TernServer {
         Allocator.limitHeaps(max(2, ProcessInfo.processInfo.activeProcessorCount))
         let logger = log.logger()
         let configuration = try options.configurationFile.map {
-            try loadConfiguration($0, parser: options.features.parser)
+            try loadConfiguration($0, parser: options.features.parser, tenancy: options.tenancy)
         }
         for note in configuration?.notes ?? [] { logger.warning("\(note)") }
         let settings = CoreSettings(options, configuration)
@@ -115,8 +115,10 @@ package enum TernServer {
 }
 
 /// Reads and parses a configuration file and the rule files it names.
+///
+/// - Parameter tenancy: of the server it is for; nil = not known.
 package func loadConfiguration(
-    _ path: String, parser: ParserOptions = ParserOptions()
+    _ path: String, parser: ParserOptions = ParserOptions(), tenancy: Tenancy? = nil
 ) throws -> Configuration {
     let directory = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
     let text = try fileText(path)
@@ -125,5 +127,8 @@ package func loadConfiguration(
         throw ConfigurationError("parsing YAML file \(path): \(error)")
     }
     try configuration.loadRules(parser)
+    if tenancy == .off, let place = configuration.foreignTenant {
+        throw ConfigurationError("\(path): \(place): tenants need --tenancy header")
+    }
     return configuration
 }

@@ -66,7 +66,7 @@ private func definition(
 }
 
 /// Moves the clock in small steps until a condition holds.
-private func wait(
+func wait(
     _ clock: ManualClock, sourceLocation: SourceLocation = #_sourceLocation,
     until holds: () async throws -> Bool
 ) async throws {

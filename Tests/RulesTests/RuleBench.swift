@@ -45,7 +45,7 @@ struct RuleBench {
     }
 
     func query(_ text: String, at seconds: Int64) async throws -> [String: Double] {
-        let samples = try await MemoryQueries(memory: memory).run {
+        let samples = try await MemoryQueries(memory: memory).run(as: .anonymous) {
             try $0.query(text, .promql, atNanos: seconds * 1_000_000_000, windowMillis: 0)
         }
         var result: [String: Double] = [:]

@@ -77,17 +77,24 @@ final class FakeFetcher: ScrapeFetching {
 
 /// Keeps the batches it is given.
 final class FakeSink: ScrapeSink {
-    private let state = Mutex<(batches: [MetricBatch], error: IngestError?)>(([], nil))
+    private let state = Mutex<
+        (batches: [MetricBatch], tenants: [Tenant], error: IngestError?)
+    >(([], [], nil))
 
     func fail(_ error: IngestError?) { state.withLock { $0.error = error } }
     var batches: [MetricBatch] { state.withLock { $0.batches } }
+    /// Of each batch.
+    var tenants: [Tenant] { state.withLock { $0.tenants } }
     var count: Int { state.withLock { $0.batches.count } }
 
     func write(
         metrics: MetricBatch, tenant: Tenant
     ) async throws(IngestError) -> MetricWriteReport {
         let error = state.withLock { state in
-            if state.error == nil { state.batches.append(metrics) }
+            if state.error == nil {
+                state.batches.append(metrics)
+                state.tenants.append(tenant)
+            }
             return state.error
         }
         if let error { throw error }

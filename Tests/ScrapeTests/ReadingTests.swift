@@ -31,6 +31,14 @@ import Testing
     #expect(bench.sink.lastReport["scrape_series_added"] == 1)
     _ = await bench.scrape("a 1\nb 1\nc 1\n", at: 3000)
     #expect(bench.sink.lastReport["scrape_series_added"] == 0)
+    // One that was gone is new when it is back; a scrape that failed makes nothing new.
+    _ = await bench.scrape("b 1\n", at: 4000)
+    _ = await bench.scrape("a 1\nb 1\n", at: 5000)
+    #expect(bench.sink.lastReport["scrape_series_added"] == 1)
+    _ = await bench.scrape("a 1\nb\n", at: 6000)
+    #expect(bench.sink.lastReport["up"] == 0)
+    _ = await bench.scrape("a 1\nb 1\n", at: 7000)
+    #expect(bench.sink.lastReport["scrape_series_added"] == 0)
 }
 
 @Test func conflictingLabelsAreExportedUnlessHonoured() async {

@@ -91,6 +91,24 @@ private func pass(_ seconds: Double, _ clock: ManualClock, sleepers: Int) async 
     await scraper.shutDown()
 }
 
+@Test func aJobOfAnotherTenantEndsItsSeriesForTheFirst() async {
+    let bench = Bench()
+    bench.fetcher.answer("a 1\n")
+    let scraper = Scraper(bench.environment)
+    scraper.apply([job("j", ["h:1"]) { $0.tenant = Tenant("red") }])
+    await pass(11, bench.clock, sleepers: 1)
+    let before = bench.sink.count
+    scraper.apply([job("j", ["h:1"]) { $0.tenant = Tenant("blue") }])
+    await pass(40, bench.clock, sleepers: 1)
+    let batches = zip(bench.sink.batches, bench.sink.tenants)
+    #expect(batches.prefix(before).allSatisfy { $1 == Tenant("red") })
+    let red = batches.dropFirst(before).filter { $1 == Tenant("red") }.flatMap { lines($0.0) }
+    #expect(red.count == 1 && red[0].hasPrefix("a{\(own)} stale"))
+    let blue = batches.dropFirst(before).filter { $1 == Tenant("blue") }.flatMap { lines($0.0) }
+    #expect(blue.count >= 3 && blue.allSatisfy { $0.hasPrefix("a{\(own)} 1 ") })
+    await scraper.shutDown()
+}
+
 @Test func aTargetThatComesBackInTimeIsNotMarked() async {
     let bench = Bench()
     bench.fetcher.answer("a 1\nb 1\n")

@@ -167,6 +167,43 @@ private func result(_ server: TestServer, _ query: String) async throws -> [Corp
     }
 }
 
+@Test func rulesAndAlertsAreShownToTheirTenant() async throws {
+    try await withServer({ $0.tenancy = .header }) { server in
+        var configuration = Configuration()
+        configuration.ruleGroups = try RuleFile.parse(
+            """
+            groups:
+              - {name: r, tenant: red, rules: [{alert: Red, expr: vector(1)}]}
+              - {name: n, rules: [{alert: Nobody, expr: vector(1)}]}
+            """, path: "r.yml"
+        ).groups
+        let rules = server.scraping.rules
+        let client = OutgoingHTTP()
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        rules.open(server.core.queries, server.core.pipeline)
+        rules.apply(
+            configuration, ListenAddress(host: "127.0.0.1", port: 4100),
+            .live(client, SystemClock(), logger))
+        let now = SystemClock().wallNanos
+        for group in rules.ruler.groups {
+            await group.restore(atNanos: now)
+            await group.evaluate(atNanos: now)
+        }
+        for (tenant, name, other) in [
+            ("red", "Red", "Nobody"), ("anonymous", "Nobody", "Red"),
+        ] {
+            for path in ["/api/v1/rules", "/api/v1/alerts", "/api/v1/query?query=ALERTS"] {
+                let reply = try await server.get(path, tenant: tenant)
+                #expect(reply.text.contains(name) && !reply.text.contains(other), "\(reply.text)")
+            }
+        }
+        let blue = try await server.get("/api/v1/alerts", tenant: "blue")
+        #expect(blue.text.contains("\"alerts\":[]"))
+        await rules.shutDown()
+        await client.shutdown()
+    }
+}
+
 @Test func recordedSeriesAreQueried() async throws {
     try await withRules { server, _ in
         let two = try await result(server, "two")
@@ -188,6 +225,10 @@ private func result(_ server: TestServer, _ query: String) async throws -> [Corp
             "prometheus_rule_group_rules{rule_group=\"r.yml;first\"} 3",
             "prometheus_notifications_alertmanagers_discovered 2",
             "prometheus_notifications_queue_capacity 10000",
+            "prometheus_rule_evaluation_duration_seconds_count 1",
+            "prometheus_rule_evaluation_duration_seconds{quantile=\"0.99\"} ",
+            "prometheus_rule_evaluation_duration_histogram_seconds_bucket{le=\"+Inf\"} 1",
+            "prometheus_rule_group_duration_seconds{quantile=\"0.01\"} ",
         ] {
             #expect(page.contains(line), "\(line)")
         }
@@ -229,5 +270,41 @@ func valuesOfAlertsHaveAnExponent(value: Double, text: String) {
                 + "'five + on () (five or label_replace(five, \"a\", \"b\", \"\", \"\"))'}]}]").utf8
         )
         #expect(try await server.post(query(start), "application/yaml", failing).status == 422)
+    }
+}
+
+@Test func tracesOfThePastAreCountedWindowByWindow() async throws {
+    try await withServer {
+        $0.enableAdminAPI = true
+    } _: { server in
+        let start = SystemClock().wallNanos / 1_000_000_000 - 3600
+        for (index, offset) in [10, 70, 80].enumerated() {
+            var id = goodTraceID
+            id[0] = UInt8(index + 1)
+            let message = otlpTraceMessage(
+                service: "old", name: "x", traceID: id, spanID: goodSpanID,
+                startNanos: (start + Int64(offset)) * 1_000_000_000)
+            #expect(try await server.post("/v1/traces", protobuf, message).status == 200)
+        }
+        let rules = """
+            groups:
+              - name: g
+                interval: 1m
+                language: traceql
+                rules: [{record: traces, expr: '{ name = "x" }'}]
+              - {name: other, tenant: red, rules: [{record: no, expr: vector(1)}]}
+            """
+        let reply = try await server.post(
+            "/api/v1/admin/rules/backfill?start=\(start + 60)&end=\(start + 240)&eval_interval=60s",
+            "application/yaml", Array(rules.utf8))
+        #expect(reply.status == 200, "\(reply.text)")
+        #expect(try json(reply)["data"]?["samples"]?.double == 2)
+        #expect(reply.text.contains("group \\\"other\\\" passed over"), "\(reply.text)")
+        for (offset, count) in [(60, "1"), (120, "2")] {
+            let found = try await result(
+                server, "traces{service=%22old%22}&time=\(start + Int64(offset))")
+            #expect(found.first?["value"]?.array.last?.string == count)
+        }
+        #expect(try await result(server, "no&time=\(start + 60)").isEmpty)
     }
 }

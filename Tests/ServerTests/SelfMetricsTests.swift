@@ -35,6 +35,33 @@ import Wire
     #expect(String(decoding: metrics.exposition(), as: UTF8.self) == expected)
 }
 
+@Test func summariesAndHistogramsThatOthersCount() {
+    let metrics = SelfMetrics()
+    metrics.replace(
+        "s_seconds", "Help.",
+        SelfMetrics.Summary(quantiles: [(0.5, .nan), (0.99, 0.25)], sum: 3, count: 7))
+    metrics.replace(
+        "t_seconds", "Help.", bounds: [0.01, 1],
+        SelfMetrics.Distribution(counts: [2, 1, 0], sum: 0.5))
+    let expected = """
+        # HELP s_seconds Help.
+        # TYPE s_seconds summary
+        s_seconds{quantile="0.5"} NaN
+        s_seconds{quantile="0.99"} 0.25
+        s_seconds_sum 3
+        s_seconds_count 7
+        # HELP t_seconds Help.
+        # TYPE t_seconds histogram
+        t_seconds_bucket{le="0.01"} 2
+        t_seconds_bucket{le="1"} 3
+        t_seconds_bucket{le="+Inf"} 3
+        t_seconds_sum 0.5
+        t_seconds_count 3
+
+        """
+    #expect(String(decoding: metrics.exposition(), as: UTF8.self) == expected)
+}
+
 @Test func thePageIsReadByOurOwnScraper() throws {
     let metrics = SelfMetrics()
     ProcessMetrics.collect(into: metrics)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Requests as values, before any socket.
 
+import Scrape
 import Testing
 
 @testable import Server
@@ -32,6 +33,29 @@ import Testing
             "field static_config not found in scrape_configs: did you mean static_configs?",
             line: 3)
     ) { try Configuration.parse(bad) }
+}
+
+@Test func aURLAsTargetIsForRelabellingAlone() throws {
+    let plain = """
+        scrape_configs:
+          - job_name: a
+            static_configs: [{targets: ["http://example.org/x"]}]
+        """
+    let fault = #""http://example.org/x" is not a valid hostname"#
+    #expect(throws: ConfigurationError(fault, line: 3)) { try Configuration.parse(plain) }
+    let relabelled =
+        plain + "\n    relabel_configs:\n"
+        + "      - {source_labels: [__address__], target_label: __param_target}\n"
+        + "      - {target_label: __address__, replacement: \"h:1\"}\n"
+    #expect(
+        try Configuration.parse(relabelled).scrapes[0].groups[0].targets
+            == [[NamedText("__address__", "http://example.org/x")]])
+    func alertmanagers(_ more: String) -> String {
+        "alerting: {alertmanagers: [{static_configs: [{targets: [\"http://h\"]}]\(more)}]}\n"
+    }
+    #expect(throws: ConfigurationError.self) { try Configuration.parse(alertmanagers("")) }
+    let rule = ", relabel_configs: [{target_label: __address__, replacement: \"h:1\"}]"
+    #expect(try Configuration.parse(alertmanagers(rule)).alerting.alertmanagers.count == 1)
 }
 
 @Test func lokiTimesAreSecondsOrNanoseconds() throws {

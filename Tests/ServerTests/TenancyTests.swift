@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tenants never see each other.
 
+import FoundationEssentials
 import GRPCCore
+import Rules
+import Scrape
+import Telemetry
 import TestKit
 import Testing
 import Wire
@@ -92,6 +96,42 @@ import Wire
                 }
             }
             #expect(wrong.isEmpty, "\(wrong.joined(separator: "\n"))")
+        }
+    }
+
+    @Test func jobsAndRuleGroupsNameTheirTenant() async throws {
+        let rules = """
+            groups:
+              - {name: plain, rules: [{record: a, expr: vector(1)}]}
+              - {name: own, tenant: blue, rules: [{record: a, expr: vector(1)}]}
+            """
+        let text = """
+            global: {tenant: red}
+            rule_files: [rules.yml]
+            scrape_configs:
+              - {job_name: plain, static_configs: [{targets: ["h:1"]}]}
+              - {job_name: own, tenant: blue, static_configs: [{targets: ["h:1"]}]}
+            """
+        try await withTemporaryDirectory { folder in
+            let path = folder + "/tern.yml"
+            try Data(rules.utf8).write(to: URL(filePath: folder + "/rules.yml"))
+            try Data(text.utf8).write(to: URL(filePath: path))
+            let loaded = try loadConfiguration(path, tenancy: .header)
+            #expect(loaded.scrapes.map(\.tenant.name) == ["red", "blue"])
+            #expect(loaded.ruleGroups.map(\.tenant.name) == ["red", "blue"])
+            // Nobody could see what they write.
+            let fault = "\(path): tenant red of job \"plain\": tenants need --tenancy header"
+            #expect(throws: ConfigurationError(fault)) {
+                try loadConfiguration(path, tenancy: .off)
+            }
+        }
+        for bad in ["a/b", "..", String(repeating: "x", count: 151)] {
+            #expect(throws: ConfigurationError.self) {
+                try Configuration.parse("global: {tenant: '\(bad)'}")
+            }
+            #expect(throws: RuleFileError.self) {
+                try RuleFile.parse("groups: [{name: g, tenant: '\(bad)'}]", path: "r")
+            }
         }
     }
 

@@ -52,6 +52,8 @@ package struct RuleGroupDefinition: Sendable, Equatable {
     package var language = RuleLanguage.promql
     /// Labels of every rule that does not set them itself; ascending by name.
     package var labels: [RuleText] = []
+    /// Whose data the rules read and write.
+    package var tenant = Tenant.anonymous
     package var rules: [RuleDefinition] = []
 
     package init(name: String, file: String) {

@@ -65,17 +65,45 @@ package struct RuleBackfill: Sendable {
         return outcome
     }
 
+    /// The results of an expression, time by time or all at once. How many traces of a window match
+    /// is asked for each time by itself; the window is the group's interval, as when it runs.
+    private func results(
+        of expression: String, _ group: RuleGroupDefinition,
+        _ times: (start: Int64, end: Int64, step: Int64)
+    ) async throws -> [MatrixSeries] {
+        guard group.language == .traceql else {
+            return try await queries.run(as: tenant) {
+                try $0.queryRange(
+                    expression, group.language, startMillis: times.start, endMillis: times.end,
+                    stepMillis: times.step)
+            }
+        }
+        var found: [Labels: MatrixSeries] = [:]
+        for millis in stride(from: times.start, through: times.end, by: Int(times.step)) {
+            let (nanos, isOver) = millis.multipliedReportingOverflow(by: 1_000_000)
+            if isOver { throw RuleQueryError("time out of range") }
+            let samples = try await queries.run(as: tenant) {
+                try $0.query(
+                    expression, .traceql, atNanos: nanos, windowMillis: group.intervalMillis)
+            }
+            for sample in samples {
+                guard case .float(let value) = sample.value else { continue }
+                var series = found[sample.labels] ?? MatrixSeries(labels: sample.labels)
+                series.floatMillis.append(millis)
+                series.floats.append(value)
+                found[sample.labels] = series
+            }
+        }
+        return found.values.sorted { $0.labels < $1.labels }
+    }
+
     private func run(
         _ rule: RuleDefinition, _ group: RuleGroupDefinition,
         _ times: (start: Int64, end: Int64, step: Int64), _ outcome: inout Outcome
     ) async throws {
         let matrix: [MatrixSeries]
         do {
-            matrix = try await queries.run {
-                try $0.queryRange(
-                    rule.expression, group.language, startMillis: times.start,
-                    endMillis: times.end, stepMillis: times.step)
-            }
+            matrix = try await results(of: rule.expression, group, times)
         } catch { throw Failure(rule: rule.name, reason: "\(error)") }
         var batch = MetricBatch()
         var seen: Set<Labels> = []

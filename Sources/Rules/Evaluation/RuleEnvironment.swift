@@ -52,8 +52,9 @@ package protocol RuleQuerying {
 
 /// Gives queries a thread, a deadline and a budget.
 package protocol RuleQueries: Sendable {
+    /// - Parameter tenant: whose data the queries see.
     func run<T: Sendable>(
-        _ work: @escaping @Sendable (any RuleQuerying) throws -> T
+        as tenant: Tenant, _ work: @escaping @Sendable (any RuleQuerying) throws -> T
     ) async throws -> T
 }
 
@@ -77,7 +78,6 @@ package struct RuleEnvironment: Sendable {
     package var sink: any RuleSink
     package var receiver: (any AlertReceiving)?
     package var clock: any Clock
-    package var tenant = Tenant.anonymous
     package var surroundings = AlertTemplate.Surroundings()
     /// Least time between two sends of an alert that goes on.
     package var resendDelayMillis: Int64 = 60_000
@@ -87,6 +87,7 @@ package struct RuleEnvironment: Sendable {
     package var gracePeriodMillis: Int64 = 600_000
     /// Bounds what rules of all groups evaluate beside the first of each group.
     package var slots: EvaluationSlots
+    package var durations = RuleDurations()
     /// Told what goes wrong.
     package var report: @Sendable (String) -> Void
 

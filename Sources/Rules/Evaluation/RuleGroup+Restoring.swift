@@ -33,7 +33,9 @@ extension RuleGroup {
             LabelMatcher(equal: "alertname", rule.name),
         ]
         do {
-            let found = try await environment.queries.run { try $0.newest(matchers, in: range) }
+            let found = try await environment.queries.run(as: definition.tenant) {
+                try $0.newest(matchers, in: range)
+            }
             var byLabels: [Labels: NewestSample] = [:]
             for sample in found {
                 var builder = LabelsBuilder(sample.labels)

@@ -97,8 +97,9 @@ package final class RuleGroup: Sendable {
         let started = clock.monotonicNanos
         let wall = clock.wallNanos
         defer {
-            rule.setTimes(
-                atNanos: wall, durationSeconds: Double(clock.monotonicNanos &- started) / 1e9)
+            let now = clock.monotonicNanos
+            rule.setTimes(atNanos: wall, durationSeconds: Double(now &- started) / 1e9)
+            environment.durations.rules.observe(nanos: now &- started, atMonotonicNanos: now)
         }
         let report = environment.report
         let name = definition.key
@@ -110,7 +111,9 @@ package final class RuleGroup: Sendable {
         state.withLock { $0.status.evaluations += 1 }
         let samples: [RuleSample]
         do {
-            samples = try await environment.queries.run { try rule.evaluate(moment, $0) }
+            samples = try await environment.queries.run(as: definition.tenant) {
+                try rule.evaluate(moment, $0)
+            }
         } catch {
             fail(rule, "\(error)")
             return 0
@@ -151,7 +154,7 @@ package final class RuleGroup: Sendable {
         guard !batch.isEmpty else { return }
         do throws(IngestError) {
             let report = try await environment.sink.write(
-                metrics: batch, tenant: environment.tenant)
+                metrics: batch, tenant: definition.tenant)
             if !report.refusals.isEmpty { fail(rules[index], report.refusals.summary) }
             state.withLock { $0.written[index] = written }
         } catch { fail(rules[index], error.description) }
@@ -182,7 +185,7 @@ package final class RuleGroup: Sendable {
         if batch.isEmpty { return true }
         do throws(IngestError) {
             let report = try await environment.sink.write(
-                metrics: batch, tenant: environment.tenant)
+                metrics: batch, tenant: definition.tenant)
             if !report.refusals.isEmpty {
                 environment.report(
                     "group \(definition.key): stale markers refused: \(report.refusals.summary)")

@@ -90,7 +90,9 @@ extension RuleGroup {
         state.withLock { $0.evaluation = evaluation }
         await evaluation.value
         state.withLock { $0.evaluation = nil }
-        let seconds = Double(clock.monotonicNanos &- started) / 1e9
+        let now = clock.monotonicNanos
+        let seconds = Double(now &- started) / 1e9
+        environment.durations.groups.observe(nanos: now &- started, atMonotonicNanos: now)
         let ruleSeconds = rules.reduce(0) { $0 + $1.status.durationSeconds }
         state.withLock { state in
             state.status.durationSeconds = seconds

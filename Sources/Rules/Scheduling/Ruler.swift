@@ -35,7 +35,10 @@ package final class Ruler: Sendable {
             var groups: [RuleGroup] = []
             var fresh: [(group: RuleGroup, predecessor: RuleGroup?)] = []
             for definition in definitions {
-                let before = old.removeValue(forKey: definition.key)
+                // What a group wrote for another tenant is not its successor's to go on with.
+                let before =
+                    old[definition.key]?.definition.tenant == definition.tenant
+                    ? old.removeValue(forKey: definition.key) : nil
                 if let before, before.definition == definition,
                     before.environment.isSame(environment)
                 {
@@ -47,7 +50,8 @@ package final class Ruler: Sendable {
                     definition, environment, restores: !state.hasStarted, parser: parser)
                 let returning =
                     before == nil
-                    ? state.leaving.first { $0.value.group.definition.key == definition.key } : nil
+                    ? state.leaving.first { $0.value.group.definition.isSame(as: definition) }
+                    : nil
                 if let returning {
                     returning.value.markers.cancel()
                     state.leaving[returning.key] = nil
@@ -71,8 +75,9 @@ package final class Ruler: Sendable {
             let clock = group.environment.clock
             let seconds = 2 * Double(group.definition.intervalMillis) / 1000
             do { try await clock.sleep(seconds: seconds) } catch { return }
+            let tenant = group.definition.tenant
             await group.markAll(atNanos: clock.wallNanos) { series in
-                self.groups.contains { $0.isWriting(series) }
+                self.groups.contains { $0.definition.tenant == tenant && $0.isWriting(series) }
             }
             self.state.withLock { $0.leaving[number] = nil }
         }
@@ -98,11 +103,17 @@ package final class Ruler: Sendable {
     }
 }
 
+extension RuleGroupDefinition {
+    /// Whether the other is a version of the same group.
+    fileprivate func isSame(as other: RuleGroupDefinition) -> Bool {
+        key == other.key && tenant == other.tenant
+    }
+}
+
 extension RuleEnvironment {
     /// Whether groups of the other environment can go on under this one.
     fileprivate func isSame(_ other: RuleEnvironment) -> Bool {
-        tenant == other.tenant
-            && surroundings.externalLabels == other.surroundings.externalLabels
+        surroundings.externalLabels == other.surroundings.externalLabels
             && surroundings.externalURL == other.surroundings.externalURL
             && resendDelayMillis == other.resendDelayMillis
     }

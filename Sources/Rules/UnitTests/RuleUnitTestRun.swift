@@ -177,7 +177,7 @@ package struct RuleUnitTestRun {
             let (nanos, overflow) = millis.multipliedReportingOverflow(by: 1_000_000)
             if overflow { return "\(head) err: time out of range" }
             let expression = item.expression
-            got = try await queries.run {
+            got = try await queries.run(as: .anonymous) {
                 try $0.query(expression, .promql, atNanos: nanos, windowMillis: 0)
             }
         } catch { return "\(head) err: \(error)" }
@@ -245,7 +245,7 @@ private struct StandingClock: Clock {
     func sleep(untilMonotonicNanos deadlineNanos: Int64) async throws { throw CancellationError() }
 }
 
-/// Queries over samples in memory, on the caller's thread.
+/// Queries over samples in memory, on the caller's thread. The samples are everybody's.
 package struct MemoryQueries: RuleQueries {
     private let memory: SampleMemory
     private let engine: PromQLEngine
@@ -256,7 +256,7 @@ package struct MemoryQueries: RuleQueries {
     }
 
     package func run<T: Sendable>(
-        _ work: @escaping @Sendable (any RuleQuerying) throws -> T
+        as tenant: Tenant, _ work: @escaping @Sendable (any RuleQuerying) throws -> T
     ) async throws -> T {
         try work(
             EngineQuerying(

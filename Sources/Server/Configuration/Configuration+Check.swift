@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // What `tern check config` looks at beyond the file itself.
 
+import Base
 import FoundationEssentials
+import Rules
 import Scrape
+import Telemetry
 
 extension Configuration {
     /// What there is, in a few words.
@@ -14,6 +17,17 @@ extension Configuration {
         ]
         return parts.filter { $0.0 > 0 || $0.1 == "scrape configurations" }
             .map { "\($0.0) \($0.1)" }.joined(separator: ", ")
+    }
+
+    /// The first job or rule group of a tenant whose data only a server with tenants can show.
+    var foreignTenant: String? {
+        for job in scrapes where job.tenant != .anonymous {
+            return "tenant \(job.tenant) of job \(quotedText(job.jobName))"
+        }
+        for group in ruleGroups where group.tenant != .anonymous {
+            return "tenant \(group.tenant) of rule group \(quotedText(group.name))"
+        }
+        return nil
     }
 
     /// Files that the configuration names and that are not there, each with who names it. They are

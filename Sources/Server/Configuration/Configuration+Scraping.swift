@@ -40,6 +40,7 @@ func scrapeJob(
     job.histograms.minBucketFactor = try section.double("native_histogram_min_bucket_factor") ?? 0
     try section.readProtocols(&job, global, place)
     try section.readNames(&job, global, place)
+    job.tenant = try section.tenant() ?? global.scrape.tenant
     job.parameters = try section.lists("params").map { .init($0.name, $0.values) }
     job.client = try section.httpClient(in: context.directory).options
     job.relabelRules = try section.relabelRules(
@@ -47,7 +48,7 @@ func scrapeJob(
     job.metricRelabelRules = try section.relabelRules(
         "metric_relabel_configs", job.names,
         ifNull: "empty or null metric relabeling rule in \(place)")
-    job.groups = try section.staticGroups()
+    job.groups = try section.staticGroups(relabelled: !job.relabelRules.isEmpty)
     job.discoveries = try section.discoveries(in: context.directory)
     try section.otherDiscoveries("job \(quotedText(name))", &context)
     try section.finish()
@@ -106,14 +107,18 @@ extension YAMLSection {
     }
 
     /// `static_configs`.
-    mutating func staticGroups() throws(ConfigurationError) -> [TargetGroup] {
+    ///
+    /// - Parameter relabelled: the section has relabelling rules, which may make an address of what
+    ///   is a URL here, as for a blackbox exporter. Source: prometheus/prometheus
+    ///   `config/config.go`, `ScrapeConfig.UnmarshalYAML`.
+    mutating func staticGroups(relabelled: Bool) throws(ConfigurationError) -> [TargetGroup] {
         var groups: [TargetGroup] = []
         for section in try sections(
             "static_configs", ifNull: "empty or null section in static_configs")
         {
             var section = section
             let targets = try section.strings("targets") ?? []
-            for target in targets where target.contains("/") {
+            for target in targets where !relabelled && target.contains("/") {
                 throw section.failure("\(quotedText(target)) is not a valid hostname")
             }
             let labels = try section.pairs("labels") ?? []

@@ -4,6 +4,7 @@
 import Base
 import Ingest
 import Scrape
+import Telemetry
 import Yams
 
 /// Source: prometheus/prometheus `config/config.go`, `GlobalConfig`.
@@ -46,6 +47,7 @@ package struct GlobalSettings: Sendable {
         try section.scrapeLimits(&scrape, in: directory)
         protocols = try section.scrapeProtocols(of: "global section")
         (nameScheme, escaping) = try section.names()
+        scrape.tenant = try section.tenant() ?? scrape.tenant
         try section.finish()
     }
 }
@@ -74,6 +76,16 @@ extension YAMLSection {
         if let file = try string("scrape_failure_log_file") {
             job.failureLogFile = joinedPath(directory, file)
         }
+    }
+
+    /// Our key `tenant`: whose data it is.
+    mutating func tenant() throws(ConfigurationError) -> Tenant? {
+        guard let name = try string("tenant"), !name.isEmpty else { return nil }
+        let tenant = Tenant(name)
+        guard tenant.isValid else {
+            throw failure("tenant \(quotedText(name)) has characters that are not allowed")
+        }
+        return tenant
     }
 
     /// Which names are valid, and how those that are not come from a target.

@@ -52,6 +52,31 @@ struct SelfMetricsEndpoint: Sendable {
             write(values, family.bounds, into: &json)
             json.endObject()
         }
+        if let summary = family.summary {
+            json.beginObject()
+            json.key("summary")
+            write(summary, into: &json)
+            json.endObject()
+        }
+        json.endArray()
+        json.endObject()
+    }
+
+    private func write(_ values: SelfMetrics.Summary, into json: inout JSONWriter) {
+        json.beginObject()
+        json.member("sampleCount", String(values.count))
+        json.key("sampleSum")
+        write(values.sum, into: &json)
+        json.key("quantile")
+        json.beginArray()
+        for (quantile, value) in values.quantiles {
+            json.beginObject()
+            json.key("quantile")
+            write(quantile, into: &json)
+            json.key("value")
+            write(value, into: &json)
+            json.endObject()
+        }
         json.endArray()
         json.endObject()
     }

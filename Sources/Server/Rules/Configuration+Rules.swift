@@ -4,6 +4,7 @@
 import Ingest
 import PromQL
 import Rules
+import Scrape
 
 extension Configuration {
     /// Interval of rule groups that name none, and step of subqueries that name none.
@@ -18,6 +19,7 @@ extension Configuration {
         options.queryOffsetMillis = Int64(global.ruleQueryOffsetSeconds * 1000)
         options.names = global.nameScheme ?? .utf8
         options.parser = parser
+        options.tenant = global.scrape.tenant
         var seen: Set<String> = []
         ruleGroups = []
         for pattern in ruleFiles {

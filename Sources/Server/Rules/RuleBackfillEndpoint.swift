@@ -27,15 +27,19 @@ struct RuleBackfillEndpoint: Sendable {
         let start = try request.millis("start")
         let end = try request.millis("end")
         var options = RuleFileOptions()
+        // Of groups that name none, as when the server runs them.
+        options.intervalMillis = core.queries.subqueryStepMillis
         options.parser = core.settings.queries.features.parser
+        options.tenant = request.tenant
         let text = String(decoding: request.body, as: UTF8.self)
         let groups: [RuleGroupDefinition]
         do throws(RuleFileError) {
             groups = try RuleFile.parse(text, path: "body", options).groups
         } catch { throw APIError(.badData, error.description) }
-        let step = try request.durationMillis("eval_interval") ?? options.intervalMillis
+        let own = groups.filter { $0.tenant == request.tenant }
+        let step = try request.durationMillis("eval_interval") ?? 60_000
         let backfill = RuleBackfill(
-            groups, queries: ServerRuleQueries(service: core.queries, tenant: request.tenant),
+            own, queries: ServerRuleQueries(service: core.queries),
             sink: core.pipeline, tenant: request.tenant)
         let outcome: RuleBackfill.Outcome
         do {
@@ -47,7 +51,10 @@ struct RuleBackfillEndpoint: Sendable {
         } catch let error as IngestError {
             throw APIError(.unavailable, error.description, retryAfterSeconds: 5)
         }
-        return prometheusSuccess(warnings: outcome.reasons) { json in
+        let passed = groups.filter { $0.tenant != request.tenant }.map {
+            "group \(quotedText($0.name)) passed over: it belongs to tenant \($0.tenant)"
+        }
+        return prometheusSuccess(warnings: passed + outcome.reasons) { json in
             json.beginObject()
             json.member("rules", outcome.rules)
             json.member("samples", outcome.samples)

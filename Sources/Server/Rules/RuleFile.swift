@@ -5,6 +5,7 @@ import Base
 import Ingest
 import PromQL
 import Rules
+import Telemetry
 import Yams
 
 /// What a rule file is read with.
@@ -15,6 +16,8 @@ package struct RuleFileOptions: Sendable {
     package var queryOffsetMillis: Int64 = 0
     package var names = NameScheme.utf8
     package var parser = ParserOptions()
+    /// Of groups that name none.
+    package var tenant = Tenant.anonymous
     /// Keys nobody knows are passed over.
     package var ignoresUnknownFields = false
 
@@ -127,6 +130,7 @@ package struct RuleFile: Sendable {
         group.limit = try section.int("limit") ?? 0
         group.labels = try section.texts("labels")
         faults += group.labelFaults(options.names)
+        group.tenant = try section.tenant() ?? options.tenant
         if let language = try section.string("language") {
             guard let known = RuleLanguage(rawValue: language) else {
                 throw section.failure(

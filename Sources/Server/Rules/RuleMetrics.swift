@@ -11,6 +11,12 @@ struct RuleMetrics: Sendable {
 
     func collect(into metrics: SelfMetrics) {
         collectGroups(rules.ruler.groups, into: metrics)
+        collectDurations(
+            "rule_evaluation", "The duration for a rule to execute.", rules.durations.rules,
+            [0.5, 0.9, 0.99], into: metrics)
+        collectDurations(
+            "rule_group", "The duration of rule group evaluations.", rules.durations.groups,
+            [0.01, 0.05, 0.5, 0.9, 0.99], into: metrics)
         collectNotifications(rules.notifier, into: metrics)
     }
 
@@ -65,6 +71,24 @@ struct RuleMetrics: Sendable {
         show("rule_group_interval_seconds", .gauge, "The interval of a rule group.") { group, _ in
             Double(group.definition.intervalMillis) / 1000
         }
+    }
+
+    /// As a summary and as a histogram, the quantiles being Prometheus'.
+    private func collectDurations(
+        _ name: String, _ help: String, _ durations: DurationDistribution, _ quantiles: [Double],
+        into metrics: SelfMetrics
+    ) {
+        let now = durations.snapshot(
+            quantiles: quantiles, atMonotonicNanos: rules.clock.monotonicNanos)
+        metrics.replace(
+            "prometheus_\(name)_duration_seconds", help,
+            SelfMetrics.Summary(
+                quantiles: Array(zip(quantiles, now.quantiles)), sum: now.seconds,
+                count: now.count))
+        metrics.replace(
+            "prometheus_\(name)_duration_histogram_seconds", help,
+            bounds: DurationDistribution.bounds,
+            SelfMetrics.Distribution(counts: now.buckets, sum: now.seconds))
     }
 
     private func collectNotifications(_ notifier: AlertNotifier, into metrics: SelfMetrics) {

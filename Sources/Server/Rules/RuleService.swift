@@ -26,8 +26,9 @@ final class RuleService: Sendable {
 
     let ruler: Ruler
     let notifier: AlertNotifier
+    let durations = RuleDurations()
     private let options: RuleOptions
-    private let clock: any Clock
+    let clock: any Clock
     private let logger: Logger
     private let slots: EvaluationSlots
     private let http: OutgoingHTTP
@@ -78,6 +79,7 @@ final class RuleService: Sendable {
         ) { logger.warning("\($0)") }
         environment.surroundings.externalLabels = external
         environment.surroundings.externalURL = externalURL(address)
+        environment.durations = durations
         environment.resendDelayMillis = Int64(options.resendDelaySeconds * 1000)
         environment.outageToleranceMillis = Int64(options.outageToleranceSeconds * 1000)
         environment.gracePeriodMillis = Int64(options.gracePeriodSeconds * 1000)

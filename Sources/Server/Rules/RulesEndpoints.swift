@@ -31,12 +31,15 @@ struct RulesEndpoints: Sendable {
         var matchers: [[LabelMatcher]] = []
         var wantsAlerts: Bool
         var wantsRecords: Bool
+        /// Whose rules; others are nobody else's business.
+        var tenant: Tenant
         var excludesAlerts = false
         /// 0 = all.
         var limit = 0
         var token: String?
 
         init(_ request: APIRequest) throws {
+            tenant = request.tenant
             names = Set(request.parameters(named: "rule_name[]"))
             groups = Set(request.parameters(named: "rule_group[]"))
             files = Set(request.parameters(named: "file[]"))
@@ -90,7 +93,8 @@ struct RulesEndpoints: Sendable {
         }
 
         func rules(of group: RuleGroup) -> [Rule] {
-            guard groups.isEmpty || groups.contains(group.definition.name),
+            guard group.definition.tenant == tenant,
+                groups.isEmpty || groups.contains(group.definition.name),
                 files.isEmpty || files.contains(group.definition.file)
             else { return [] }
             return group.rules.filter { rule in
@@ -204,7 +208,8 @@ struct RulesEndpoints: Sendable {
     // MARK: alerts
 
     func alerts(_ request: APIRequest) async throws -> APIResponse {
-        let all = rules.ruler.groups.flatMap(\.rules).flatMap(\.activeAlerts)
+        let groups = rules.ruler.groups.filter { $0.definition.tenant == request.tenant }
+        let all = groups.flatMap(\.rules).flatMap(\.activeAlerts)
         return prometheusSuccess { json in
             json.beginObject()
             json.key("alerts")

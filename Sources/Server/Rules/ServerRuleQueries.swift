@@ -11,7 +11,6 @@ import TraceQL
 /// Runs what rules ask where all queries run: bounded in number, time and memory.
 struct ServerRuleQueries: RuleQueries {
     let service: QueryService
-    var tenant = Tenant.anonymous
 
     /// The engine of rules. Without helpers: rules are many and small.
     var engine: PromQLEngine {
@@ -22,9 +21,9 @@ struct ServerRuleQueries: RuleQueries {
     }
 
     func run<T: Sendable>(
-        _ work: @escaping @Sendable (any RuleQuerying) throws -> T
+        as tenant: Tenant, _ work: @escaping @Sendable (any RuleQuerying) throws -> T
     ) async throws -> T {
-        let (service, tenant, engine) = (service, tenant, engine)
+        let (service, engine) = (service, engine)
         return try await service.run { context in
             let logs = LogQLEngine(reader: service.logs, clock: service.clock)
             let querying = EngineQuerying(

@@ -189,7 +189,8 @@ final class Scraping: Service {
                 return
             }
             do {
-                let configuration = try loadConfiguration(path, parser: options.features.parser)
+                let configuration = try loadConfiguration(
+                    path, parser: options.features.parser, tenancy: options.tenancy)
                 for note in configuration.notes { logger.warning("\(note)") }
                 let (scraper, discovery, before, address) = state.withLock { state in
                     let before = state.configuration

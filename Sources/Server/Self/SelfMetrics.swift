@@ -7,12 +7,19 @@ import Synchronization
 /// A set of named metrics that `/metrics` shows. A family with labels has one value per label set;
 /// label sets come from routes and reasons, never from data, so their number is bounded.
 package final class SelfMetrics: Sendable {
-    package enum Kind: String, Sendable { case counter, gauge, histogram }
+    package enum Kind: String, Sendable { case counter, gauge, histogram, summary }
 
     /// Observations in buckets, not cumulative; the last bucket is the one to +Inf.
     struct Distribution: Sendable {
         var counts: [Int]
         var sum = 0.0
+    }
+
+    /// Quantiles of the recent past, with sum and count of all.
+    struct Summary: Sendable {
+        var quantiles: [(Double, Double)]
+        var sum: Double
+        var count: Int
     }
 
     struct Family: Sendable {
@@ -24,6 +31,7 @@ package final class SelfMetrics: Sendable {
         /// Its label sets are those of the configuration: there may be none.
         var isByConfiguration = false
         var distributions: [String: Distribution] = [:]
+        var summary: Summary?
 
         mutating func observe(_ labels: String, _ value: Double) {
             let bucket = bounds.firstIndex { value <= $0 } ?? bounds.count
@@ -80,6 +88,18 @@ package final class SelfMetrics: Sendable {
         }
     }
 
+    /// Declares a histogram without labels that somebody else counts, and sets it.
+    func replace(_ name: String, _ help: String, bounds: [Double], _ values: Distribution) {
+        declare(name, .histogram, help, bounds: bounds)
+        families.withLock { $0[name]?.distributions = ["": values] }
+    }
+
+    /// Declares a summary without labels and sets it.
+    func replace(_ name: String, _ help: String, _ summary: Summary) {
+        declare(name, .summary, help)
+        families.withLock { $0[name]?.summary = summary }
+    }
+
     /// Declares a family and sets its only value.
     package func show(_ name: String, _ kind: Kind, _ help: String, _ value: Double) {
         declare(name, kind, help)
@@ -113,6 +133,10 @@ package final class SelfMetrics: Sendable {
                 }
                 continue
             }
+            if let summary = family.summary {
+                page.summary(name, summary)
+                continue
+            }
             if family.values.isEmpty, !family.isByConfiguration { page.sample(name, "", 0) }
             for (labels, value) in family.values.sorted(by: { $0.key < $1.key }) {
                 page.sample(name, labels, value)
@@ -132,6 +156,14 @@ package final class SelfMetrics: Sendable {
         mutating func sample(_ name: String, _ labels: String, _ value: Double) {
             let place = labels.isEmpty ? name : "\(name){\(labels)}"
             line("\(place) \(floatGeneralText(value))")
+        }
+
+        mutating func summary(_ name: String, _ values: Summary) {
+            for (quantile, value) in values.quantiles {
+                sample(name, "quantile=\"\(floatGeneralText(quantile))\"", value)
+            }
+            sample(name + "_sum", "", values.sum)
+            sample(name + "_count", "", Double(values.count))
         }
 
         mutating func histogram(

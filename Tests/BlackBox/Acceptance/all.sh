@@ -18,9 +18,9 @@ output=$(mktemp)
 trap 'rm -f "$output"' EXIT
 status=0
 summary=
-for script in flask forwarding loki doors openmetrics promql-limits promql-compliance remote-read remote-write alerts prometheus; do
+for script in flask forwarding loki doors openmetrics promql-limits promql-compliance remote-read remote-write alerts rules side-by-side prometheus; do
     options=(--binary "$binary")
-    [ "$script" = prometheus ] && options+=(--minutes "$minutes")
+    [[ "$script" = prometheus || "$script" = side-by-side ]] && options+=(--minutes "$minutes")
     echo "== $script.sh"
     "$here/$script.sh" "${options[@]}" 2>&1 | tee "$output"
     code=${PIPESTATUS[0]}
