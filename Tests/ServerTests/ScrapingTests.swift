@@ -356,6 +356,38 @@ private let twoJobs = """
     }
 }
 
+@Test func limitsAndEscapingAreInheritedAsInPrometheus() throws {
+    let configuration = try Configuration.parse(
+        """
+        global:
+          sample_limit: 7
+          label_limit: 8
+          body_size_limit: 9KB
+          metric_name_escaping_scheme: dots
+        scrape_configs:
+          - {job_name: a, sample_limit: 0, label_limit: 3, body_size_limit: 0}
+          - {job_name: b, metric_name_validation_scheme: legacy}
+          - {job_name: c, metric_name_validation_scheme: utf8}
+          - {job_name: d, metric_name_validation_scheme: legacy, metric_name_escaping_scheme: values}
+        """)
+    let jobs = configuration.scrapes
+    // 0 says nothing.
+    #expect(jobs[0].sampleLimit == 7 && jobs[0].labelLimit == 3)
+    #expect(jobs[0].bodySizeLimitBytes == 9 << 10)
+    #expect(jobs.map(\.escaping) == [.dots, .underscores, .allowUTF8, .values])
+}
+
+@Test func jobsOfOtherFilesAreShown() async throws {
+    let fixture = try Fixture(twoJobs + "\nscrape_config_files: [more*.yml]\n")
+    try "scrape_configs: [{job_name: more, basic_auth: {username: u, password: s3cret}}]\n"
+        .write(to: fixture.directory + "/more1.yml")
+    try await fixture.scraping.reload()
+    let job = try await fixture.call(
+        "/api/v1/scrape_pools/config", .get, [("scrapePool", "more")])
+    #expect(job.text.contains("job_name: more") && !job.text.contains("s3cret"))
+    try await fixture.remove()
+}
+
 @Test func changedFilesAreLoadedWhereTheOptionsAskForIt() async throws {
     let fixture = try Fixture(twoJobs + "\nscrape_config_files: [more.yml]\n") {
         $0.autoReload = true

@@ -70,7 +70,7 @@ extension AlertmanagerSettings {
             "alert_relabel_configs", context.names,
             ifNull: "empty or null Alertmanager alert relabeling rule")
         try section.refuseClouds(["sigv4"])
-        groups = try section.staticGroups()
+        groups = try section.staticGroups(areRelabelled: !relabelRules.isEmpty)
         discoveries = try section.discoveries(in: context.directory)
         try section.otherDiscoveries("alertmanagers", &context)
         client = try section.httpClient(in: context.directory)

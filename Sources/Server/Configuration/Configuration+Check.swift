@@ -16,6 +16,27 @@ extension Configuration {
             .map { "\($0.0) \($0.1)" }.joined(separator: ", ")
     }
 
+    /// Listed targets that relabelling leaves without an address that can be asked, each with who
+    /// lists it. A server starts without them. Source: prometheus/prometheus `cmd/promtool/main.go`,
+    /// `checkTargetGroupsForScrapeConfig`.
+    package var uselessTargets: [String] {
+        var faults: [String] = []
+        for job in scrapes {
+            for fault in makeTargets(job, groups: job.groups).errors {
+                faults.append("job \(job.jobName): \(fault)")
+            }
+        }
+        for alertmanager in alerting.alertmanagers {
+            for group in alertmanager.groups {
+                for target in group.targets where alertmanager.url(group, target) == nil {
+                    let address = target.first { $0.name == "__address__" }?.value ?? ""
+                    faults.append("alertmanagers: target \(address): is not a valid hostname")
+                }
+            }
+        }
+        return faults
+    }
+
     /// Files that the configuration names and that are not there, each with who names it. They are
     /// read when they are used, so a server starts without them.
     package var missingFiles: [String] {

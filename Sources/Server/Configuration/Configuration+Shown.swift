@@ -6,18 +6,22 @@ import Yams
 
 extension Configuration {
     /// The text as `status/config` may show it: secrets replaced, else as it was written.
-    var shownText: String { shown { $0 } ?? "" }
+    var shownText: String { shown(text) { $0 } ?? "" }
 
     /// The part of the text that configures a job, or nil when there is none.
     func shownText(ofJob name: String) -> String? {
         guard scrapes.contains(where: { $0.jobName == name }) else { return nil }
-        return shown { root in
-            let jobs = root.mapping?["scrape_configs"]?.sequence
-            return jobs?.first { $0.mapping?["job_name"]?.string == name }
+        for text in [text] + scrapeFileTexts {
+            let found = shown(text) { root in
+                let jobs = root.mapping?["scrape_configs"]?.sequence
+                return jobs?.first { $0.mapping?["job_name"]?.string == name }
+            }
+            if let found { return found }
         }
+        return nil
     }
 
-    private func shown(_ part: (Node) -> Node?) -> String? {
+    private func shown(_ text: String, _ part: (Node) -> Node?) -> String? {
         do {
             guard let root = try Yams.compose(yaml: text) else { return text }
             guard var node = part(root) else { return nil }

@@ -19,6 +19,8 @@ package struct Configuration: Sendable {
     package var ruleFiles: [String] = []
     /// The same for `scrape_config_files`, whose jobs are among `scrapes`.
     package var scrapeFiles: [String] = []
+    /// What those files held when they were read, for `scrape_pools/config`.
+    package var scrapeFileTexts: [String] = []
     /// The groups of all rule files, read with the configuration.
     package var ruleGroups: [RuleGroupDefinition] = []
     package var alerting = AlertingSettings()
@@ -121,6 +123,10 @@ package struct Configuration: Sendable {
         let root: Node?
         do {
             root = try Yams.compose(yaml: text)
+        } catch YamlError.duplicatedKeysInMapping(let keys, let context) {
+            throw ConfigurationError(
+                "field \(keys.first ?? "") already set, and set again below",
+                line: context.mark.line)
         } catch {
             throw ConfigurationError("not valid YAML: \(error)")
         }
@@ -145,7 +151,9 @@ package struct Configuration: Sendable {
     ) throws {
         for path in scrapeFiles.flatMap({ FilePattern.files($0, in: "") }) {
             do {
-                guard var top = try Self.document(try fileText(path)) else { continue }
+                let text = try fileText(path)
+                guard var top = try Self.document(text) else { continue }
+                scrapeFileTexts.append(text)
                 let sections = try top.sections(
                     "scrape_configs", ifNull: "empty or null scrape config section")
                 try top.finish()

@@ -156,18 +156,23 @@ package struct RuleFile: Sendable {
         var rule = RuleDefinition()
         rule.record = try section.string("record") ?? ""
         rule.alert = try section.string("alert") ?? ""
+        let expressionMark = node.mapping?["expr"]?.mark
         rule.expression = try section.string("expr") ?? ""
         rule.holdMillis = try section.millis("for") ?? 0
         rule.keepFiringMillis = try section.millis("keep_firing_for") ?? 0
         rule.labels = try section.texts("labels")
         rule.annotations = try section.texts("annotations")
         if !options.ignoresUnknownFields { try section.finish() }
-        let place = node.mark.map { "\($0.line):\($0.column): " } ?? ""
-        let head =
-            "\(place)group \(quotedText(group.name)), rule \(index + 1), \(quotedText(rule.name)): "
+        let head = "group \(quotedText(group.name)), rule \(index + 1), \(quotedText(rule.name)): "
+        let found = rule.faults(group.language, options.names, parser: options.parser)
         return (
             rule,
-            rule.faults(group.language, options.names, parser: options.parser).map { head + $0 }
+            found.map { fault in
+                // What is wrong with an expression stands where the expression does.
+                let isAboutExpression = fault.hasPrefix("could not parse expression")
+                let mark = isAboutExpression ? expressionMark ?? node.mark : node.mark
+                return (mark.map { "\($0.line):\($0.column): " } ?? "") + head + fault
+            }
         )
     }
 }
