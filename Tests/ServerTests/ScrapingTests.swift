@@ -377,6 +377,36 @@ private let twoJobs = """
     #expect(jobs.map(\.escaping) == [.dots, .underscores, .allowUTF8, .values])
 }
 
+@Test func yamlIsReadAsPrometheusReadsIt() throws {
+    let configuration = try Configuration.parse(
+        """
+        scrape_configs:
+          - &first
+            job_name: a
+            scheme: HTTPS
+            scrape_interval: 30s
+            static_configs: &targets
+              - targets: ["h:1"]
+                labels: &labels {team: x, env: prod}
+          - <<: *first
+            job_name: b
+            scrape_interval: 20s
+          - <<: [*first, {honor_labels: true, scheme: http}]
+            job_name: c
+            static_configs: [{targets: ["h:2"], labels: {<<: *labels, team: y}}]
+        ---
+        scrape_configs: [{job_name: d, basic_auth: {username: u, password: s3cret}}]
+        """)
+    #expect(configuration.scrapes.map(\.jobName) == ["a", "b", "c"])
+    #expect(configuration.scrapes.map(\.intervalSeconds) == [30, 20, 30])
+    #expect(configuration.scrapes.allSatisfy { $0.scheme == "https" })
+    #expect(configuration.scrapes[2].honorLabels)
+    let labels = configuration.scrapes[2].groups.flatMap(\.labels)
+    #expect(labels.sorted { $0.name < $1.name }.map(\.value) == ["prod", "y"])
+    #expect(configuration.notes.contains { $0.contains("first YAML document") })
+    #expect(!configuration.shownText.contains("s3cret"))
+}
+
 @Test func jobsOfOtherFilesAreShown() async throws {
     let fixture = try Fixture(twoJobs + "\nscrape_config_files: [more*.yml]\n")
     try "scrape_configs: [{job_name: more, basic_auth: {username: u, password: s3cret}}]\n"

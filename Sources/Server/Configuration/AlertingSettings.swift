@@ -53,7 +53,7 @@ extension AlertmanagerSettings {
         throws(ConfigurationError)
     {
         var section = section
-        scheme = try section.string("scheme") ?? scheme
+        scheme = try section.string("scheme")?.lowercased() ?? scheme
         guard scheme == "http" || scheme == "https" else {
             throw section.failure("scheme of an Alertmanager must be http or https")
         }

@@ -26,7 +26,7 @@ func scrapeJob(
     guard job.timeoutSeconds <= job.intervalSeconds else {
         throw section.failure("scrape timeout greater than scrape interval for \(place)")
     }
-    job.scheme = try section.string("scheme") ?? "http"
+    job.scheme = try section.string("scheme")?.lowercased() ?? "http"
     guard job.scheme == "http" || job.scheme == "https" else {
         throw section.failure("scheme must be http or https in \(place)")
     }

@@ -23,11 +23,17 @@ extension Configuration {
 
     private func shown(_ text: String, _ part: (Node) -> Node?) -> String? {
         do {
-            guard let root = try Yams.compose(yaml: text) else { return text }
+            var documents = try Yams.compose_all(yaml: text)
+            guard let root = documents.next() else {
+                if let error = documents.error { throw error }
+                return text
+            }
+            // Nobody looks for secrets in further documents, which count for nothing.
+            let isWhole = documents.next() == nil && documents.error == nil
             guard var node = part(root) else { return nil }
             let hasSecrets = hideSecrets(&node)
             // Comments and layout stay where nothing has to be changed.
-            return !hasSecrets && node == root ? text : try Yams.serialize(node: node)
+            return !hasSecrets && isWhole && node == root ? text : try Yams.serialize(node: node)
         } catch {
             // It was parsed when it was loaded; rather nothing than a secret.
             return "# cannot be shown: \(error)\n"

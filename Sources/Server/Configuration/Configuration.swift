@@ -67,7 +67,9 @@ package struct Configuration: Sendable {
     ) throws -> Configuration {
         var configuration = Configuration()
         configuration.text = text
-        guard var top = try document(text) else { return configuration }
+        let (first, hasMore) = try document(text)
+        if hasMore { configuration.notes.append("only the first YAML document is used") }
+        guard var top = first else { return configuration }
         configuration.global = try GlobalSettings(&top, in: directory, environment)
         var context = ConfigurationContext(directory: directory, global: configuration.global)
         for section in try top.sections(
@@ -118,11 +120,20 @@ package struct Configuration: Sendable {
         return configuration
     }
 
-    /// The top of a document; nil when it is empty.
-    private static func document(_ text: String) throws(ConfigurationError) -> YAMLSection? {
+    /// The top of the first document; nil when it is empty.
+    ///
+    /// - Returns: also whether there are further documents. Those are left out, as in Prometheus.
+    private static func document(
+        _ text: String
+    ) throws(ConfigurationError) -> (top: YAMLSection?, hasMore: Bool) {
         let root: Node?
+        let hasMore: Bool
         do {
-            root = try Yams.compose(yaml: text)
+            var documents = try Yams.compose_all(yaml: text)
+            root = documents.next()
+            // Iterating ends at a fault and keeps it to itself.
+            if let error = documents.error { throw error }
+            hasMore = root != nil && (documents.next() != nil || documents.error != nil)
         } catch YamlError.duplicatedKeysInMapping(let keys, let context) {
             throw ConfigurationError(
                 "field \(keys.first ?? "") already set, and set again below",
@@ -130,8 +141,8 @@ package struct Configuration: Sendable {
         } catch {
             throw ConfigurationError("not valid YAML: \(error)")
         }
-        guard let root, root.null == nil else { return nil }
-        return try YAMLSection(root, "the configuration")
+        guard let root, root.null == nil else { return (nil, hasMore) }
+        return (try YAMLSection(root, "the configuration"), hasMore)
     }
 
     /// Names, where given, must differ.
@@ -152,7 +163,7 @@ package struct Configuration: Sendable {
         for path in scrapeFiles.flatMap({ FilePattern.files($0, in: "") }) {
             do {
                 let text = try fileText(path)
-                guard var top = try Self.document(text) else { continue }
+                guard var top = try Self.document(text).top else { continue }
                 scrapeFileTexts.append(text)
                 let sections = try top.sections(
                     "scrape_configs", ifNull: "empty or null scrape config section")

@@ -109,7 +109,7 @@ extension YAMLSection {
         _ environment: [String: String]
     ) throws(ConfigurationError) -> [(name: String, value: String)] {
         guard let value = take("external_labels") else { return [] }
-        guard let mapping = value.mapping else {
+        guard let mapping = value.withMergedKeys.mapping else {
             throw failure("external_labels must be a mapping", value)
         }
         var result: [(name: String, value: String)] = []
