@@ -35,7 +35,9 @@ struct CheckConfig: ParsableCommand {
         do {
             let configuration = try loadConfiguration(file)
             for note in configuration.notes { Terminal.complain("note: \(note)") }
-            let faults = configuration.missingFiles + configuration.uselessTargets
+            let faults =
+                configuration.missingFiles + configuration.uselessTargets
+                + configuration.faultyTargetFiles
             if !faults.isEmpty {
                 for fault in faults { Terminal.complain("\(file): \(fault)") }
                 throw ExitCode.failure

@@ -478,6 +478,22 @@ private let twoJobs = """
     try await fixture.remove()
 }
 
+@Test func filesOfTargetsAreChecked() async throws {
+    let fixture = try Fixture(
+        """
+        scrape_configs:
+          - {job_name: a, file_sd_configs: [{files: ["*.sd.yml", gone.yml]}]}
+        """)
+    func faults() throws -> [String] { try loadConfiguration(fixture.file).faultyTargetFiles }
+    try "- &x {targets: ['h:1'], labels: {a: b}}\n- {<<: *x, targets: ['h:2']}\n"
+        .write(to: fixture.directory + "/good.sd.yml")
+    #expect(try faults() == [])
+    try "- targats: ['h:1']\n".write(to: fixture.directory + "/bad.sd.yml")
+    let found = try faults()
+    #expect(found.count == 1 && found[0].hasPrefix("job a: ") && found[0].contains("targats"))
+    try await fixture.remove()
+}
+
 @Test func secretsAreNotShown() throws {
     let text = """
         scrape_configs:

@@ -37,6 +37,19 @@ extension Configuration {
         return faults
     }
 
+    /// What is wrong with files of targets, each with who names it. A server starts without them
+    /// and takes them once they are right.
+    package var faultyTargetFiles: [String] {
+        func faults(_ discoveries: [DiscoveryConfiguration], _ place: String) -> [String] {
+            discoveries.flatMap { discovery -> [String] in
+                guard case .file(let settings) = discovery.settings else { return [] }
+                return settings.faults(jsonOfYAML: jsonText(ofYAML:)).map { "\(place): \($0)" }
+            }
+        }
+        return scrapes.flatMap { faults($0.discoveries, "job \($0.jobName)") }
+            + alerting.alertmanagers.flatMap { faults($0.discoveries, "alertmanagers") }
+    }
+
     /// Files that the configuration names and that are not there, each with who names it. They are
     /// read when they are used, so a server starts without them.
     package var missingFiles: [String] {
