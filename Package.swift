@@ -142,6 +142,10 @@ var targets: [Target] = [
         name: "scrapebench",
         dependencies: (["Scrape", "Ingest", "TestKit"] + below).map { .byName(name: $0) },
         path: "Tests/ScrapeBench", swiftSettings: strict + optimised),
+    .executableTarget(
+        name: "wirebench",
+        dependencies: (["Ingest", "Wire", "TestKit"] + below).map { .byName(name: $0) },
+        path: "Tests/WireBench", swiftSettings: strict + optimised),
     tests("TidyTests", []),
     tests("BaseTests", ["Base"]),
     tests("TelemetryTests", below),

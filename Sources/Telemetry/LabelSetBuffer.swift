@@ -199,6 +199,7 @@ import Base
         var written = 0
         var kept = 0
         var duplicate: String?
+        var lastName = 0..<0
         for (i, entry) in entries.enumerated() {
             if i > 0, !precedes(entries[i - 1], entry) {
                 duplicate =
@@ -211,6 +212,8 @@ import Base
             }
             (sorted + written).copyMemory(
                 from: memory + entry.start, byteCount: entry.end - entry.start)
+            let nameStart = written + entry.nameStart - entry.start
+            lastName = nameStart..<(nameStart + entry.nameCount)
             written += entry.end - entry.start
             kept += 1
         }
@@ -220,6 +223,8 @@ import Base
         count = written
         labelCount = kept
         isSorted = true
+        lastNameStart = lastName.lowerBound
+        lastNameCount = lastName.count
         return duplicate
     }
 

@@ -35,9 +35,11 @@ struct CheckConfig: ParsableCommand {
         do {
             let configuration = try loadConfiguration(file)
             for note in configuration.notes { Terminal.complain("note: \(note)") }
-            let missing = configuration.missingFiles
-            if !missing.isEmpty {
-                for fault in missing { Terminal.complain("\(file): \(fault)") }
+            let faults =
+                configuration.missingFiles + configuration.uselessTargets
+                + configuration.faultyTargetFiles
+            if !faults.isEmpty {
+                for fault in faults { Terminal.complain("\(file): \(fault)") }
                 throw ExitCode.failure
             }
             Terminal.write("\(file): valid, \(configuration.summary)\n")

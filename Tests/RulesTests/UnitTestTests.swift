@@ -52,6 +52,19 @@ private func faults(
         ])
 }
 
+@Test func ofASeriesGivenTwiceTheLastCounts() async throws {
+    var test = RuleUnitTest()
+    test.input = [
+        .init(series: "x{a=\"1\"}", values: "1 2 3"), .init(series: "y", values: "9"),
+        .init(series: "x{a=\"1\"}", values: "5 6"), .init(series: "x{a=\"1\"}", values: "7 8"),
+    ]
+    test.expressionCases = [
+        expression("x", at: 0, ("x{a=\"1\"}", 7)), expression("x", at: 120, ("x{a=\"1\"}", 8)),
+        expression("y", at: 0, ("y", 9)),
+    ]
+    #expect(try await faults(test, []) == [])
+}
+
 @Test func alertsAreCompared() async throws {
     var test = RuleUnitTest()
     test.input = [.init(series: "up{host=\"a\"}", values: "0x10")]

@@ -81,7 +81,7 @@ private func faults(
 @Test func faultsSayWhere() {
     #expect(
         faults("groups:\n  - name: g\n    rules:\n      - record: a\n        expr: sum(\n") == [
-            "4:9: group \"g\", rule 1, \"a\": could not parse expression: 1:5: parse error: "
+            "5:15: group \"g\", rule 1, \"a\": could not parse expression: 1:5: parse error: "
                 + "unclosed left parenthesis"
         ])
     #expect(

@@ -356,6 +356,68 @@ private let twoJobs = """
     }
 }
 
+@Test func limitsAndEscapingAreInheritedAsInPrometheus() throws {
+    let configuration = try Configuration.parse(
+        """
+        global:
+          sample_limit: 7
+          label_limit: 8
+          body_size_limit: 9KB
+          metric_name_escaping_scheme: dots
+        scrape_configs:
+          - {job_name: a, sample_limit: 0, label_limit: 3, body_size_limit: 0}
+          - {job_name: b, metric_name_validation_scheme: legacy}
+          - {job_name: c, metric_name_validation_scheme: utf8}
+          - {job_name: d, metric_name_validation_scheme: legacy, metric_name_escaping_scheme: values}
+        """)
+    let jobs = configuration.scrapes
+    // 0 says nothing.
+    #expect(jobs[0].sampleLimit == 7 && jobs[0].labelLimit == 3)
+    #expect(jobs[0].bodySizeLimitBytes == 9 << 10)
+    #expect(jobs.map(\.escaping) == [.dots, .underscores, .allowUTF8, .values])
+}
+
+@Test func yamlIsReadAsPrometheusReadsIt() throws {
+    let configuration = try Configuration.parse(
+        """
+        scrape_configs:
+          - &first
+            job_name: a
+            scheme: HTTPS
+            scrape_interval: 30s
+            static_configs: &targets
+              - targets: ["h:1"]
+                labels: &labels {team: x, env: prod}
+          - <<: *first
+            job_name: b
+            scrape_interval: 20s
+          - <<: [*first, {honor_labels: true, scheme: http}]
+            job_name: c
+            static_configs: [{targets: ["h:2"], labels: {<<: *labels, team: y}}]
+        ---
+        scrape_configs: [{job_name: d, basic_auth: {username: u, password: s3cret}}]
+        """)
+    #expect(configuration.scrapes.map(\.jobName) == ["a", "b", "c"])
+    #expect(configuration.scrapes.map(\.intervalSeconds) == [30, 20, 30])
+    #expect(configuration.scrapes.allSatisfy { $0.scheme == "https" })
+    #expect(configuration.scrapes[2].honorLabels)
+    let labels = configuration.scrapes[2].groups.flatMap(\.labels)
+    #expect(labels.sorted { $0.name < $1.name }.map(\.value) == ["prod", "y"])
+    #expect(configuration.notes.contains { $0.contains("first YAML document") })
+    #expect(!configuration.shownText.contains("s3cret"))
+}
+
+@Test func jobsOfOtherFilesAreShown() async throws {
+    let fixture = try Fixture(twoJobs + "\nscrape_config_files: [more*.yml]\n")
+    try "scrape_configs: [{job_name: more, basic_auth: {username: u, password: s3cret}}]\n"
+        .write(to: fixture.directory + "/more1.yml")
+    try await fixture.scraping.reload()
+    let job = try await fixture.call(
+        "/api/v1/scrape_pools/config", .get, [("scrapePool", "more")])
+    #expect(job.text.contains("job_name: more") && !job.text.contains("s3cret"))
+    try await fixture.remove()
+}
+
 @Test func changedFilesAreLoadedWhereTheOptionsAskForIt() async throws {
     let fixture = try Fixture(twoJobs + "\nscrape_config_files: [more.yml]\n") {
         $0.autoReload = true
@@ -413,6 +475,22 @@ private let twoJobs = """
     #expect(missing.count == 3, "\(missing)")
     #expect(missing[0].hasPrefix("rule_files: ") && missing[1].contains("/ca.pem"))
     #expect(missing[2].hasPrefix("job a, http discovery: "))
+    try await fixture.remove()
+}
+
+@Test func filesOfTargetsAreChecked() async throws {
+    let fixture = try Fixture(
+        """
+        scrape_configs:
+          - {job_name: a, file_sd_configs: [{files: ["*.sd.yml", gone.yml]}]}
+        """)
+    func faults() throws -> [String] { try loadConfiguration(fixture.file).faultyTargetFiles }
+    try "- &x {targets: ['h:1'], labels: {a: b}}\n- {<<: *x, targets: ['h:2']}\n"
+        .write(to: fixture.directory + "/good.sd.yml")
+    #expect(try faults() == [])
+    try "- targats: ['h:1']\n".write(to: fixture.directory + "/bad.sd.yml")
+    let found = try faults()
+    #expect(found.count == 1 && found[0].hasPrefix("job a: ") && found[0].contains("targats"))
     try await fixture.remove()
 }
 

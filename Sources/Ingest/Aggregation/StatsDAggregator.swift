@@ -27,11 +27,16 @@ package struct StatsDAggregator: Sendable {
     private struct Series: Sendable {
         var value: Value
         var updatedMillis: Int64
+        /// Whether no flush has told its type.
+        var isNew = true
     }
 
     private var series: [Labels: Series] = [:]
     private let limits: StatsDLimits
     private var memberCount = 0
+    /// Day of the last flush, since 1970. Types are told again every day, so that they live as long
+    /// as what they are about.
+    private var day: Int64?
     /// Observations without room, or of another type than their series has.
     package private(set) var refused = 0
 
@@ -103,10 +108,14 @@ package struct StatsDAggregator: Sendable {
         return isTaken
     }
 
-    /// All series at one time, and markers for those that ended.
+    /// All series at one time, and markers for those that ended; with the types of those that are
+    /// new, and of all once a day.
     package mutating func flush(nowMillis now: Int64) -> MetricBatch {
         var batch = MetricBatch()
         var ended: [Labels] = []
+        let today = now / 86_400_000
+        addTypes(to: &batch, ofAll: day != today)
+        day = today
         let idle = Int64(limits.idleSeconds * 1000)
         for (labels, state) in series {
             let index = batch.addSeries(labels)
@@ -129,10 +138,34 @@ package struct StatsDAggregator: Sendable {
         }
         for labels in ended { series[labels] = nil }
         for place in series.values.indices {
+            series.values[place].isNew = false
             if case .set = series.values[place].value { series.values[place].value = .set([]) }
         }
         memberCount = 0
         return batch
+    }
+}
+
+extension StatsDAggregator {
+    private func addTypes(to batch: inout MetricBatch, ofAll: Bool) {
+        var families: Set<UInt64> = []
+        let key: StaticString = "__name__"
+        let wanted = UnsafeRawBufferPointer(start: key.utf8Start, count: key.utf8CodeUnitCount)
+        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+        for (labels, state) in series where ofAll || state.isNew {
+            let type: MetricType =
+                switch state.value {
+                case .counter: .counter
+                case .gauge, .set: .gauge
+                case .histogram: .histogram
+                }
+            labels.bytes.withUnsafeBytes { bytes in
+                guard let name = labelValue(of: wanted, in: bytes),
+                    families.insert(hash64(name)).inserted
+                else { return }
+                batch.addMetadata(family: name, type: type, help: nothing, unit: nothing)
+            }
+        }
     }
 }
 

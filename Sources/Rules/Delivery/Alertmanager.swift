@@ -35,7 +35,7 @@ package struct AlertmanagerTargets: Sendable {
     package init() {}
 
     /// - Parameter labels: of the target, `__address__` among them.
-    /// - Returns: nil when relabelling leaves no address.
+    /// - Returns: nil when relabelling leaves no address, or a URL in its place.
     package func url(_ labels: [RuleText]) -> (url: String, isDropped: Bool)? {
         var builder = LabelsBuilder()
         for label in labels { builder.set(label.name, label.value) }
@@ -45,7 +45,9 @@ package struct AlertmanagerTargets: Sendable {
         guard let after = relabel(before, relabelRules) else {
             return (Self.url(of: before), true)
         }
-        guard after["__address__"]?.isEmpty == false else { return nil }
+        guard let address = after["__address__"], !address.isEmpty, !address.contains("/") else {
+            return nil
+        }
         return (Self.url(of: after), false)
     }
 

@@ -45,8 +45,16 @@ package struct RuleUnitTestRun {
                 return a == b ? $0.offset < $1.offset : a < b
             }
             .map { RuleGroup($0.element, environment, parser: settings.parser) }
+        var places: [Labels: Int] = [:]
         for series in test.input {
-            input.append(try parseSeriesNotation(series.series + " " + series.values))
+            let one = try parseSeriesNotation(series.series + " " + series.values)
+            // Of a series that is given twice the last one counts, as in promtool.
+            if let place = places.updateValue(input.count, forKey: one.labels) {
+                input[place].items = one.items
+                places[one.labels] = place
+            } else {
+                input.append(one)
+            }
         }
     }
 

@@ -73,12 +73,28 @@ final class FileDiscoverer: RefreshingDiscoverer {
         _ path: String, _ environment: DiscoveryEnvironment
     ) async throws -> [TargetGroup] {
         let jsonOfYAML = environment.jsonOfYAML
-        return try await environment.files.run {
-            var bytes = try readSmallFile(path)
-            if !path.lowercased().hasSuffix(".json") { bytes = try jsonOfYAML(bytes) }
-            return try targetGroups(
-                bytes, source: path, label: NamedText("__meta_filepath", path))
+        return try await environment.files.run { try targetFile(path, jsonOfYAML) }
+    }
+}
+
+/// Reads one file. Blocks.
+private func targetFile(
+    _ path: String, _ jsonOfYAML: ([UInt8]) throws -> [UInt8]
+) throws -> [TargetGroup] {
+    var bytes = try readSmallFile(path)
+    if !path.lowercased().hasSuffix(".json") { bytes = try jsonOfYAML(bytes) }
+    return try targetGroups(bytes, source: path, label: NamedText("__meta_filepath", path))
+}
+
+extension FileDiscoverySettings {
+    /// What is wrong with the files that are there now, each with its path; for a check of a
+    /// configuration. Blocks.
+    package func faults(jsonOfYAML: ([UInt8]) throws -> [UInt8]) -> [String] {
+        var faults: [String] = []
+        for path in fileStamps(files).keys.sorted() {
+            do { _ = try targetFile(path, jsonOfYAML) } catch { faults.append("\(path): \(error)") }
         }
+        return faults
     }
 }
 

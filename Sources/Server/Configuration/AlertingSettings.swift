@@ -53,7 +53,7 @@ extension AlertmanagerSettings {
         throws(ConfigurationError)
     {
         var section = section
-        scheme = try section.string("scheme") ?? scheme
+        scheme = try section.string("scheme")?.lowercased() ?? scheme
         guard scheme == "http" || scheme == "https" else {
             throw section.failure("scheme of an Alertmanager must be http or https")
         }
@@ -70,7 +70,7 @@ extension AlertmanagerSettings {
             "alert_relabel_configs", context.names,
             ifNull: "empty or null Alertmanager alert relabeling rule")
         try section.refuseClouds(["sigv4"])
-        groups = try section.staticGroups(relabelled: !relabelRules.isEmpty)
+        groups = try section.staticGroups(areRelabelled: !relabelRules.isEmpty)
         discoveries = try section.discoveries(in: context.directory)
         try section.otherDiscoveries("alertmanagers", &context)
         client = try section.httpClient(in: context.directory)

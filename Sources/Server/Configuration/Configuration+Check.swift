@@ -30,6 +30,40 @@ extension Configuration {
         return nil
     }
 
+    /// Listed targets that relabelling leaves without an address that can be asked, each with who
+    /// lists it. A server starts without them. Source: prometheus/prometheus `cmd/promtool/main.go`,
+    /// `checkTargetGroupsForScrapeConfig`.
+    package var uselessTargets: [String] {
+        var faults: [String] = []
+        for job in scrapes {
+            for fault in makeTargets(job, groups: job.groups).errors {
+                faults.append("job \(job.jobName): \(fault)")
+            }
+        }
+        for alertmanager in alerting.alertmanagers {
+            for group in alertmanager.groups {
+                for target in group.targets where alertmanager.url(group, target) == nil {
+                    let address = target.first { $0.name == "__address__" }?.value ?? ""
+                    faults.append("alertmanagers: target \(address): is not a valid hostname")
+                }
+            }
+        }
+        return faults
+    }
+
+    /// What is wrong with files of targets, each with who names it. A server starts without them
+    /// and takes them once they are right.
+    package var faultyTargetFiles: [String] {
+        func faults(_ discoveries: [DiscoveryConfiguration], _ place: String) -> [String] {
+            discoveries.flatMap { discovery -> [String] in
+                guard case .file(let settings) = discovery.settings else { return [] }
+                return settings.faults(jsonOfYAML: jsonText(ofYAML:)).map { "\(place): \($0)" }
+            }
+        }
+        return scrapes.flatMap { faults($0.discoveries, "job \($0.jobName)") }
+            + alerting.alertmanagers.flatMap { faults($0.discoveries, "alertmanagers") }
+    }
+
     /// Files that the configuration names and that are not there, each with who names it. They are
     /// read when they are used, so a server starts without them.
     package var missingFiles: [String] {

@@ -216,7 +216,9 @@ extension YAMLSection {
         _ key: String
     ) throws(ConfigurationError) -> [(name: String, values: [String])] {
         guard let value = take(key) else { return [] }
-        guard let mapping = value.mapping else { throw failure("\(key) must be a mapping", value) }
+        guard let mapping = value.withMergedKeys.mapping else {
+            throw failure("\(key) must be a mapping", value)
+        }
         var result: [(name: String, values: [String])] = []
         for (name, values) in mapping {
             let texts = values.sequence?.compactMap { $0.scalar?.string }
@@ -230,7 +232,7 @@ extension YAMLSection {
 
     private mutating func httpHeaders() throws(ConfigurationError) -> [HTTPClientSettings.Header] {
         guard let value = take("http_headers") else { return [] }
-        guard let mapping = value.mapping else {
+        guard let mapping = value.withMergedKeys.mapping else {
             throw failure("http_headers must be a mapping", value)
         }
         var result: [HTTPClientSettings.Header] = []

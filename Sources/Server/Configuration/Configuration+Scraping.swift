@@ -26,7 +26,7 @@ func scrapeJob(
     guard job.timeoutSeconds <= job.intervalSeconds else {
         throw section.failure("scrape timeout greater than scrape interval for \(place)")
     }
-    job.scheme = try section.string("scheme") ?? "http"
+    job.scheme = try section.string("scheme")?.lowercased() ?? "http"
     guard job.scheme == "http" || job.scheme == "https" else {
         throw section.failure("scheme must be http or https in \(place)")
     }
@@ -48,7 +48,7 @@ func scrapeJob(
     job.metricRelabelRules = try section.relabelRules(
         "metric_relabel_configs", job.names,
         ifNull: "empty or null metric relabeling rule in \(place)")
-    job.groups = try section.staticGroups(relabelled: !job.relabelRules.isEmpty)
+    job.groups = try section.staticGroups(areRelabelled: !job.relabelRules.isEmpty)
     job.discoveries = try section.discoveries(in: context.directory)
     try section.otherDiscoveries("job \(quotedText(name))", &context)
     try section.finish()
@@ -98,8 +98,9 @@ extension YAMLSection {
     ) throws(ConfigurationError) {
         let (scheme, escaping) = try names()
         job.names = scheme ?? global.nameScheme ?? .utf8
-        job.escaping =
-            escaping ?? global.escaping ?? (job.names == .legacy ? .underscores : .allowUTF8)
+        // A job that names its scheme does not inherit how the global one is escaped.
+        let inherited = scheme == nil ? global.escaping : nil
+        job.escaping = escaping ?? inherited ?? (job.names == .legacy ? .underscores : .allowUTF8)
         if job.names == .legacy, job.escaping == .allowUTF8 {
             throw failure(
                 "utf8 metric names requested but validation scheme is not set to UTF8 for \(place)")
@@ -108,17 +109,19 @@ extension YAMLSection {
 
     /// `static_configs`.
     ///
-    /// - Parameter relabelled: the section has relabelling rules, which may make an address of what
-    ///   is a URL here, as for a blackbox exporter. Source: prometheus/prometheus
-    ///   `config/config.go`, `ScrapeConfig.UnmarshalYAML`.
-    mutating func staticGroups(relabelled: Bool) throws(ConfigurationError) -> [TargetGroup] {
+    /// - Parameter areRelabelled: whether rules stand beside them. Then a target may be a URL, which
+    ///   a rule makes a parameter of a prober; without rules it is refused. Source:
+    ///   prometheus/prometheus `config/config.go`, `ScrapeConfig.UnmarshalYAML`.
+    mutating func staticGroups(
+        areRelabelled: Bool
+    ) throws(ConfigurationError) -> [TargetGroup] {
         var groups: [TargetGroup] = []
         for section in try sections(
             "static_configs", ifNull: "empty or null section in static_configs")
         {
             var section = section
             let targets = try section.strings("targets") ?? []
-            for target in targets where !relabelled && target.contains("/") {
+            for target in targets where !areRelabelled && target.contains("/") {
                 throw section.failure("\(quotedText(target)) is not a valid hostname")
             }
             let labels = try section.pairs("labels") ?? []

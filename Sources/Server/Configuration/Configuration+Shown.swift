@@ -6,24 +6,34 @@ import Yams
 
 extension Configuration {
     /// The text as `status/config` may show it: secrets replaced, else as it was written.
-    var shownText: String { shown { $0 } ?? "" }
+    var shownText: String { shown(text) { $0 } ?? "" }
 
     /// The part of the text that configures a job, or nil when there is none.
     func shownText(ofJob name: String) -> String? {
         guard scrapes.contains(where: { $0.jobName == name }) else { return nil }
-        return shown { root in
-            let jobs = root.mapping?["scrape_configs"]?.sequence
-            return jobs?.first { $0.mapping?["job_name"]?.string == name }
+        for text in [text] + scrapeFileTexts {
+            let found = shown(text) { root in
+                let jobs = root.mapping?["scrape_configs"]?.sequence
+                return jobs?.first { $0.mapping?["job_name"]?.string == name }
+            }
+            if let found { return found }
         }
+        return nil
     }
 
-    private func shown(_ part: (Node) -> Node?) -> String? {
+    private func shown(_ text: String, _ part: (Node) -> Node?) -> String? {
         do {
-            guard let root = try Yams.compose(yaml: text) else { return text }
+            var documents = try Yams.compose_all(yaml: text)
+            guard let root = documents.next() else {
+                if let error = documents.error { throw error }
+                return text
+            }
+            // Nobody looks for secrets in further documents, which count for nothing.
+            let isWhole = documents.next() == nil && documents.error == nil
             guard var node = part(root) else { return nil }
             let hasSecrets = hideSecrets(&node)
             // Comments and layout stay where nothing has to be changed.
-            return !hasSecrets && node == root ? text : try Yams.serialize(node: node)
+            return !hasSecrets && isWhole && node == root ? text : try Yams.serialize(node: node)
         } catch {
             // It was parsed when it was loaded; rather nothing than a secret.
             return "# cannot be shown: \(error)\n"

@@ -19,6 +19,8 @@ package struct Configuration: Sendable {
     package var ruleFiles: [String] = []
     /// The same for `scrape_config_files`, whose jobs are among `scrapes`.
     package var scrapeFiles: [String] = []
+    /// What those files held when they were read, for `scrape_pools/config`.
+    package var scrapeFileTexts: [String] = []
     /// The groups of all rule files, read with the configuration.
     package var ruleGroups: [RuleGroupDefinition] = []
     package var alerting = AlertingSettings()
@@ -65,7 +67,9 @@ package struct Configuration: Sendable {
     ) throws -> Configuration {
         var configuration = Configuration()
         configuration.text = text
-        guard var top = try document(text) else { return configuration }
+        let (first, hasMore) = try document(text)
+        if hasMore { configuration.notes.append("only the first YAML document is used") }
+        guard var top = first else { return configuration }
         configuration.global = try GlobalSettings(&top, in: directory, environment)
         var context = ConfigurationContext(directory: directory, global: configuration.global)
         for section in try top.sections(
@@ -116,16 +120,29 @@ package struct Configuration: Sendable {
         return configuration
     }
 
-    /// The top of a document; nil when it is empty.
-    private static func document(_ text: String) throws(ConfigurationError) -> YAMLSection? {
+    /// The top of the first document; nil when it is empty.
+    ///
+    /// - Returns: also whether there are further documents. Those are left out, as in Prometheus.
+    private static func document(
+        _ text: String
+    ) throws(ConfigurationError) -> (top: YAMLSection?, hasMore: Bool) {
         let root: Node?
+        let hasMore: Bool
         do {
-            root = try Yams.compose(yaml: text)
+            var documents = try Yams.compose_all(yaml: text)
+            root = documents.next()
+            // Iterating ends at a fault and keeps it to itself.
+            if let error = documents.error { throw error }
+            hasMore = root != nil && (documents.next() != nil || documents.error != nil)
+        } catch YamlError.duplicatedKeysInMapping(let keys, let context) {
+            throw ConfigurationError(
+                "field \(keys.first ?? "") already set, and set again below",
+                line: context.mark.line)
         } catch {
             throw ConfigurationError("not valid YAML: \(error)")
         }
-        guard let root, root.null == nil else { return nil }
-        return try YAMLSection(root, "the configuration")
+        guard let root, root.null == nil else { return (nil, hasMore) }
+        return (try YAMLSection(root, "the configuration"), hasMore)
     }
 
     /// Names, where given, must differ.
@@ -145,7 +162,9 @@ package struct Configuration: Sendable {
     ) throws {
         for path in scrapeFiles.flatMap({ FilePattern.files($0, in: "") }) {
             do {
-                guard var top = try Self.document(try fileText(path)) else { continue }
+                let text = try fileText(path)
+                guard var top = try Self.document(text).top else { continue }
+                scrapeFileTexts.append(text)
                 let sections = try top.sections(
                     "scrape_configs", ifNull: "empty or null scrape config section")
                 try top.finish()

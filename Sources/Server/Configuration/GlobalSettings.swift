@@ -54,18 +54,26 @@ package struct GlobalSettings: Sendable {
 
 extension YAMLSection {
     /// Keys that are the same in `global` and in a job, with what the job has so far as default.
+    ///
+    /// A limit of 0 says nothing: a job cannot take a global one away. Source: prometheus/prometheus
+    /// `config/config.go`, `ScrapeConfig.Validate`.
     mutating func scrapeLimits(
         _ job: inout ScrapeConfiguration, in directory: String
     ) throws(ConfigurationError) {
-        job.sampleLimit = try int("sample_limit") ?? job.sampleLimit
-        job.targetLimit = try int("target_limit") ?? job.targetLimit
-        job.labelLimit = try int("label_limit") ?? job.labelLimit
-        job.labelNameLengthLimit =
-            try int("label_name_length_limit") ?? job.labelNameLengthLimit
-        job.labelValueLengthLimit =
-            try int("label_value_length_limit") ?? job.labelValueLengthLimit
-        job.bodySizeLimitBytes = try byteSize("body_size_limit") ?? job.bodySizeLimitBytes
-        job.keepDroppedTargets = try int("keep_dropped_targets") ?? job.keepDroppedTargets
+        func limit(_ key: String, _ inherited: Int) throws(ConfigurationError) -> Int {
+            guard let own = try int(key), own != 0 else { return inherited }
+            return own
+        }
+        job.sampleLimit = try limit("sample_limit", job.sampleLimit)
+        job.targetLimit = try limit("target_limit", job.targetLimit)
+        job.labelLimit = try limit("label_limit", job.labelLimit)
+        job.labelNameLengthLimit = try limit("label_name_length_limit", job.labelNameLengthLimit)
+        job.labelValueLengthLimit = try limit(
+            "label_value_length_limit", job.labelValueLengthLimit)
+        job.keepDroppedTargets = try limit("keep_dropped_targets", job.keepDroppedTargets)
+        if let bytes = try byteSize("body_size_limit"), bytes != 0 {
+            job.bodySizeLimitBytes = bytes
+        }
         job.extraScrapeMetrics = try bool("extra_scrape_metrics") ?? job.extraScrapeMetrics
         job.histograms.isNative =
             try bool("scrape_native_histograms") ?? job.histograms.isNative
@@ -73,7 +81,7 @@ extension YAMLSection {
             try bool("always_scrape_classic_histograms") ?? job.histograms.keepsClassic
         job.histograms.convertsClassic =
             try bool("convert_classic_histograms_to_nhcb") ?? job.histograms.convertsClassic
-        if let file = try string("scrape_failure_log_file") {
+        if let file = try string("scrape_failure_log_file"), !file.isEmpty {
             job.failureLogFile = joinedPath(directory, file)
         }
     }
@@ -113,7 +121,7 @@ extension YAMLSection {
         _ environment: [String: String]
     ) throws(ConfigurationError) -> [(name: String, value: String)] {
         guard let value = take("external_labels") else { return [] }
-        guard let mapping = value.mapping else {
+        guard let mapping = value.withMergedKeys.mapping else {
             throw failure("external_labels must be a mapping", value)
         }
         var result: [(name: String, value: String)] = []

@@ -20,9 +20,10 @@ struct ConfigurationContext {
 
 /// Kinds of discovery that Prometheus has beyond those of `DiscoveryConfiguration`.
 private let otherKinds = [
-    "aws", "azure", "digitalocean", "dockerswarm", "eureka", "gce", "hetzner", "ionos", "kuma",
-    "lightsail", "linode", "marathon", "nerve", "nomad", "oci", "openstack", "outscale",
-    "ovhcloud", "puppetdb", "scaleway", "serverset", "stackit", "triton", "uyuni", "vultr",
+    "aws", "azure", "digitalocean", "dockerswarm", "ecs", "elasticache", "eureka", "gce",
+    "hetzner", "ionos", "kuma", "lightsail", "linode", "marathon", "msk", "nerve", "nomad", "oci",
+    "openstack", "outscale", "ovhcloud", "puppetdb", "rds", "scaleway", "serverset", "stackit",
+    "triton", "uyuni", "vultr",
 ]
 
 extension YAMLSection {

@@ -30,7 +30,7 @@ struct YAMLSection {
     init(_ node: Node, _ name: String) throws(ConfigurationError) {
         self.name = name
         self.node = node
-        guard let mapping = node.mapping else {
+        guard let mapping = node.withMergedKeys.mapping else {
             throw ConfigurationError("\(name) must be a mapping", line: node.mark?.line)
         }
         for (key, value) in mapping {
@@ -167,7 +167,7 @@ struct YAMLSection {
         _ key: String
     ) throws(ConfigurationError) -> [(name: String, value: String)]? {
         guard let value = take(key) else { return nil }
-        guard let mapping = value.mapping else {
+        guard let mapping = value.withMergedKeys.mapping else {
             throw failure("\(key) must be a mapping", value)
         }
         var result: [(name: String, value: String)] = []

@@ -26,7 +26,7 @@ private func write(
     guard json.bytes.count < 64 << 20, depth < 64 else {
         throw ConfigurationError("the YAML document is too large", line: node.mark?.line)
     }
-    if let mapping = node.mapping {
+    if let mapping = node.withMergedKeys.mapping {
         json.beginObject()
         var seen: Set<String> = []
         for (key, value) in mapping {

@@ -17,6 +17,7 @@ struct OTLPIntake: Sendable {
     /// How metrics are translated, from the configuration in force.
     let translation = OTLPTranslation()
     private let deltas = DeltaAccumulator()
+    private let names = OTLPNameMemory()
     var deltaStreams: Int { deltas.streamCount }
 
     init(
@@ -107,6 +108,7 @@ struct OTLPIntake: Sendable {
         var options = OTLPMetrics.Options(translation.settings)
         options.lookbackMillis = lookbackMillis
         options.takesDeltas = true
+        options.names = names
         var decoded = try body.withUnsafeBytes {
             encoding == .json
                 ? try OTLPMetrics.decodeJSON($0, options)

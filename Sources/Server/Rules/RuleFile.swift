@@ -74,7 +74,7 @@ package struct RuleFile: Sendable {
         guard let root = documents.first, root.null == nil else { return file }
         var faults: [String] = []
         do throws(ConfigurationError) {
-            var top = try YAMLSection(root.withMergedKeys, "the rule file")
+            var top = try YAMLSection(root, "the rule file")
             guard let list = top.take("groups") else {
                 if !options.ignoresUnknownFields { try top.finish() }
                 return file
@@ -114,7 +114,7 @@ package struct RuleFile: Sendable {
         _ node: Node, _ options: RuleFileOptions, _ names: inout Set<String>,
         _ faults: inout [String]
     ) throws(ConfigurationError) {
-        var section = try YAMLSection(node.withMergedKeys, "group")
+        var section = try YAMLSection(node, "group")
         var group = RuleGroupDefinition(name: try section.string("name") ?? "", file: path)
         let place = node.mark.map { "\($0.line):\($0.column): " } ?? ""
         if group.name.isEmpty { faults.append(place + "Groupname must not be empty") }
@@ -160,18 +160,23 @@ package struct RuleFile: Sendable {
         var rule = RuleDefinition()
         rule.record = try section.string("record") ?? ""
         rule.alert = try section.string("alert") ?? ""
+        let expressionMark = node.mapping?["expr"]?.mark
         rule.expression = try section.string("expr") ?? ""
         rule.holdMillis = try section.millis("for") ?? 0
         rule.keepFiringMillis = try section.millis("keep_firing_for") ?? 0
         rule.labels = try section.texts("labels")
         rule.annotations = try section.texts("annotations")
         if !options.ignoresUnknownFields { try section.finish() }
-        let place = node.mark.map { "\($0.line):\($0.column): " } ?? ""
-        let head =
-            "\(place)group \(quotedText(group.name)), rule \(index + 1), \(quotedText(rule.name)): "
+        let head = "group \(quotedText(group.name)), rule \(index + 1), \(quotedText(rule.name)): "
+        let found = rule.faults(group.language, options.names, parser: options.parser)
         return (
             rule,
-            rule.faults(group.language, options.names, parser: options.parser).map { head + $0 }
+            found.map { fault in
+                // What is wrong with an expression stands where the expression does.
+                let isAboutExpression = fault.hasPrefix("could not parse expression")
+                let mark = isAboutExpression ? expressionMark ?? node.mark : node.mark
+                return (mark.map { "\($0.line):\($0.column): " } ?? "") + head + fault
+            }
         )
     }
 }
@@ -189,27 +194,5 @@ extension YAMLSection {
     /// A mapping of names to texts, ascending by name.
     mutating func texts(_ key: String) throws(ConfigurationError) -> [RuleText] {
         (try pairs(key) ?? []).map { RuleText($0.name, $0.value) }.sorted { $0.name < $1.name }
-    }
-}
-
-extension Node {
-    /// The mapping with what `<<` names put in; keys of its own win.
-    var withMergedKeys: Node {
-        guard case .mapping(let mapping) = self,
-            let merged = mapping.first(where: { $0.key.string == "<<" })?.value
-        else { return self }
-        var pairs: [(Node, Node)] = []
-        var known: Set<String> = []
-        func add(_ mapping: Node.Mapping) {
-            for (key, value) in mapping where key.string != "<<" {
-                if let name = key.string, !known.insert(name).inserted { continue }
-                pairs.append((key, value))
-            }
-        }
-        add(mapping)
-        for source in merged.sequence.map(Array.init) ?? [merged] {
-            if case .mapping(let other) = source.withMergedKeys { add(other) }
-        }
-        return .mapping(Node.Mapping(pairs, mapping.tag, mapping.style, mapping.mark))
     }
 }

@@ -78,7 +78,7 @@ struct RuleTestFile {
             throw ConfigurationError("not valid YAML: \(error)")
         }
         guard let root, root.null == nil else { return }
-        var top = try YAMLSection(root.withMergedKeys, "the test file")
+        var top = try YAMLSection(root, "the test file")
         rulePatterns = try top.strings("rule_files") ?? []
         if let interval = try top.millis("evaluation_interval"), interval > 0 {
             settings.evaluationMillis = interval

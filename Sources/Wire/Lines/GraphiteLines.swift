@@ -55,7 +55,10 @@ package enum GraphiteLines {
         let (path, valueText, timeText) =
             rest.isEmpty ? (middle, last, nil) : (rest, middle, Optional(last))
         let text = UnsafeRawBufferPointer(rebasing: valueText)
-        guard let value = parseFloat(text) else { throw LineProblem(notANumber(text)) }
+        // Carbon drops what is not a number, too.
+        guard let value = parseFloat(text), !value.isNaN else {
+            throw LineProblem(notANumber(text))
+        }
         var millis = nowMillis
         if let timeText { millis = try time(timeText, nowMillis) }
         let name = try readPath(path, &collector)
@@ -88,6 +91,9 @@ package enum GraphiteLines {
     ) throws(LineProblem) -> Int64 {
         let text = UnsafeRawBufferPointer(rebasing: text)
         if text.elementsEqual("N".utf8) { return nowMillis }
+        if let seconds = parseInteger(text, as: Int32.self), seconds > 0 {
+            return Int64(seconds) * 1000
+        }
         guard let seconds = parseFloat(text) else { throw LineProblem(notANumber(text)) }
         if seconds == 0 || seconds == -1 { return nowMillis }
         guard let millis = Int64(exactly: (seconds * 1000).rounded(.towardZero)) else {
@@ -101,8 +107,13 @@ package enum GraphiteLines {
         _ path: Slice<UnsafeRawBufferPointer>, _ collector: inout LineCollector
     ) throws(LineProblem) -> UnsafeRawBufferPointer {
         collector.labels.reset()
-        let parts = path.split(separator: UInt8(ascii: ";"), omittingEmptySubsequences: false)
-        for tag in parts.dropFirst() {
+        let semicolon = UInt8(ascii: ";")
+        var end = path.firstIndex(of: semicolon) ?? path.endIndex
+        let name = UnsafeRawBufferPointer(rebasing: path[..<end])
+        while end < path.endIndex {
+            let rest = path[(end + 1)...]
+            end = rest.firstIndex(of: semicolon) ?? path.endIndex
+            let tag = rest[..<end]
             guard let equal = tag.firstIndex(of: UInt8(ascii: "=")), equal > tag.startIndex else {
                 throw LineProblem("tag without a name or value")
             }
@@ -111,6 +122,6 @@ package enum GraphiteLines {
                 UnsafeRawBufferPointer(rebasing: tag[(equal + 1)...]))
         }
         try collector.sealLabels()
-        return UnsafeRawBufferPointer(rebasing: parts.first ?? path[..<path.startIndex])
+        return name
     }
 }

@@ -86,7 +86,8 @@ package enum InfluxLines {
 
 private struct InfluxDecoder: ~Copyable {
     private struct Field {
-        var name: [UInt8]
+        /// Place in `names`.
+        var name: Range<Int>
         var value: Double
     }
 
@@ -95,6 +96,7 @@ private struct InfluxDecoder: ~Copyable {
     private var collector: LineCollector
     private var cursor: InfluxCursor
     private var fields: [Field] = []
+    private var names: [UInt8] = []
     private var measurement: [UInt8] = []
     private var scratch: [UInt8] = []
     private var tagName: [UInt8] = []
@@ -130,6 +132,7 @@ private struct InfluxDecoder: ~Copyable {
     private mutating func readLine() throws(LineProblem) {
         measurement.removeAll(keepingCapacity: true)
         fields.removeAll(keepingCapacity: true)
+        names.removeAll(keepingCapacity: true)
         collector.labels.reset()
         texts = 0
         cursor.readText(until: ",", " ", into: &measurement)
@@ -142,8 +145,8 @@ private struct InfluxDecoder: ~Copyable {
         let prefix = measurement.count
         collector.result.skippedTexts += texts
         for field in fields {
-            measurement.removeSubrange(prefix...)
-            measurement.append(contentsOf: field.name)
+            measurement.removeLast(measurement.count - prefix)
+            measurement.append(contentsOf: names[field.name])
             let problem = measurement.withUnsafeBytes {
                 collector.add($0, millis: millis, value: field.value)
             }
@@ -156,23 +159,35 @@ private struct InfluxDecoder: ~Copyable {
         while cursor.peek == UInt8(ascii: ",") {
             cursor.offset += 1
             tagName.removeAll(keepingCapacity: true)
-            cursor.readText(until: "=", " ", into: &tagName)
+            scratch.removeAll(keepingCapacity: true)
+            let plainName = cursor.plainText(until: "=", " ")
+            if plainName == nil { cursor.readText(until: "=", " ", into: &tagName) }
             guard cursor.peek == UInt8(ascii: "=") else { throw LineProblem("missing tag value") }
             cursor.offset += 1
-            scratch.removeAll(keepingCapacity: true)
-            cursor.readText(until: ",", " ", into: &scratch)
-            // Telegraf leaves tags without a value in; they say nothing.
-            if tagName.isEmpty || scratch.isEmpty { continue }
-            if !extraNames.isEmpty, extraNames.contains(String(decoding: tagName, as: UTF8.self)) {
-                continue
-            }
-            hasDatabase = hasDatabase || tagName.elementsEqual("db".utf8)
+            let plainValue = cursor.plainText(until: ",", " ")
+            if plainValue == nil { cursor.readText(until: ",", " ", into: &scratch) }
+            if plainName?.isEmpty ?? tagName.isEmpty { throw LineProblem("missing tag key") }
             tagName.withUnsafeBytes { name in
-                scratch.withUnsafeBytes { collector.labels.add(name, $0) }
+                scratch.withUnsafeBytes { value in
+                    if addTag(plainName ?? name, plainValue ?? value) { hasDatabase = true }
+                }
             }
         }
         if !hasDatabase, !extraNames.contains("db") { add("db", options.database) }
         for label in options.extraLabels { add(label.name, label.value) }
+    }
+
+    /// Whether a tag was the database.
+    private mutating func addTag(
+        _ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer
+    ) -> Bool {
+        // Telegraf leaves tags without a value in; they say nothing.
+        if value.isEmpty { return false }
+        if !extraNames.isEmpty, extraNames.contains(String(decoding: name, as: UTF8.self)) {
+            return false
+        }
+        collector.labels.add(name, value)
+        return equalBytes(name, StaticString("db").bytes)
     }
 
     private mutating func add(_ name: String, _ value: String) {
@@ -189,8 +204,13 @@ private struct InfluxDecoder: ~Copyable {
         guard cursor.peek == UInt8(ascii: " ") else { throw LineProblem("missing fields") }
         cursor.skipBlanks()
         while true {
-            var name: [UInt8] = []
-            cursor.readText(until: "=", " ", into: &name)
+            let start = names.count
+            if let plain = cursor.plainText(until: "=", " ") {
+                names.append(contentsOf: plain)
+            } else {
+                cursor.readText(until: "=", " ", into: &names)
+            }
+            let name = start..<names.count
             guard cursor.peek == UInt8(ascii: "="), !name.isEmpty else {
                 throw LineProblem("missing field key or value")
             }
@@ -215,9 +235,13 @@ private struct InfluxDecoder: ~Copyable {
         guard let last = text.last else { throw LineProblem("field without a value") }
         switch last {
         case UInt8(ascii: "i"), UInt8(ascii: "u"):
-            let digits = String(decoding: text.dropLast(), as: UTF8.self)
-            if last == UInt8(ascii: "i"), let value = Int64(digits) { return Double(value) }
-            if last == UInt8(ascii: "u"), let value = UInt64(digits) { return Double(value) }
+            let digits = UnsafeRawBufferPointer(rebasing: text.dropLast())
+            if last == UInt8(ascii: "i"), let value = parseInteger(digits, as: Int64.self) {
+                return Double(value)
+            }
+            if last == UInt8(ascii: "u"), let value = parseInteger(digits, as: UInt64.self) {
+                return Double(value)
+            }
             throw LineProblem(notANumber(text))
         case UInt8(ascii: "t"), UInt8(ascii: "T"), UInt8(ascii: "f"), UInt8(ascii: "F"),
             UInt8(ascii: "e"), UInt8(ascii: "E"):
@@ -243,12 +267,10 @@ private struct InfluxDecoder: ~Copyable {
             text = text.dropLast()
         }
         if text.isEmpty { return options.nowMillis }
-        guard text.count <= 20, let value = Int64(String(decoding: text, as: UTF8.self)),
+        let digits = UnsafeRawBufferPointer(rebasing: text)
+        guard let value = parseInteger(digits, as: Int64.self),
             let millis = InfluxLines.millis(value, options.precision)
-        else {
-            let shown = UnsafeRawBufferPointer(rebasing: text)
-            throw LineProblem("bad timestamp: \(notANumber(shown))")
-        }
+        else { throw LineProblem("bad timestamp: \(notANumber(digits))") }
         return millis
     }
 }
@@ -278,6 +300,24 @@ private struct InfluxCursor {
                 return
             }
         }
+    }
+
+    /// Steps over a text as `readText` would and returns it where it lies; nil, with nothing read,
+    /// where it has a backslash.
+    mutating func plainText(
+        until a: Unicode.Scalar, _ b: Unicode.Scalar
+    ) -> UnsafeRawBufferPointer? {
+        let first = UInt8(ascii: a), second = UInt8(ascii: b)
+        var end = offset
+        while end < bytes.count {
+            let byte = bytes[end]
+            if byte == first || byte == second || byte == UInt8(ascii: "\n") { break }
+            if byte == UInt8(ascii: "\\") { return nil }
+            end &+= 1
+        }
+        let text = UnsafeRawBufferPointer(rebasing: bytes[offset..<end])
+        offset = end
+        return text
     }
 
     /// Reads up to one of two delimiters or the end of the line, escapes resolved: a backslash

@@ -40,6 +40,7 @@ struct LineProblem: Error {
 struct LineCollector: ~Copyable {
     var result = LineBatch()
     var labels: LabelCheck
+    private var head = LabelSetBuffer(capacity: 256)
     private var series = LabelSetBuffer(capacity: 1024)
     private let maxArenaBytes: Int
     private let maxPoints: Int
@@ -77,11 +78,10 @@ struct LineCollector: ~Copyable {
         guard result.batch.arena.count < maxArenaBytes else {
             return LineProblem("the request holds too many samples; send smaller requests")
         }
-        series.reset()
-        series.append("__name__", name)
-        series.append(canonical: labels.buffer.bytes)
+        head.reset()
+        head.append("__name__", name)
         // Of equal names the first counts: a tag called __name__ names nothing.
-        _ = series.seal()
+        series.merge(head, labels.buffer)
         let index = UInt32(truncatingIfNeeded: result.batch.series.count)
         result.batch.series.append(series.keep(in: &result.batch.arena))
         result.batch.addSample(series: index, millis: millis, value: value)

@@ -72,6 +72,27 @@ package enum StatsDLines {
 
 private typealias Text = Slice<UnsafeRawBufferPointer>
 
+/// A text piece by piece, empty pieces included.
+private struct Pieces {
+    private var rest: Text?
+    private let separator: UInt8
+
+    init(_ text: Text, _ separator: UInt8) {
+        rest = text
+        self.separator = separator
+    }
+
+    mutating func next() -> Text? {
+        guard let text = rest else { return nil }
+        guard let end = text.firstIndex(of: separator) else {
+            rest = nil
+            return text
+        }
+        rest = text[(end + 1)...]
+        return text[..<end]
+    }
+}
+
 private struct StatsDDecoder: ~Copyable {
     private var labels: LabelCheck
     private var name: [UInt8] = []
@@ -86,15 +107,16 @@ private struct StatsDDecoder: ~Copyable {
         guard let colon = line.firstIndex(of: UInt8(ascii: ":")), colon > line.startIndex else {
             throw LineProblem("a name, a colon and a value are needed")
         }
-        let parts = line[(colon + 1)...].split(
-            separator: UInt8(ascii: "|"), maxSplits: 16, omittingEmptySubsequences: false)
-        guard parts.count >= 2 else { throw LineProblem("the type is missing") }
-        let (kind, factor) = try kind(parts[1])
+        var parts = Pieces(line[(colon + 1)...], UInt8(ascii: "|"))
+        guard let values = parts.next(), let type = parts.next() else {
+            throw LineProblem("the type is missing")
+        }
+        let (kind, factor) = try kind(type)
         var rate = 1.0
         labels.reset()
         Self.clean(line[..<colon], to: &name)
         add("__name__", name)
-        for part in parts.dropFirst(2) {
+        while let part = parts.next() {
             switch part.first {
             case UInt8(ascii: "@"):
                 rate = try number(part.dropFirst())
@@ -107,22 +129,22 @@ private struct StatsDDecoder: ~Copyable {
         }
         if let problem = labels.seal() { throw LineProblem(problem.message) }
         let series = labels.buffer.keep(in: &batch.arena)
-        for value in parts[0].split(
-            separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)
-        {
+        var all = Pieces(values, UInt8(ascii: ":"))
+        while let value = all.next() {
             batch.observations.append(
                 try observation(value, kind, factor, weight: 1 / rate, series))
         }
     }
 
     private func kind(_ text: Text) throws(LineProblem) -> (StatsDBatch.Kind, Double) {
-        switch String(decoding: text.prefix(4), as: UTF8.self) {
-        case "c": return (.counter, 1)
-        case "g": return (.gauge, 1)
+        switch (text.first, text.count) {
+        case (UInt8(ascii: "c"), 1): return (.counter, 1)
+        case (UInt8(ascii: "g"), 1): return (.gauge, 1)
         // Prometheus' unit of time.
-        case "ms": return (.histogram, 0.001)
-        case "h", "d": return (.histogram, 1)
-        case "s": return (.set, 1)
+        case (UInt8(ascii: "m"), 2) where text.last == UInt8(ascii: "s"):
+            return (.histogram, 0.001)
+        case (UInt8(ascii: "h"), 1), (UInt8(ascii: "d"), 1): return (.histogram, 1)
+        case (UInt8(ascii: "s"), 1): return (.set, 1)
         default: throw LineProblem("unknown type \(Self.shown(text))")
         }
     }
@@ -157,7 +179,8 @@ private struct StatsDDecoder: ~Copyable {
     }
 
     private mutating func readTags(_ text: Text) {
-        for tag in text.split(separator: UInt8(ascii: ",")) {
+        var tags = Pieces(text, UInt8(ascii: ","))
+        while let tag = tags.next() {
             guard let colon = tag.firstIndex(of: UInt8(ascii: ":")), colon > tag.startIndex else {
                 continue
             }

@@ -18,8 +18,13 @@ struct OTLPMetricAssembly: ~Copyable {
     /// Resource attributes that are labels of every series.
     private var promoted = LabelSetBuffer(capacity: 256)
     private var scope = LabelSetBuffer(capacity: 256)
+    /// `identity` and `scope`.
+    private var shared = LabelSetBuffer(capacity: 512)
     /// Labels of the point at hand but for `__name__`, `le` and `quantile`.
     private var base = LabelSetBuffer(capacity: 1024)
+    private var unpromoted = LabelSetBuffer(capacity: 1024)
+    /// `__name__`, and `le` or `quantile`.
+    private var head = LabelSetBuffer(capacity: 256)
     private var series = LabelSetBuffer(capacity: 1024)
     private var exemplarLabels = LabelSetBuffer(capacity: 256)
     private var exemplarText: [UInt8] = []
@@ -44,6 +49,7 @@ struct OTLPMetricAssembly: ~Copyable {
     /// Texts of the bounds of the last histogram; most points of a metric have the same bounds.
     var boundTexts: [[UInt8]] = []
     var textedBounds: [Double] = []
+    static let infinity = Array("+Inf".utf8)
 
     init(_ options: OTLPMetrics.Options, bodyBytes: Int) {
         self.options = options
@@ -139,7 +145,9 @@ struct OTLPMetricAssembly: ~Copyable {
             millis += min(step, lastMillis - millis)
         }
         result.batch.addSample(series: index, millis: lastMillis, value: 1)
-        addMetadata(Array("target_info".utf8), .gauge, help: "Target metadata", unit: "")
+        addMetadata(
+            Array("target_info".utf8), .gauge, help: StaticString("Target metadata").bytes, unit: ""
+        )
     }
 
     private static func namesTarget(_ labels: UnsafeRawBufferPointer) -> Bool {
@@ -156,6 +164,13 @@ struct OTLPMetricAssembly: ~Copyable {
     /// Makes the labels that a scope gives to its series.
     mutating func beginScope(
         _ message: ProtobufReader?, schemaURL: UnsafeRawBufferPointer
+    ) throws(MalformedBytes) {
+        try readScope(message, schemaURL)
+        shared.merge(identity, scope)
+    }
+
+    private mutating func readScope(
+        _ message: ProtobufReader?, _ schemaURL: UnsafeRawBufferPointer
     ) throws(MalformedBytes) {
         scope.reset()
         scopeFlaw = nil
@@ -202,13 +217,13 @@ struct OTLPMetricAssembly: ~Copyable {
             result.reject(1, "metric \(quotedText(name)): data point without timeUnixNano")
             return false
         }
-        // Of equal names the first appended counts, so that what Prometheus sets later comes first.
-        base.reset()
-        base.append(canonical: identity.bytes)
-        base.append(canonical: scope.bytes)
-        base.append(canonical: attributes.labels.bytes)
-        base.append(canonical: promoted.bytes)
-        _ = base.seal()
+        // Of equal names the first one counts, so that what Prometheus sets later comes first.
+        if promoted.labelCount == 0 {
+            base.merge(shared, attributes.labels)
+        } else {
+            unpromoted.merge(shared, attributes.labels)
+            base.merge(unpromoted, promoted)
+        }
         firstMillis = min(firstMillis, point.millis)
         lastMillis = max(lastMillis, point.millis)
         return true
@@ -230,11 +245,10 @@ struct OTLPMetricAssembly: ~Copyable {
     mutating func addSeries(
         _ name: [UInt8], _ extra: StaticString? = nil, _ value: [UInt8] = []
     ) throws(MalformedBytes) -> UInt32 {
-        series.reset()
-        name.withUnsafeBytes { series.append("__name__", $0) }
-        if let extra { value.withUnsafeBytes { series.append(extra, $0) } }
-        series.append(canonical: base.bytes)
-        _ = series.seal()
+        head.reset()
+        name.withUnsafeBytes { head.append("__name__", $0) }
+        if let extra { value.withUnsafeBytes { head.append(extra, $0) } }
+        series.merge(head, base)
         return try keepSeries()
     }
 
@@ -245,13 +259,20 @@ struct OTLPMetricAssembly: ~Copyable {
     }
 
     /// Keeps a family's metadata, once.
-    mutating func addMetadata(_ family: [UInt8], _ type: MetricType, help: String, unit: String) {
+    ///
+    /// - Parameter help: as sent; what is not UTF-8 in it is replaced.
+    mutating func addMetadata(
+        _ family: [UInt8], _ type: MetricType, help: UnsafeRawBufferPointer, unit: String
+    ) {
         guard families.insert(hash64(family)).inserted else { return }
-        let help = Array(help.utf8), unit = Array(unit.utf8)
+        let repaired = isValidUTF8(help) ? [] : Array(String(decoding: help, as: UTF8.self).utf8)
+        var unit = unit
         family.withUnsafeBytes { family in
-            help.withUnsafeBytes { help in
-                unit.withUnsafeBytes { unit in
-                    result.batch.addMetadata(family: family, type: type, help: help, unit: unit)
+            repaired.withUnsafeBytes { repaired in
+                unit.withUTF8 { unit in
+                    result.batch.addMetadata(
+                        family: family, type: type, help: repaired.isEmpty ? help : repaired,
+                        unit: UnsafeRawBufferPointer(unit))
                 }
             }
         }

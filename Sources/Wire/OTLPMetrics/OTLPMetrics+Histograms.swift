@@ -49,18 +49,18 @@ extension OTLPMetricAssembly {
         _ point: OTLPPoint, _ count: UInt64, _ sum: Double?
     ) throws(MalformedBytes) {
         let start = result.batch.sampleSeries.count
-        if let sum { addSample(try addSeries(metric.sumName), point, sum) }
+        if let sum { addSample(try addSeries(metric.names.sumName), point, sum) }
         let key = result.batch.sampleSeries.count
-        addSample(try addSeries(metric.countName), point, Double(count))
+        addSample(try addSeries(metric.names.countName), point, Double(count))
         textBounds()
         let first = UInt32(result.batch.series.count)
         var cumulative: UInt64 = 0
         for i in bounds.indices {
             cumulative &+= counts[i]
-            let series = try addSeries(metric.bucketName, "le", boundTexts[i])
+            let series = try addSeries(metric.names.bucketName, "le", boundTexts[i])
             addSample(series, point, Double(cumulative))
         }
-        let last = try addSeries(metric.bucketName, "le", Array("+Inf".utf8))
+        let last = try addSeries(metric.names.bucketName, "le", Self.infinity)
         addSample(last, point, Double(count))
         noteDelta(samples: start, key: key, isStale: point.isStale)
         if exemplars.isEmpty { return }

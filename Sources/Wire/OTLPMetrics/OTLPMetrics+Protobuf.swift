@@ -116,16 +116,15 @@ extension OTLPMetrics {
             }
         }
         if points == 0 { return }
-        let text = String(decoding: name, as: UTF8.self)
+        func text() -> String { String(decoding: name, as: UTF8.self) }
         let hasTemporality = data.kind != .gauge && data.kind != .summary
         let isDelta = hasTemporality && temporality == 1
         if hasTemporality, temporality != 2, !(isDelta && assembly.options.takesDeltas) {
             assembly.result.reject(
                 points,
-                "invalid temporality and type combination for metric \(quotedText(text))")
+                "invalid temporality and type combination for metric \(quotedText(text()))")
             return
         }
-        let unitText = String(decoding: unit, as: UTF8.self)
         let kind: OTLPMetricName.Kind =
             switch data.kind {
             case .gauge: .gauge
@@ -133,25 +132,23 @@ extension OTLPMetrics {
             default: .other
             }
         let strategy = assembly.options.settings.strategy
-        guard isValidUTF8(name),
-            let translated = OTLPMetricName.translate(text, unit: unitText, kind, strategy)
-        else {
-            assembly.result.reject(
-                points, "metric name \(quotedText(text)) leaves no valid Prometheus name")
-            return
-        }
         let nameLimit = assembly.options.limits.labelValueBytes
         if nameLimit > 0, name.count > nameLimit || unit.count > nameLimit {
             assembly.result.reject(points, "metric name or unit longer than \(nameLimit) bytes")
             return
         }
-        assembly.metric.otlpName = text
-        assembly.metric.setName(translated)
-        assembly.metric.isDelta = isDelta
+        let names =
+            if let memory = assembly.options.names {
+                memory.names(name, unit: unit, kind, strategy)
+            } else { OTLPNameMemory.translate(name, unit: unit, kind, strategy) }
+        guard let names else {
+            assembly.result.reject(
+                points, "metric name \(quotedText(text())) leaves no valid Prometheus name")
+            return
+        }
+        assembly.metric = OTLPMetric(names: names, isDelta: isDelta)
         assembly.addMetadata(
-            assembly.metric.name, type(data.kind, isMonotonic),
-            help: String(decoding: description, as: UTF8.self),
-            unit: OTLPMetricName.unit(unitText))
+            names.name, type(data.kind, isMonotonic), help: description, unit: names.unit)
         var reader = data.message
         while try reader.next() {
             guard reader.field == 1 else {
@@ -237,8 +234,8 @@ extension OTLPMetricAssembly {
             }
         }
         guard beginPoint(point) else { return }
-        addSample(try addSeries(metric.sumName), point, sum)
-        addSample(try addSeries(metric.countName), point, Double(count))
+        addSample(try addSeries(metric.names.sumName), point, sum)
+        addSample(try addSeries(metric.names.countName), point, Double(count))
         for var quantile in exemplars {
             var at = 0.0, value = 0.0
             while try quantile.next() {

@@ -28,6 +28,8 @@ package enum OTLPMetrics {
         package var limits = MetricDecodingLimits()
         /// Lists points of delta temporality in `DecodedMetrics.deltas`; else they are rejected.
         package var takesDeltas = false
+        /// Names that were translated before; without one every metric is translated anew.
+        package var names: OTLPNameMemory?
 
         package init() {}
 
@@ -64,22 +66,12 @@ package struct DecodedMetrics: Sendable {
 
 /// The metric whose points are being read.
 struct OTLPMetric {
-    /// As sent, for messages.
-    var otlpName = ""
-    /// Prometheus' name, and the names of its classic series.
-    var name: [UInt8] = []
+    var names = OTLPNames("", unit: "", translated: "")
     /// Whether its points count since the point before.
     var isDelta = false
-    var bucketName: [UInt8] = []
-    var countName: [UInt8] = []
-    var sumName: [UInt8] = []
 
-    mutating func setName(_ text: String) {
-        name = Array(text.utf8)
-        bucketName = name + Array("_bucket".utf8)
-        countName = name + Array("_count".utf8)
-        sumName = name + Array("_sum".utf8)
-    }
+    var otlpName: String { names.otlpName }
+    var name: [UInt8] { names.name }
 }
 
 /// Fields that all kinds of points share.

@@ -46,6 +46,30 @@ import Wire
         #expect(values(aggregator.flush(nowMillis: 31_000))["u"] == 0)
     }
 
+    @Test func typesAreToldOfNewSeriesAndEveryDay() {
+        func types(_ batch: MetricBatch) -> [String: MetricType] {
+            var result: [String: MetricType] = [:]
+            for entry in batch.metadata {
+                let name = batch.arena.withSlice(entry.family) {
+                    String(decoding: $0, as: UTF8.self)
+                }
+                #expect(result.updateValue(entry.type, forKey: name) == nil)
+            }
+            return result
+        }
+        var aggregator = StatsDAggregator()
+        add("hits:2|c\nhits:2|c|#a:b\nload:1|g\nu:a|s\ntime:1|ms", to: &aggregator)
+        let all: [String: MetricType] = [
+            "hits": .counter, "load": .gauge, "u": .gauge, "time": .histogram,
+        ]
+        #expect(types(aggregator.flush(nowMillis: 11_000)) == all)
+        #expect(types(aggregator.flush(nowMillis: 21_000)).isEmpty)
+        add("more:2|c", to: &aggregator, at: 22_000)
+        #expect(types(aggregator.flush(nowMillis: 31_000)) == ["more": .counter])
+        add("hits:2|c", to: &aggregator, at: 86_400_000)
+        #expect(types(aggregator.flush(nowMillis: 86_401_000))["hits"] == .counter)
+    }
+
     @Test func silentSeriesEnd() {
         var limits = StatsDLimits()
         limits.idleSeconds = 60

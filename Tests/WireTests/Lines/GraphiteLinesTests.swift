@@ -33,7 +33,7 @@ import Testing
     @Test func badLinesCostOnlyThemselves() {
         for line in [
             "alone", "a b 1700000000", "a 1 soon", "a;t 1 1", "a;=x 1 1", ";t=x 1 1", "a 1 1e300",
-            "a;t=1;t=2 1 1",
+            "a;t=1;t=2 1 1", "a; 1 1", "a;t=1; 1 1", "a nan 1",
         ] {
             let got = decode("good 1 1\n\(line)\ngood 2 2")
             #expect(got.rejectedLines == 1 && got.batch.sampleSeries.count == 2, "\(line)")

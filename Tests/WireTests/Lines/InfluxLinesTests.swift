@@ -101,7 +101,8 @@ func sampleLines(_ batch: MetricBatch) -> [String] {
     @Test func badLinesCostOnlyThemselves() {
         let bad = [
             "nofields", "m ", "m v", "m v=", "m =1", "m v=1x", "m v=1i5", "m v=1.5i", "m v=-1u",
-            "m v=nan", "m,t v=1", "m,a=1,a=2 v=1", "m v=1 soon", "m v=1 99999999999999999999",
+            "m v=nan", "m,t v=1", "m,=t v=1", "m,a=1,a=2 v=1", "m v=1 soon",
+            "m v=1 99999999999999999999",
             "m v=\"open",
         ]
         for line in bad {
