@@ -40,12 +40,12 @@ struct TouchedSeries: Sendable {
 
     /// Asks for the memory that `touch` of a series is about to look at.
     @inline(__always)
-    func prefetch(_ hash: UInt64) {
+    func prepare(_ hash: UInt64) {
         entries.withUnsafeBytes { bytes in
             guard let base = bytes.baseAddress else { return }
             let slot = TouchedSeries.home(of: hash) & (entries.count &- 1)
             let address = base + slot &* MemoryLayout<Entry>.stride
-            Base.prefetch(address, address)
+            prefetch(address, address)
         }
     }
 

@@ -30,22 +30,23 @@ enum LineTokens {
     ) {
         classes.withUnsafeBufferPointer { classes in
             let end = line.count
-            var i = 0
-            while i < end {
-                if classes[Int(line[i])] == 0 {
-                    i &+= 1
-                    continue
-                }
-                let start = i
-                var firstDigit = -1
-                var lastDigit = -1
-                var digits = 0
+            var done = 0
+            while let digit = nextDigit(line, from: done) {
+                var start = digit
                 var hasOtherLetter = false
+                while start > done {
+                    let kind = classes[Int(line[start &- 1])]
+                    if kind == 0 { break }
+                    if kind == 1 { hasOtherLetter = true }
+                    start &-= 1
+                }
+                var i = digit
+                var lastDigit = digit
+                var digits = 0
                 while i < end {
                     let kind = classes[Int(line[i])]
                     if kind == 0 { break }
                     if kind == 3 {
-                        if firstDigit < 0 { firstDigit = i }
                         lastDigit = i
                         digits &+= 1
                     } else if kind == 1 {
@@ -53,15 +54,34 @@ enum LineTokens {
                     }
                     i &+= 1
                 }
-                if digits == 0 { continue }
-                let isOneNumber = digits == lastDigit &- firstDigit &+ 1
-                let touchesEdge = firstDigit == start || lastDigit == i &- 1
-                if hasOtherLetter, isOneNumber, touchesEdge {
-                    body(start..<i, firstDigit..<(lastDigit &+ 1))
+                done = i
+                let isOneNumber = digits == lastDigit &- digit &+ 1
+                if hasOtherLetter, isOneNumber, digit == start || lastDigit == i &- 1 {
+                    body(start..<i, digit..<(lastDigit &+ 1))
                 } else {
                     body(start..<i, start..<i)
                 }
             }
         }
+    }
+
+    /// Offset of the first digit at or after `start`, eight bytes at a time.
+    @inline(__always)
+    private static func nextDigit(_ line: UnsafeRawBufferPointer, from start: Int) -> Int? {
+        var i = start
+        while i &+ 8 <= line.count {
+            // Digits become 0…9; of bytes below ten the first is found exactly.
+            let folded =
+                line.loadUnaligned(fromByteOffset: i, as: UInt64.self).littleEndian
+                ^ 0x3030_3030_3030_3030
+            let found = (folded &- 0x0a0a_0a0a_0a0a_0a0a) & ~folded & 0x8080_8080_8080_8080
+            if found != 0 { return i &+ found.trailingZeroBitCount &>> 3 }
+            i &+= 8
+        }
+        while i < line.count {
+            if line[i] &- UInt8(ascii: "0") < 10 { return i }
+            i &+= 1
+        }
+        return nil
     }
 }

@@ -43,14 +43,16 @@ enum TemplateColumn {
             let limit = min(LogFormat.maxTemplates, 16 + lengths.count / 4)
             templates.reserveCapacity(lengths.count)
             starts.reserveCapacity(lengths.count)
-            var scratch: [UInt8] = []
+            // A template is no longer than its line, but for the marks.
+            let room = Int(lengths.max() ?? 0) + LogFormat.maxPlaces + 1
+            let scratch = UnsafeMutableRawPointer.allocate(byteCount: room, alignment: 16)
+            defer { scratch.deallocate() }
             var offset = 0
             for length in lengths {
                 let line = UnsafeRawBufferPointer(
                     rebasing: lines[offset..<(offset + Int(length))])
                 let first = values.count
-                take(line, at: offset, &scratch)
-                let number = scratch.withUnsafeBytes { texts.intern($0) }
+                let number = texts.intern(take(line, at: offset, scratch))
                 if number == places.count {
                     guard places.count < limit else { return nil }
                     places.append(values.count - first)
@@ -63,32 +65,42 @@ enum TemplateColumn {
             }
         }
 
-        /// Appends the values of a line and puts its template's text into `scratch`.
+        /// Appends the values of a line and writes its template's text.
         private mutating func take(
-            _ line: UnsafeRawBufferPointer, at offset: Int, _ scratch: inout [UInt8]
-        ) {
+            _ line: UnsafeRawBufferPointer, at offset: Int, _ scratch: UnsafeMutableRawPointer
+        ) -> UnsafeRawBufferPointer {
             let first = values.count
-            scratch.removeAll(keepingCapacity: true)
+            var written = 0
+            var copied = 0
+            var marks = 0
+            func copy(to end: Int) {
+                guard let base = line.baseAddress, end > copied else { return }
+                (scratch + written).copyMemory(from: base + copied, byteCount: end &- copied)
+                written &+= end &- copied
+            }
             if findEither(TemplateColumn.mark, TemplateColumn.mark, in: line) == line.count {
-                var copied = 0
                 LineTokens.forEachValue(line) { _, value in
-                    scratch.append(
-                        contentsOf: UnsafeRawBufferPointer(
-                            rebasing: line[copied..<value.lowerBound]))
-                    scratch.append(TemplateColumn.mark)
+                    marks &+= 1
+                    if marks > LogFormat.maxPlaces { return }
+                    copy(to: value.lowerBound)
+                    scratch.storeBytes(
+                        of: TemplateColumn.mark, toByteOffset: written, as: UInt8.self)
+                    written &+= 1
                     values.append(
-                        ByteSlice(offset: offset + value.lowerBound, count: value.count))
+                        ByteSlice(offset: offset &+ value.lowerBound, count: value.count))
                     copied = value.upperBound
                 }
-                scratch.append(contentsOf: UnsafeRawBufferPointer(rebasing: line[copied...]))
-                if values.count - first <= LogFormat.maxPlaces { return }
+                if marks <= LogFormat.maxPlaces {
+                    copy(to: line.count)
+                    return UnsafeRawBufferPointer(start: scratch, count: written)
+                }
             }
             // A line that has the mark itself, or more values than are worth their columns, is one
             // value as a whole.
             values.removeLast(values.count - first)
             values.append(ByteSlice(offset: offset, count: line.count))
-            scratch.removeAll(keepingCapacity: true)
-            scratch.append(TemplateColumn.mark)
+            scratch.storeBytes(of: TemplateColumn.mark, as: UInt8.self)
+            return UnsafeRawBufferPointer(start: scratch, count: 1)
         }
 
         func encoded(_ lines: UnsafeRawBufferPointer) -> [UInt8] {
