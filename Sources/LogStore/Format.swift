@@ -45,6 +45,7 @@
 ///                 3 numbers:    u8 digits, 0 = no leading zeros | n × varint
 ///                 4 deltas:     u8 digits | n × zigzag, from 0
 ///                 5 hex:        varint bytes | n × bytes, of lower-case digits
+///                 6, 7:         nothing: text of the row's trace id, span id
 ///     metadata  varint keys | per key, ascending: varint + name | u8 coding | u8 presence |
 ///                 [presence 1: bitmap of rows, low bit first] |
 ///                 0 constant:   varint + value
@@ -93,6 +94,8 @@ enum LogFormat {
         static let numbers: UInt8 = 3
         static let deltas: UInt8 = 4
         static let hex: UInt8 = 5
+        static let traceID: UInt8 = 6
+        static let spanID: UInt8 = 7
         /// Most values of a dictionary: an index is one byte.
         static let maxDictionary = 256
         /// Most digits of a number: what fits 63 bits.

@@ -91,6 +91,13 @@ struct LineBuffer {
         return count
     }
 
+    /// Writes sixteen lower-case hexadecimal digits.
+    mutating func append(hex number: UInt64) throws(MalformedBytes) {
+        try withUnsafeBytes(of: number.bigEndian) { bytes throws(MalformedBytes) in
+            try append(hex: bytes)
+        }
+    }
+
     /// Writes bytes as lower-case hexadecimal digits.
     mutating func append(hex bytes: UnsafeRawBufferPointer) throws(MalformedBytes) {
         guard bytes.count <= (capacity &- count) / 2 else { throw overflow() }

@@ -16,8 +16,11 @@ enum LineCoding {
     /// - Parameters:
     ///   - lines: the lines back to back.
     ///   - lengths: of each line; one at least.
+    ///   - ids: of each line.
     /// - Complexity: O(bytes). A sample is compressed both ways at zstd's fastest level.
-    static func templates(_ lines: [UInt8], _ lengths: [UInt32]) -> [UInt8]? {
+    static func templates(
+        _ lines: [UInt8], _ lengths: [UInt32], ids: [RowIDs]
+    ) -> [UInt8]? {
         var rows = 0
         var bytes = 0
         while rows < lengths.count, bytes < sampleBytes {
@@ -27,10 +30,13 @@ enum LineCoding {
         if bytes == 0 { return nil }
         let isWhole = rows == lengths.count
         let sample = isWhole ? lines : Array(lines[..<bytes])
-        guard let coded = TemplateColumn.encode(sample, Array(lengths[..<rows])) else { return nil }
+        guard
+            let coded = TemplateColumn.encode(
+                sample, Array(lengths[..<rows]), ids: Array(ids[..<rows]))
+        else { return nil }
         let packed = Zstd.compress(coded, level: 1).count
         let plain = Zstd.compress(sample, level: 1).count
         guard Double(packed) < worthwhile * Double(plain) else { return nil }
-        return isWhole ? coded : TemplateColumn.encode(lines, lengths)
+        return isWhole ? coded : TemplateColumn.encode(lines, lengths, ids: ids)
     }
 }

@@ -17,12 +17,15 @@ enum TemplateColumn {
     /// - Parameters:
     ///   - lines: the lines back to back.
     ///   - lengths: of each line; one at least.
+    ///   - ids: of each line, or empty.
     /// - Returns: nil when there are nearly as many templates as lines.
     /// - Complexity: O(bytes), one hash per line.
-    static func encode(_ lines: [UInt8], _ lengths: [UInt32]) -> [UInt8]? {
+    static func encode(
+        _ lines: [UInt8], _ lengths: [UInt32], ids: [RowIDs] = []
+    ) -> [UInt8]? {
         lines.withUnsafeBytes { lines in
             guard let rows = Rows(lines, lengths) else { return nil }
-            return rows.encoded(lines)
+            return rows.encoded(lines, ids)
         }
     }
 
@@ -103,7 +106,7 @@ enum TemplateColumn {
             return UnsafeRawBufferPointer(start: scratch, count: 1)
         }
 
-        func encoded(_ lines: UnsafeRawBufferPointer) -> [UInt8] {
+        func encoded(_ lines: UnsafeRawBufferPointer, _ ids: [RowIDs]) -> [UInt8] {
             var out = ByteWriter(reserving: lines.count / 4)
             out.varint(places.count)
             for number in places.indices { write(texts.bytes(number), places[number], &out) }
@@ -120,10 +123,11 @@ enum TemplateColumn {
             var column: [ByteSlice] = []
             for number in places.indices {
                 let rows = order[(ends[number] - rowCounts[number])..<ends[number]]
+                let rowIDs = ids.isEmpty ? [] : rows.map { ids[Int($0)] }
                 for place in 0..<places[number] {
                     column.removeAll(keepingCapacity: true)
                     for row in rows { column.append(values[Int(starts[Int(row)]) + place]) }
-                    ValueColumn.encode(column, lines, into: &out)
+                    ValueColumn.encode(column, lines, ids: rowIDs, into: &out)
                 }
             }
             return out.bytes
@@ -164,11 +168,12 @@ enum TemplateColumn {
     /// - Parameters:
     ///   - n: lines, one at least.
     ///   - total: bytes of all lines.
+    ///   - ids: of each line; asked for when a value is one.
     /// - Returns: the lines back to back, and where each lies.
     /// - Throws: `MalformedBytes`, also when the lines do not come to `total`.
     static func decode(
-        _ bytes: UnsafeRawBufferPointer, rows n: Int, total: Int
-    ) throws(MalformedBytes) -> (text: SharedBytes, lines: [ByteSlice]) {
+        _ bytes: UnsafeRawBufferPointer, rows n: Int, total: Int, ids: () throws -> [RowIDs]
+    ) throws -> (text: SharedBytes, lines: [ByteSlice]) {
         var reader = ByteReader(bytes)
         var templates = try readTemplates(&reader)
         let numbers = try readNumbers(&reader, n, templates.count)
@@ -181,6 +186,11 @@ enum TemplateColumn {
             }
         }
         guard reader.isAtEnd else { throw reader.malformed("end of the lines") }
+        var rowIDs: [RowIDs] = []
+        if cursors.contains(where: { $0.needsIDs }) {
+            rowIDs = try ids()
+            guard rowIDs.count == n else { throw reader.malformed("ids of the rows") }
+        }
         var lines = [ByteSlice](repeating: .empty, count: n)
         let memory = UnsafeMutableRawBufferPointer.allocate(
             byteCount: max(total, 1), alignment: 16)
@@ -194,7 +204,8 @@ enum TemplateColumn {
                 let cursor = templates[template].cursor
                 try out.append(templates[template].pieces[0])
                 for place in 1..<pieces {
-                    try cursors[cursor &+ place &- 1].next(into: &out)
+                    try cursors[cursor &+ place &- 1].next(
+                        into: &out, ids: rowIDs[row])
                     try out.append(templates[template].pieces[place])
                 }
                 lines[row] = ByteSlice(offset: start, count: out.count &- start)

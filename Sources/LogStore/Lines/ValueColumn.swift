@@ -22,9 +22,15 @@ enum ValueColumn {
 
     /// - Parameters:
     ///   - values: slices of `text`, one at least.
+    ///   - ids: of the values' rows, or empty.
     static func encode(
-        _ values: [ByteSlice], _ text: UnsafeRawBufferPointer, into out: inout ByteWriter
+        _ values: [ByteSlice], _ text: UnsafeRawBufferPointer, ids: [RowIDs],
+        into out: inout ByteWriter
     ) {
+        if let coding = identifierCoding(values, text, ids) {
+            out.u8(coding)
+            return
+        }
         let survey = survey(values, text)
         func bytes(_ slice: ByteSlice) -> UnsafeRawBufferPointer {
             UnsafeRawBufferPointer(rebasing: text[slice.range])
@@ -67,6 +73,39 @@ enum ValueColumn {
         out.u8(LogFormat.Value.strings)
         for value in values { out.varint(UInt64(value.count)) }
         for value in values { out.raw(bytes(value)) }
+    }
+
+    /// Whether the values are the text of the rows' trace or span ids, which were lifted out of them.
+    private static func identifierCoding(
+        _ values: [ByteSlice], _ text: UnsafeRawBufferPointer, _ ids: [RowIDs]
+    ) -> UInt8? {
+        guard values.count == ids.count, let first = values.first,
+            first.count == 32 || first.count == 16
+        else { return nil }
+        let isTrace = first.count == 32
+        for (value, id) in zip(values, ids) {
+            guard value.count == first.count else { return nil }
+            let digits = UnsafeRawBufferPointer(rebasing: text[value.range])
+            let isSame =
+                isTrace
+                ? isHex(digits, at: 0, id.traceHigh) && isHex(digits, at: 16, id.traceLow)
+                : isHex(digits, at: 0, id.span)
+            if !isSame { return nil }
+        }
+        return isTrace ? LogFormat.Value.traceID : LogFormat.Value.spanID
+    }
+
+    /// Whether sixteen lower-case digits are those of a number.
+    private static func isHex(
+        _ digits: UnsafeRawBufferPointer, at offset: Int, _ number: UInt64
+    ) -> Bool {
+        for i in 0..<16 {
+            let nibble = UInt8(truncatingIfNeeded: number &>> UInt64(60 &- 4 &* i)) & 15
+            let digit =
+                nibble < 10 ? nibble &+ UInt8(ascii: "0") : nibble &- 10 &+ UInt8(ascii: "a")
+            if digits[offset &+ i] != digit { return false }
+        }
+        return true
     }
 
     private static func survey(

@@ -49,15 +49,22 @@ struct ValueCursor {
             let (total, overflow) = n.multipliedReportingOverflow(by: width)
             guard !overflow else { throw reader.malformed("bytes of values") }
             self.reader = ByteReader(try reader.bytes(total))
+        case LogFormat.Value.traceID, LogFormat.Value.spanID: break
         default: throw reader.malformed("kind of a value column")
         }
     }
 
+    /// Whether values are ids of their rows.
+    var needsIDs: Bool { kind == LogFormat.Value.traceID || kind == LogFormat.Value.spanID }
+
     /// Writes the next value.
     ///
+    /// - Parameter ids: of the value's row, when `needsIDs`.
     /// - Throws: `MalformedBytes`, also when `out` is full.
     @inline(__always)
-    mutating func next(into out: inout LineBuffer) throws(MalformedBytes) {
+    mutating func next(
+        into out: inout LineBuffer, ids: @autoclosure () -> RowIDs
+    ) throws(MalformedBytes) {
         switch kind {
         case LogFormat.Value.constant: try out.append(values[0])
         case LogFormat.Value.dictionary:
@@ -71,7 +78,12 @@ struct ValueCursor {
         case LogFormat.Value.deltas:
             previous = previous &+ UInt64(bitPattern: try reader.zigzag())
             try out.append(previous, width: width)
-        default: try out.append(hex: try reader.bytes(width))
+        case LogFormat.Value.hex: try out.append(hex: try reader.bytes(width))
+        case LogFormat.Value.traceID:
+            let id = ids()
+            try out.append(hex: id.traceHigh)
+            try out.append(hex: id.traceLow)
+        default: try out.append(hex: ids().span)
         }
     }
 }

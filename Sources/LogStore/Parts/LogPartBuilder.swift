@@ -80,7 +80,7 @@ struct LogPartBuilder {
         guard let first = nanos.first, let last = nanos.last else { return }
         var numbers = ByteWriter(), pairs = ByteWriter(), identifiers = ByteWriter()
         TimeColumn.encode(nanos, into: &numbers)
-        let templated = LineCoding.templates(lines, lengths)
+        let templated = LineCoding.templates(lines, lengths, ids: ids)
         if templated == nil {
             LengthColumn.encode(lengths, into: &numbers)
         } else {

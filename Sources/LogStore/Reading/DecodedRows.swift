@@ -133,6 +133,7 @@ final class DecodedRows {
         var owner = SharedBytes([])
         var base = owner.buffer
         let lines: [ByteSlice]
+        var rowIDs: [RowIDs]?
         switch lengths {
         case .slices(let slices):
             lines = slices
@@ -142,7 +143,10 @@ final class DecodedRows {
             }
         case .templated(let total):
             (owner, lines) = try part.column(block.lines, number, cache) { bytes, _ in
-                try TemplateColumn.decode(bytes, rows: n, total: total)
+                try TemplateColumn.decode(bytes, rows: n, total: total) {
+                    rowIDs = try part.ids(number, cache)
+                    return rowIDs ?? []
+                }
             }
             base = owner.buffer
         }
@@ -153,9 +157,7 @@ final class DecodedRows {
         filter.apply(to: rows)
         if rows.selection.isEmpty { return nil }
         if block.ids.count > 0 {
-            rows.ids = try part.column(block.ids, number, cache) { bytes, _ in
-                try IdentifierColumns.decode(bytes, rows: n)
-            }
+            rows.ids = try rowIDs ?? part.ids(number, cache)
         }
         if block.metadata.count > 0 {
             rows.metadata = try part.column(block.metadata, number, cache) { bytes, owner in
@@ -186,6 +188,15 @@ extension ColumnLocation {
 }
 
 extension LogPart {
+    /// Trace and span ids of a block's rows; empty when none has any.
+    func ids(_ number: Int, _ cache: FrameCache?) throws -> [RowIDs] {
+        let block = blocks[number]
+        if block.ids.count == 0 { return [] }
+        return try column(block.ids, number, cache) { bytes, _ in
+            try IdentifierColumns.decode(bytes, rows: Int(block.rows))
+        }
+    }
+
     /// Runs a decoder over a column, keeps its memory alive meanwhile and names the place when the
     /// decoder refuses.
     func column<T>(

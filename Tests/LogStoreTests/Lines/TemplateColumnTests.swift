@@ -9,13 +9,13 @@ import Testing
 @testable import LogStore
 
 /// Encodes and decodes; nil when the encoder gave up.
-private func roundTrip(_ lines: [[UInt8]]) throws -> Bool {
+private func roundTrip(_ lines: [[UInt8]], ids: [RowIDs] = []) throws -> Bool {
     let text = lines.flatMap { $0 }
-    guard let coded = TemplateColumn.encode(text, lines.map { UInt32($0.count) }) else {
+    guard let coded = TemplateColumn.encode(text, lines.map { UInt32($0.count) }, ids: ids) else {
         return false
     }
     let decoded = try coded.withUnsafeBytes {
-        try TemplateColumn.decode($0, rows: lines.count, total: text.count)
+        try TemplateColumn.decode($0, rows: lines.count, total: text.count) { ids }
     }
     #expect(Array(decoded.text.buffer) == text)
     var offset = 0
@@ -33,6 +33,30 @@ private func roundTrip(_ lines: [[UInt8]]) throws -> Bool {
                 .utf8)
     }
     #expect(try roundTrip(lines))
+}
+
+/// Ids that were lifted out of lines are not kept twice.
+@Test func idsOfRowsComeBack() throws {
+    let ids = (0..<100).map {
+        RowIDs(
+            traceHigh: 0x4bf9_2f35_77b3_4da6, traceLow: 77 &+ UInt64($0), span: UInt64($0) &* 999)
+    }
+    let lines = ids.map { id -> [UInt8] in
+        var line = Array("trace_id=".utf8)
+        appendHex(id.traceHigh, &line)
+        appendHex(id.traceLow, &line)
+        line += Array(" span_id=".utf8)
+        appendHex(id.span, &line)
+        return line
+    }
+    #expect(try roundTrip(lines, ids: ids))
+    let text = lines.flatMap { $0 }
+    let lengths = lines.map { UInt32($0.count) }
+    let kept = try #require(TemplateColumn.encode(text, lengths, ids: ids))
+    #expect(kept.count < 60)
+    var others = ids
+    others[50].span = 1
+    #expect(try roundTrip(lines, ids: others))
 }
 
 @Test func oddLinesComeBack() throws {
@@ -107,7 +131,7 @@ private func roundTrip(_ lines: [[UInt8]]) throws -> Bool {
         }
         do {
             let decoded = try bytes.withUnsafeBytes {
-                try TemplateColumn.decode($0, rows: lines.count, total: text.count)
+                try TemplateColumn.decode($0, rows: lines.count, total: text.count) { [] }
             }
             #expect(decoded.text.count == text.count)
             #expect(decoded.lines.allSatisfy { $0.range.upperBound <= text.count })
