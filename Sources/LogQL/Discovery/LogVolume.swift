@@ -98,6 +98,7 @@ extension LogQLEngine {
             wanted.targetLabels.isEmpty || wanted.targetLabels.contains($0.name)
         }.map { (name: $0.name, value: $0.value) }
         if wanted.byLabels { return pairs.map { [(name: $0.name, value: "")] } }
-        return pairs.isEmpty && !wanted.targetLabels.isEmpty ? [] : [pairs]
+        // A stream without one of the target labels belongs to no group.
+        return pairs.count < wanted.targetLabels.count ? [] : [pairs]
     }
 }
