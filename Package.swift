@@ -139,6 +139,11 @@ var targets: [Target] = [
             .map { .byName(name: $0) },
         path: "Tests/IngestBench", swiftSettings: strict + optimised),
     .executableTarget(
+        name: "logbench",
+        dependencies: (["Ingest", "Wire", "Correlation", "Storage", "TestKit"] + stores + below)
+            .map { .byName(name: $0) },
+        path: "Tests/LogBench", swiftSettings: strict + optimised),
+    .executableTarget(
         name: "scrapebench",
         dependencies: (["Scrape", "Ingest", "TestKit"] + below).map { .byName(name: $0) },
         path: "Tests/ScrapeBench", swiftSettings: strict + optimised),

@@ -189,38 +189,34 @@ struct HeadIndex: Sendable {
         identified.removeAll()
     }
 
+    /// Lines are counted by stream and bucket first, so that the index is asked once for each such
+    /// group; only lines of traces cost a look-up each.
     mutating func record(_ batch: LogBatch, _ limits: CorrelationConfiguration) {
-        let streams = batch.streams.map { ref -> (labels: Labels, identity: ServiceIdentity?) in
-            let labels = batch.arena.labels(ref)
-            return (labels, ServiceIdentity(labels))
-        }
-        let streamErrors = streams.map { isErrorLevel($0.labels) }
-        for row in 0..<batch.rowCount {
-            let number = Int(batch.rowStreams[row])
-            let nanos = batch.nanos[row]
-            let (labels, identity) = streams[number]
-            let metadata = batch.metadata[row]
-            let isError =
-                metadata.isEmpty
-                ? streamErrors[number]
-                : batch.arena.withSlice(metadata) { isErrorLevel($0) } ?? streamErrors[number]
-            with(nanos) { day in
-                if !batch.traceIDs[row].isZero {
-                    day.addLog(
-                        batch.traceIDs[row], LogReference(streamHash: labels.hash, nanos: nanos),
-                        limits)
-                }
+        for group in LineGroup.groups(of: batch) {
+            let labels = batch.arena.labels(batch.streams[Int(group.stream)])
+            let identity = ServiceIdentity(labels)
+            with(group.firstNanos) { day in
+                day.see(group.lastNanos)
                 guard let identity else { return }
                 day.withService(identity.name, limits) { service, bytes in
                     if service.streams.admit(labels, limits.maxSetEntries) {
                         bytes += 64 + labels.bytes.count
-                        service.learn(labels, identity, "logs", nanos, limits)
+                        service.learn(labels, identity, "logs", group.firstNanos, limits)
                     }
-                    service.see(nanos)
-                    let bucket = ServiceBucket.number(nanos)
-                    service.buckets[bucket]?.logLineCount += 1
-                    if isError { service.buckets[bucket]?.errorLogLineCount += 1 }
+                    service.see(group.firstNanos)
+                    service.see(group.lastNanos)
+                    service.buckets[group.bucket]?.logLineCount += group.lines
+                    service.buckets[group.bucket]?.errorLogLineCount += group.errors
                 }
+            }
+        }
+        for row in 0..<batch.rowCount where !batch.traceIDs[row].isZero {
+            let nanos = batch.nanos[row]
+            let stream = batch.streams[Int(batch.rowStreams[row])]
+            with(nanos) {
+                $0.addLog(
+                    batch.traceIDs[row], LogReference(streamHash: stream.hash, nanos: nanos),
+                    limits)
             }
         }
     }
@@ -389,22 +385,74 @@ private func peek(_ reader: ByteReader) throws(MalformedBytes) -> AttributeValue
     return try AttributeCoding.decodeValue(&reader)
 }
 
-private let errorLevels = ["error", "critical", "fatal"]
+/// Lines of one stream in one bucket.
+private struct LineGroup {
+    var stream: UInt32
+    var bucket: Int64
+    var firstNanos: Int64
+    var lastNanos: Int64
+    var lines: UInt64 = 0
+    /// Of these, lines of level error, critical or fatal.
+    var errors: UInt64 = 0
 
-private func isErrorLevel(_ labels: Labels) -> Bool {
-    (labels["detected_level"] ?? labels["level"]).map { errorLevels.contains($0.lowercased()) }
-        ?? false
-}
+    /// In order of appearance; a stream whose lines go back and forth between buckets has several
+    /// of one bucket.
+    static func groups(of batch: LogBatch) -> [LineGroup] {
+        var groups: [LineGroup] = []
+        // The latest group of each stream.
+        var latest = [Int](repeating: -1, count: batch.streams.count)
+        batch.arena.withUnsafeBytes { arena in
+            let streamErrors = batch.streams.map {
+                isErrorLevel(
+                    UnsafeRawBufferPointer(rebasing: arena[$0.slice.range]), ofStream: true)
+                    ?? false
+            }
+            for row in 0..<batch.rowCount {
+                let stream = Int(batch.rowStreams[row])
+                let nanos = batch.nanos[row]
+                let bucket = ServiceBucket.number(nanos)
+                if latest[stream] < 0 || groups[latest[stream]].bucket != bucket {
+                    latest[stream] = groups.count
+                    groups.append(
+                        LineGroup(
+                            stream: UInt32(truncatingIfNeeded: stream), bucket: bucket,
+                            firstNanos: nanos, lastNanos: nanos))
+                }
+                let metadata = UnsafeRawBufferPointer(rebasing: arena[batch.metadata[row].range])
+                let isError = isErrorLevel(metadata, ofStream: false) ?? streamErrors[stream]
+                let group = latest[stream]
+                groups[group].firstNanos = min(groups[group].firstNanos, nanos)
+                groups[group].lastNanos = max(groups[group].lastNanos, nanos)
+                groups[group].lines += 1
+                if isError { groups[group].errors += 1 }
+            }
+        }
+        return groups
+    }
 
-/// Nil when the metadata has no `detected_level`.
-private func isErrorLevel(_ metadata: UnsafeRawBufferPointer) -> Bool? {
-    var result: Bool?
-    forEachLabel(in: metadata) { name, value in
-        if name.elementsEqual("detected_level".utf8) {
-            result = errorLevels.contains { value.elementsEqual($0.utf8) }
+    /// Nil when the labels have no level.
+    private static func isErrorLevel(
+        _ labels: UnsafeRawBufferPointer, ofStream: Bool
+    ) -> Bool? {
+        if labels.isEmpty { return nil }
+        func value(_ name: StaticString) -> UnsafeRawBufferPointer? {
+            labelValue(
+                of: UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount),
+                in: labels)
+        }
+        let level = value("detected_level") ?? (ofStream ? value("level") : nil)
+        return level.map { text in
+            switch text.count {
+            case 5: isFolded(text, "error") || isFolded(text, "fatal")
+            case 8: isFolded(text, "critical")
+            default: false
+            }
         }
     }
-    return result
+
+    private static func isFolded(_ text: UnsafeRawBufferPointer, _ level: StaticString) -> Bool {
+        text.indices.allSatisfy { text[$0] | 0x20 == level.utf8Start[$0] }
+    }
 }
 
 /// Milliseconds as nanoseconds, held at the ends of the range.

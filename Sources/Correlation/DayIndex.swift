@@ -47,13 +47,11 @@ struct DayIndex: Sendable {
     mutating func addLog(
         _ id: TraceID, _ reference: LogReference, _ limits: CorrelationConfiguration
     ) {
-        let full = (traces[id]?.count ?? 0) >= limits.maxReferencesPerTrace
-        if full {
+        if traces[id, default: TraceRefs()].add(reference, limits.maxReferencesPerTrace) {
+            byteCount += 64
+        } else {
             dropped += 1
-            return
         }
-        traces[id, default: TraceRefs()].logs.append(reference)
-        byteCount += 64
     }
 
     mutating func addExemplar(

@@ -65,6 +65,13 @@ package struct TraceRefs: Sendable, Equatable {
     package var isEmpty: Bool { logs.isEmpty && exemplars.isEmpty }
     var count: Int { logs.count + exemplars.count }
 
+    /// Adds a log line unless there are `most` references; false then.
+    mutating func add(_ log: LogReference, _ most: Int) -> Bool {
+        guard count < most else { return false }
+        logs.append(log)
+        return true
+    }
+
     mutating func merge(_ other: TraceRefs) {
         logs += other.logs
         exemplars += other.exemplars

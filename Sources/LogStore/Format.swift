@@ -15,7 +15,7 @@
 ///     blocks   (6)  per block, ascending by (stream, time):
 ///                     varint stream | varint rows | i64 min nanos | varint max − min |
 ///                     4 columns × (varint frame, varint offset, varint count)
-///     7, 8, 9       reserved: distinct tokens, line templates, id filter
+///     7, 9          reserved: distinct tokens, id filter
 ///     data (256 …)  frames, back to back, read one at a time
 ///
 /// A *block* is one stream over one stretch of time, at most about 1 MiB of lines. Its columns lie
@@ -31,7 +31,21 @@
 ///                 0: varint step
 ///                 1: varint unit | (rows − 1) × varint delta / unit
 ///                 2: varint unit | varint first delta / unit | (rows − 2) × zigzag change of delta
-///     lengths   u8 kind | 0: varint length of all | 1: rows × varint
+///     lengths   u8 kind | 0: varint length of all | 1: rows × varint |
+///                 2: varint bytes of all lines, which are templates and values
+///     templated lines
+///               varint templates | per template: varint places | (places + 1) × (varint, bytes) |
+///               u8 width of a number: 0 all rows have the one template, 1, 2 |
+///               rows × template number |
+///               per template, per place: values of its rows
+///     values    u8 kind |
+///                 0 constant:   varint + value
+///                 1 dictionary: varint values | values × (varint + bytes) | n × u8
+///                 2 strings:    n × varint length | bytes
+///                 3 numbers:    u8 digits, 0 = no leading zeros | n × varint
+///                 4 deltas:     u8 digits | n × zigzag, from 0
+///                 5 hex:        varint bytes | n × bytes, of lower-case digits
+///                 6, 7:         nothing: text of the row's trace id, span id
 ///     metadata  varint keys | per key, ascending: varint + name | u8 coding | u8 presence |
 ///                 [presence 1: bitmap of rows, low bit first] |
 ///                 0 constant:   varint + value
@@ -62,7 +76,36 @@ enum LogFormat {
     enum Length {
         static let constant: UInt8 = 0
         static let each: UInt8 = 1
+        /// Lines are templates and values, which lengths follow from.
+        static let templated: UInt8 = 2
     }
+
+    /// Kinds of template numbers: bytes of each.
+    enum Templates {
+        static let one: UInt8 = 0
+        static let bytes: UInt8 = 1
+        static let words: UInt8 = 2
+    }
+
+    enum Value {
+        static let constant: UInt8 = 0
+        static let dictionary: UInt8 = 1
+        static let strings: UInt8 = 2
+        static let numbers: UInt8 = 3
+        static let deltas: UInt8 = 4
+        static let hex: UInt8 = 5
+        static let traceID: UInt8 = 6
+        static let spanID: UInt8 = 7
+        /// Most values of a dictionary: an index is one byte.
+        static let maxDictionary = 256
+        /// Most digits of a number: what fits 63 bits.
+        static let maxDigits = 18
+    }
+
+    /// Most templates of a block.
+    static let maxTemplates = 1 << 12
+    /// Most values of a line that is not one value as a whole.
+    static let maxPlaces = 256
 
     enum Metadata {
         static let constant: UInt8 = 0

@@ -93,6 +93,12 @@ func makeRoutes(
         Route(both, "/loki/api/v1/format_query", .loki, logs.formatQuery),
         Route(both, "/loki/api/v1/index/stats", .loki, logs.indexStats),
         Route(both, "/loki/api/v1/index/volume", .loki, logs.indexVolume),
+        Route(both, "/loki/api/v1/index/volume_range", .loki, logs.indexVolumeRange),
+        Route(both, "/loki/api/v1/patterns", .loki, logs.patterns),
+        Route(both, "/loki/api/v1/detected_labels", .loki, logs.detectedLabels),
+        Route(both, "/loki/api/v1/detected_fields", .loki, logs.detectedFields),
+        Route(both, "/loki/api/v1/detected_field/{name}/values", .loki, logs.detectedFieldValues),
+        Route([.get], "/loki/api/v1/drilldown-limits", .loki, logs.drilldownLimits),
     ]
 
     let traces = TraceEndpoints(service: service)

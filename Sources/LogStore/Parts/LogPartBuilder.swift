@@ -80,7 +80,12 @@ struct LogPartBuilder {
         guard let first = nanos.first, let last = nanos.last else { return }
         var numbers = ByteWriter(), pairs = ByteWriter(), identifiers = ByteWriter()
         TimeColumn.encode(nanos, into: &numbers)
-        LengthColumn.encode(lengths, into: &numbers)
+        let templated = LineCoding.templates(lines, lengths, ids: ids)
+        if templated == nil {
+            LengthColumn.encode(lengths, into: &numbers)
+        } else {
+            LengthColumn.encodeTemplated(total: lines.count, into: &numbers)
+        }
         metadata.encode(ids: ids, into: &pairs)
         IdentifierColumns.encode(ids, into: &identifiers)
         blocks.append(
@@ -88,7 +93,7 @@ struct LogPartBuilder {
                 stream: UInt32(streams.count - 1), rows: UInt32(nanos.count), minNanos: first,
                 maxNanos: last,
                 numbers: numberFrames.place(numbers.bytes, in: &store),
-                lines: lineFrames.place(lines, in: &store),
+                lines: lineFrames.place(templated ?? lines, in: &store),
                 metadata: metadataFrames.place(pairs.bytes, in: &store),
                 ids: idFrames.place(identifiers.bytes, in: &store)))
         rowCount += nanos.count

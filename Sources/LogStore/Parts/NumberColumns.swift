@@ -97,6 +97,19 @@ enum TimeColumn {
 
 /// Lengths of the lines of a block.
 enum LengthColumn {
+    /// What a block says of its lines' lengths.
+    enum Lengths {
+        /// Where each line lies in bytes that hold them back to back.
+        case slices([ByteSlice])
+        /// Lines are templates and values, which come to this many bytes.
+        case templated(total: Int)
+    }
+
+    static func encodeTemplated(total: Int, into out: inout ByteWriter) {
+        out.u8(LogFormat.Length.templated)
+        out.varint(total)
+    }
+
     static func encode(_ lengths: [UInt32], into out: inout ByteWriter) {
         if let first = lengths.first, lengths.allSatisfy({ $0 == first }) {
             out.u8(LogFormat.Length.constant)
@@ -107,14 +120,17 @@ enum LengthColumn {
         for length in lengths { out.varint(UInt64(length)) }
     }
 
-    /// Where each line lies in bytes that hold them back to back.
-    ///
-    /// - Throws: when the lengths do not add up to `total`.
+    /// - Parameter total: bytes of the block's column of lines.
+    /// - Throws: when the lengths of lines that lie there as they are do not add up to it.
     static func decode(
         _ reader: inout ByteReader, rows n: Int, total: Int
-    ) throws(MalformedBytes) -> [ByteSlice] {
-        var slices = [ByteSlice](repeating: .empty, count: n)
+    ) throws(MalformedBytes) -> Lengths {
         let kind = try reader.u8()
+        if kind == LogFormat.Length.templated {
+            return .templated(
+                total: try reader.length(limit: LogFormat.maxFrameCount, "bytes of lines"))
+        }
+        var slices = [ByteSlice](repeating: .empty, count: n)
         var offset = 0
         switch kind {
         case LogFormat.Length.constant:
@@ -133,6 +149,6 @@ enum LengthColumn {
         default: throw reader.malformed("kind of length column")
         }
         guard offset == total else { throw reader.malformed("lengths that add up to \(total)") }
-        return slices
+        return .slices(slices)
     }
 }

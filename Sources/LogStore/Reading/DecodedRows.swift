@@ -115,16 +115,16 @@ final class DecodedRows {
             throw PartCorruption(
                 name: part.reader.name, offset: 0, problem: "block \(number) has no times")
         }
-        let (nanos, lines) = try part.column(block.numbers, number, cache) { bytes, _ in
+        let (nanos, lengths) = try part.column(block.numbers, number, cache) { bytes, _ in
             var reader = ByteReader(bytes)
             let nanos = try TimeColumn.decode(&reader, rows: n)
             guard nanos.first == block.minNanos, nanos.last == block.maxNanos else {
                 throw reader.malformed("times from \(block.minNanos) to \(block.maxNanos)")
             }
-            let lines = try LengthColumn.decode(
+            let lengths = try LengthColumn.decode(
                 &reader, rows: n, total: Int(block.lines.count))
             guard reader.isAtEnd else { throw reader.malformed("end of the column") }
-            return (nanos, lines)
+            return (nanos, lengths)
         }
         let first = lowerBound(nanos, range.first.rawValue)
         let end =
@@ -132,20 +132,32 @@ final class DecodedRows {
         guard first < end else { return nil }
         var owner = SharedBytes([])
         var base = owner.buffer
-        if block.lines.count > 0 {
-            owner = try part.frame(block.lines.frame, cache)
-            base = block.lines.bytes(in: owner)
+        let lines: [ByteSlice]
+        var rowIDs: [RowIDs]?
+        switch lengths {
+        case .slices(let slices):
+            lines = slices
+            if block.lines.count > 0 {
+                owner = try part.frame(block.lines.frame, cache)
+                base = block.lines.bytes(in: owner)
+            }
+        case .templated(let total):
+            (owner, lines) = try part.column(block.lines, number, cache) { bytes, _ in
+                try TemplateColumn.decode(bytes, rows: n, total: total) {
+                    rowIDs = try part.ids(number, cache)
+                    return rowIDs ?? []
+                }
+            }
+            base = owner.buffer
         }
         let rows = DecodedRows(
             nanos: nanos, sequences: [], lines: lines, isContiguous: true, owner: owner, base: base,
-            selection: (first..<end).map { UInt32($0) }, byteCount: Int(block.lines.count))
+            selection: (first..<end).map { UInt32($0) }, byteCount: base.count)
         try context.count(samples: end - first, bytes: rows.byteCount)
         filter.apply(to: rows)
         if rows.selection.isEmpty { return nil }
         if block.ids.count > 0 {
-            rows.ids = try part.column(block.ids, number, cache) { bytes, _ in
-                try IdentifierColumns.decode(bytes, rows: n)
-            }
+            rows.ids = try rowIDs ?? part.ids(number, cache)
         }
         if block.metadata.count > 0 {
             rows.metadata = try part.column(block.metadata, number, cache) { bytes, owner in
@@ -176,6 +188,15 @@ extension ColumnLocation {
 }
 
 extension LogPart {
+    /// Trace and span ids of a block's rows; empty when none has any.
+    func ids(_ number: Int, _ cache: FrameCache?) throws -> [RowIDs] {
+        let block = blocks[number]
+        if block.ids.count == 0 { return [] }
+        return try column(block.ids, number, cache) { bytes, _ in
+            try IdentifierColumns.decode(bytes, rows: Int(block.rows))
+        }
+    }
+
     /// Runs a decoder over a column, keeps its memory alive meanwhile and names the place when the
     /// decoder refuses.
     func column<T>(

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// format_query, index/stats and index/volume.
+// format_query, index/stats, index/volume and index/volume_range.
 
 import Base
 import HTTPTypes
@@ -24,7 +24,7 @@ extension LokiQueryEndpoints {
 
     /// `index/stats`: how much a selector reaches, counted from the lines themselves.
     func indexStats(_ request: APIRequest) async throws -> APIResponse {
-        let wanted = try wanted(request)
+        let wanted = try logRequest(request)
         let reader = service.logs
         return try await service.run(wording: lokiWording) { context in
             let streams = try reader.streams(wanted, context).count
@@ -48,51 +48,60 @@ extension LokiQueryEndpoints {
 
     /// `index/volume`: bytes of lines by stream, or by the labels asked for, largest first.
     func indexVolume(_ request: APIRequest) async throws -> APIResponse {
-        let wanted = try wanted(request)
-        let byLabels: Bool
-        switch request.nonEmpty("aggregateBy") ?? "series" {
-        case "series": byLabels = false
-        case "labels": byLabels = true
-        default: throw APIError(.badData, "invalid aggregation option")
-        }
-        let targets = Set(
-            (request.nonEmpty("targetLabels") ?? "").split(separator: ",").map(String.init))
+        let wanted = try volumeRequest(request)
         let limit = try limit(request)
-        let reader = service.logs
-        let seconds = wanted.range.last.rawValue / 1_000_000
-        return try await service.run(wording: lokiWording) { context in
-            var bytes: [VolumeGroup: Int] = [:]
-            try reader.read(wanted, context) { batch in
-                let groups = batch.streams.map {
-                    volumeGroups(batch.arena.labels($0), targets, byLabels)
-                }
-                for row in 0..<batch.rowCount {
-                    for group in groups[Int(batch.rowStreams[row])] {
-                        bytes[group, default: 0] += Int(batch.lines[row].count)
-                    }
-                }
-                return true
-            }
-            let order = bytes.sorted {
-                $0.value == $1.value ? $0.key < $1.key : $0.value > $1.value
-            }
-            return prometheusSuccess { json in
+        let seconds = wanted.request.range.last.rawValue / 1_000_000
+        let engine = self.engine
+        return try await run { context in
+            let volumes = try engine.volumes(wanted, context)
+            return prometheusSuccess(warnings: context.warnings) { json in
                 json.beginObject()
                 json.member("resultType", "vector")
                 json.key("result")
                 json.beginArray()
-                for (group, count) in order.prefix(limit) {
+                for volume in volumes.prefix(limit) {
                     json.beginObject()
-                    json.key("metric")
-                    json.beginObject()
-                    for (name, value) in zip(group.names, group.values) {
-                        json.member(name, value)
-                    }
-                    json.endObject()
+                    writeMetric(volume, into: &json)
                     json.key("value")
+                    writeBytes(volume.total, atMillis: seconds, into: &json)
+                    json.endObject()
+                }
+                json.endArray()
+                json.endObject()
+            }
+        }
+    }
+
+    /// `index/volume_range`: the same for each step.
+    func indexVolumeRange(_ request: APIRequest) async throws -> APIResponse {
+        var wanted = try volumeRequest(request)
+        let (start, end) = try bounds(request)
+        let step = try step(request, start, end)
+        let steps = try EvaluationSteps(startNanos: start, endNanos: end, stepNanos: step)
+        wanted.steps = steps
+        // The first step covers the time before it, as every other does.
+        let (before, overflow) = start.subtractingReportingOverflow(step - 1)
+        wanted.request.range = NanosRange(
+            first: Nanos(overflow ? .min : before), last: wanted.request.range.last)
+        let limit = try limit(request)
+        let engine = self.engine
+        let volumeRequest = wanted
+        return try await run { context in
+            let volumes = try engine.volumes(volumeRequest, context)
+            return prometheusSuccess(warnings: context.warnings) { json in
+                json.beginObject()
+                json.member("resultType", "matrix")
+                json.key("result")
+                json.beginArray()
+                for volume in volumes.prefix(limit) {
+                    json.beginObject()
+                    writeMetric(volume, into: &json)
+                    json.key("values")
                     json.beginArray()
-                    json.seconds(millis: seconds)
-                    json.string(String(count))
+                    for (number, bytes) in volume.bytes.enumerated() where bytes > 0 {
+                        let millis = steps.nanos(at: number) / 1_000_000
+                        writeBytes(bytes, atMillis: millis, into: &json)
+                    }
                     json.endArray()
                     json.endObject()
                 }
@@ -102,7 +111,21 @@ extension LokiQueryEndpoints {
         }
     }
 
-    private func wanted(_ request: APIRequest) throws -> LogRequest {
+    private func volumeRequest(_ request: APIRequest) throws -> VolumeRequest {
+        let byLabels: Bool
+        switch request.nonEmpty("aggregateBy") ?? "series" {
+        case "series": byLabels = false
+        case "labels": byLabels = true
+        default: throw APIError(.badData, "invalid aggregation option")
+        }
+        let targets = (request.nonEmpty("targetLabels") ?? "").split(separator: ",")
+        return VolumeRequest(
+            try logRequest(request), targetLabels: Set(targets.map(String.init)),
+            byLabels: byLabels)
+    }
+
+    /// The lines of a selector between two times.
+    func logRequest(_ request: APIRequest) throws -> LogRequest {
         let (start, end) = try bounds(request)
         return LogRequest(
             tenant: request.tenant, matchers: try selector(request.nonEmpty("query") ?? ""),
@@ -110,21 +133,16 @@ extension LokiQueryEndpoints {
     }
 }
 
-/// What volume is counted by.
-private struct VolumeGroup: Hashable, Comparable {
-    var names: [String]
-    var values: [String]
-
-    static func < (a: VolumeGroup, b: VolumeGroup) -> Bool {
-        (a.names + a.values).lexicographicallyPrecedes(b.names + b.values)
-    }
+private func writeMetric(_ volume: LogVolume, into json: inout JSONWriter) {
+    json.key("metric")
+    json.beginObject()
+    for (name, value) in volume.labels { json.member(name, value) }
+    json.endObject()
 }
 
-/// The groups a stream counts for: itself cut to the target labels, or each label's name.
-private func volumeGroups(
-    _ stream: Labels, _ targets: Set<String>, _ byLabels: Bool
-) -> [VolumeGroup] {
-    let pairs = stream.pairs.filter { targets.isEmpty || targets.contains($0.name) }
-    if byLabels { return pairs.map { VolumeGroup(names: [$0.name], values: [""]) } }
-    return [VolumeGroup(names: pairs.map(\.name), values: pairs.map(\.value))]
+private func writeBytes(_ bytes: Int, atMillis millis: Int64, into json: inout JSONWriter) {
+    json.beginArray()
+    json.seconds(millis: millis)
+    json.string(String(bytes))
+    json.endArray()
 }

@@ -9,11 +9,11 @@ import Telemetry
 /// query, query_range, labels, label values, series.
 struct LokiQueryEndpoints: Sendable {
     let service: QueryService
-    private var engine: LogQLEngine { LogQLEngine(reader: service.logs, clock: service.clock) }
+    var engine: LogQLEngine { LogQLEngine(reader: service.logs, clock: service.clock) }
 
     init(service: QueryService) { self.service = service }
 
-    private func parse(_ text: String) throws -> LogQLExpression {
+    func parse(_ text: String) throws -> LogQLExpression {
         do {
             return try LogQLParser.parse(text)
         } catch {
@@ -45,7 +45,7 @@ struct LokiQueryEndpoints: Sendable {
         let engine = self.engine
         switch expression {
         case .metric(let metric):
-            let step = try lokiStep(request, start, end)
+            let step = try step(request, start, end)
             let steps = try EvaluationSteps(startNanos: start, endNanos: end, stepNanos: step)
             return try await run { context in
                 let result = try engine.queryRange(metric, tenant: tenant, steps, context)
@@ -58,6 +58,7 @@ struct LokiQueryEndpoints: Sendable {
             let categorize =
                 request.headers[.encodingFlags]?.contains("categorize-labels") ?? false
             query.separatesCategories = categorize
+            query.intervalNanos = try interval(request)
             let wanted = query
             return try await run { context in
                 let result = try engine.queryLogs(wanted, context)
@@ -66,7 +67,7 @@ struct LokiQueryEndpoints: Sendable {
         }
     }
 
-    private func run(
+    func run(
         _ work: @escaping @Sendable (ReadContext) throws -> APIResponse
     ) async throws -> APIResponse {
         do {
@@ -171,6 +172,14 @@ struct LokiQueryEndpoints: Sendable {
         return limit
     }
 
+    /// Least distance of the lines of an answer, in nanoseconds.
+    private func interval(_ request: APIRequest) throws -> Int64 {
+        let millis = try request.durationMillis("interval") ?? 0
+        guard millis >= 0 else { throw APIError(.badData, "interval must be >= 0") }
+        let (nanos, overflow) = millis.multipliedReportingOverflow(by: 1_000_000)
+        return overflow ? .max : nanos
+    }
+
     private func direction(_ request: APIRequest) throws -> LogQuery.Direction {
         switch (request.nonEmpty("direction") ?? "backward").lowercased() {
         case "backward": .backward
@@ -179,7 +188,7 @@ struct LokiQueryEndpoints: Sendable {
         }
     }
 
-    private func lokiStep(_ request: APIRequest, _ start: Int64, _ end: Int64) throws -> Int64 {
+    func step(_ request: APIRequest, _ start: Int64, _ end: Int64) throws -> Int64 {
         guard let millis = try request.durationMillis("step") else {
             return max((end - start) / 250 / 1_000_000_000, 1) * 1_000_000_000
         }

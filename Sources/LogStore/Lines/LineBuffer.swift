@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where lines are put together again.
+
+import Base
+
+/// Memory of a known size that is filled from its start. Writing past its end throws: the size is
+/// what a block claims, and its columns may claim more.
+struct LineBuffer {
+    private let base: UnsafeMutableRawPointer
+    private let capacity: Int
+    private(set) var count = 0
+
+    /// - Parameter memory: valid as long as the buffer is used; not empty.
+    init(_ memory: UnsafeMutableRawPointer, capacity: Int) {
+        base = memory
+        self.capacity = capacity
+    }
+
+    private func overflow() -> MalformedBytes {
+        MalformedBytes(offset: count, expected: "lines of \(capacity) bytes")
+    }
+
+    @inline(__always)
+    mutating func append(_ bytes: UnsafeRawBufferPointer) throws(MalformedBytes) {
+        guard bytes.count <= capacity &- count else { throw overflow() }
+        guard let source = bytes.baseAddress else { return }
+        let target = base + count
+        if bytes.count <= 16, capacity &- count >= 16, bytes.count >= 8 {
+            // Two overlapping words; most pieces of a line are short.
+            let last = bytes.count &- 8
+            let a = source.loadUnaligned(as: UInt64.self)
+            let b = source.loadUnaligned(fromByteOffset: last, as: UInt64.self)
+            target.storeBytes(of: a, as: UInt64.self)
+            target.storeBytes(of: b, toByteOffset: last, as: UInt64.self)
+        } else {
+            target.copyMemory(from: source, byteCount: bytes.count)
+        }
+        count &+= bytes.count
+    }
+
+    /// Writes a number in decimal.
+    ///
+    /// - Parameter width: digits, with zeros in front; 0 = as many as needed.
+    @inline(__always)
+    mutating func append(_ number: UInt64, width: Int) throws(MalformedBytes) {
+        guard capacity &- count >= 20 else {
+            try appendNearEnd(number, width: width)
+            return
+        }
+        count &+= LineBuffer.write(number, width, to: base + count)
+    }
+
+    private mutating func appendNearEnd(
+        _ number: UInt64, width: Int
+    ) throws(MalformedBytes) {
+        var digits: (UInt64, UInt64, UInt64) = (0, 0, 0)
+        try withUnsafeMutableBytes(of: &digits) { room throws(MalformedBytes) in
+            guard let start = room.baseAddress else { return }
+            let n = LineBuffer.write(number, width, to: start)
+            try append(UnsafeRawBufferPointer(start: start, count: n))
+        }
+    }
+
+    /// - Returns: digits written, at most 20.
+    @inline(__always)
+    private static func write(
+        _ number: UInt64, _ width: Int, to target: UnsafeMutableRawPointer
+    ) -> Int {
+        var count = 1
+        var bound: UInt64 = 10
+        while count < 20, number >= bound {
+            count &+= 1
+            let (next, isOver) = bound.multipliedReportingOverflow(by: 10)
+            if isOver {
+                count = 20
+                break
+            }
+            bound = next
+        }
+        count = max(count, width)
+        var rest = number
+        var at = count
+        while at > 0 {
+            at &-= 1
+            let (quotient, remainder) = rest.quotientAndRemainder(dividingBy: 10)
+            target.storeBytes(
+                of: UInt8(truncatingIfNeeded: remainder) &+ UInt8(ascii: "0"), toByteOffset: at,
+                as: UInt8.self)
+            rest = quotient
+        }
+        return count
+    }
+
+    /// Writes sixteen lower-case hexadecimal digits.
+    mutating func append(hex number: UInt64) throws(MalformedBytes) {
+        try withUnsafeBytes(of: number.bigEndian) { bytes throws(MalformedBytes) in
+            try append(hex: bytes)
+        }
+    }
+
+    /// Writes bytes as lower-case hexadecimal digits.
+    mutating func append(hex bytes: UnsafeRawBufferPointer) throws(MalformedBytes) {
+        guard bytes.count <= (capacity &- count) / 2 else { throw overflow() }
+        for byte in bytes {
+            for nibble in [byte &>> 4, byte & 15] {
+                base.storeBytes(
+                    of: nibble < 10
+                        ? nibble &+ UInt8(ascii: "0") : nibble &- 10 &+ UInt8(ascii: "a"),
+                    toByteOffset: count, as: UInt8.self)
+                count &+= 1
+            }
+        }
+    }
+}

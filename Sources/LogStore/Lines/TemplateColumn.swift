@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+// Lines as templates and values.
+
+import Base
+import Telemetry
+
+/// The lines of a block as what their programs wrote once and what varies; see `LogFormat`.
+///
+/// The idea is that of CLP (OSDI 2021): a line is the number of its template and the values at the
+/// template's places, and values of one place look alike. The layout is our own.
+enum TemplateColumn {
+    /// Stands for a value in a template's text while templates are told apart.
+    private static let mark: UInt8 = 0
+
+    /// Encodes lines, or gives up when they have too little in common.
+    ///
+    /// - Parameters:
+    ///   - lines: the lines back to back.
+    ///   - lengths: of each line; one at least.
+    ///   - ids: of each line, or empty.
+    /// - Returns: nil when there are nearly as many templates as lines.
+    /// - Complexity: O(bytes), one hash per line.
+    static func encode(
+        _ lines: [UInt8], _ lengths: [UInt32], ids: [RowIDs] = []
+    ) -> [UInt8]? {
+        lines.withUnsafeBytes { lines in
+            guard let rows = Rows(lines, lengths) else { return nil }
+            return rows.encoded(lines, ids)
+        }
+    }
+
+    /// Lines taken apart.
+    private struct Rows {
+        /// Text of each template with `mark` for each value.
+        var texts = TextTable()
+        /// Template of each row.
+        var templates: [UInt32] = []
+        /// Where each row's values begin in `values`.
+        var starts: [UInt32] = []
+        var values: [ByteSlice] = []
+        /// Values of each template's lines.
+        var places: [Int] = []
+        var rowCounts: [Int] = []
+
+        init?(_ lines: UnsafeRawBufferPointer, _ lengths: [UInt32]) {
+            let limit = min(LogFormat.maxTemplates, 16 + lengths.count / 4)
+            templates.reserveCapacity(lengths.count)
+            starts.reserveCapacity(lengths.count)
+            // A template is no longer than its line, but for the marks.
+            let room = Int(lengths.max() ?? 0) + LogFormat.maxPlaces + 1
+            let scratch = UnsafeMutableRawPointer.allocate(byteCount: room, alignment: 16)
+            defer { scratch.deallocate() }
+            var offset = 0
+            for length in lengths {
+                let line = UnsafeRawBufferPointer(
+                    rebasing: lines[offset..<(offset + Int(length))])
+                let first = values.count
+                let number = texts.intern(take(line, at: offset, scratch))
+                if number == places.count {
+                    guard places.count < limit else { return nil }
+                    places.append(values.count - first)
+                    rowCounts.append(0)
+                }
+                rowCounts[number] += 1
+                templates.append(UInt32(truncatingIfNeeded: number))
+                starts.append(UInt32(truncatingIfNeeded: first))
+                offset += Int(length)
+            }
+        }
+
+        /// Appends the values of a line and writes its template's text.
+        private mutating func take(
+            _ line: UnsafeRawBufferPointer, at offset: Int, _ scratch: UnsafeMutableRawPointer
+        ) -> UnsafeRawBufferPointer {
+            let first = values.count
+            var written = 0
+            var copied = 0
+            var marks = 0
+            func copy(to end: Int) {
+                guard let base = line.baseAddress, end > copied else { return }
+                (scratch + written).copyMemory(from: base + copied, byteCount: end &- copied)
+                written &+= end &- copied
+            }
+            if findEither(TemplateColumn.mark, TemplateColumn.mark, in: line) == line.count {
+                LineTokens.forEachValue(line) { _, value in
+                    marks &+= 1
+                    if marks > LogFormat.maxPlaces { return }
+                    copy(to: value.lowerBound)
+                    scratch.storeBytes(
+                        of: TemplateColumn.mark, toByteOffset: written, as: UInt8.self)
+                    written &+= 1
+                    values.append(
+                        ByteSlice(offset: offset &+ value.lowerBound, count: value.count))
+                    copied = value.upperBound
+                }
+                if marks <= LogFormat.maxPlaces {
+                    copy(to: line.count)
+                    return UnsafeRawBufferPointer(start: scratch, count: written)
+                }
+            }
+            // A line that has the mark itself, or more values than are worth their columns, is one
+            // value as a whole.
+            values.removeLast(values.count - first)
+            values.append(ByteSlice(offset: offset, count: line.count))
+            scratch.storeBytes(of: TemplateColumn.mark, as: UInt8.self)
+            return UnsafeRawBufferPointer(start: scratch, count: 1)
+        }
+
+        func encoded(_ lines: UnsafeRawBufferPointer, _ ids: [RowIDs]) -> [UInt8] {
+            var out = ByteWriter(reserving: lines.count / 4)
+            out.varint(places.count)
+            for number in places.indices { write(texts.bytes(number), places[number], &out) }
+            writeTemplates(&out)
+            // The rows of each template, in order.
+            var next = [Int](repeating: 0, count: places.count + 1)
+            for number in places.indices { next[number + 1] = next[number] + rowCounts[number] }
+            let ends = Array(next.dropFirst())
+            var order = [UInt32](repeating: 0, count: templates.count)
+            for (row, template) in templates.enumerated() {
+                order[next[Int(template)]] = UInt32(truncatingIfNeeded: row)
+                next[Int(template)] += 1
+            }
+            var column: [ByteSlice] = []
+            for number in places.indices {
+                let rows = order[(ends[number] - rowCounts[number])..<ends[number]]
+                let rowIDs = ids.isEmpty ? [] : rows.map { ids[Int($0)] }
+                for place in 0..<places[number] {
+                    column.removeAll(keepingCapacity: true)
+                    for row in rows { column.append(values[Int(starts[Int(row)]) + place]) }
+                    ValueColumn.encode(column, lines, ids: rowIDs, into: &out)
+                }
+            }
+            return out.bytes
+        }
+
+        private func write(_ text: ArraySlice<UInt8>, _ places: Int, _ out: inout ByteWriter) {
+            out.varint(places)
+            for piece in text.split(
+                separator: TemplateColumn.mark, omittingEmptySubsequences: false)
+            {
+                out.lengthPrefixed(Array(piece))
+            }
+        }
+
+        private func writeTemplates(_ out: inout ByteWriter) {
+            if places.count == 1 {
+                out.u8(LogFormat.Templates.one)
+            } else if places.count <= 256 {
+                out.u8(LogFormat.Templates.bytes)
+                for template in templates { out.u8(UInt8(truncatingIfNeeded: template)) }
+            } else {
+                out.u8(LogFormat.Templates.words)
+                for template in templates { out.fixed(UInt16(truncatingIfNeeded: template)) }
+            }
+        }
+    }
+
+    /// A template that is being read.
+    private struct Template {
+        var pieces: [UnsafeRawBufferPointer]
+        /// Of its first place.
+        var cursor = 0
+        var rows = 0
+    }
+
+    /// Puts lines together again.
+    ///
+    /// - Parameters:
+    ///   - n: lines, one at least.
+    ///   - total: bytes of all lines.
+    ///   - ids: of each line; asked for when a value is one.
+    /// - Returns: the lines back to back, and where each lies.
+    /// - Throws: `MalformedBytes`, also when the lines do not come to `total`.
+    static func decode(
+        _ bytes: UnsafeRawBufferPointer, rows n: Int, total: Int, ids: () throws -> [RowIDs]
+    ) throws -> (text: SharedBytes, lines: [ByteSlice]) {
+        var reader = ByteReader(bytes)
+        var templates = try readTemplates(&reader)
+        let numbers = try readNumbers(&reader, n, templates.count)
+        numbers.forEach(n) { templates[$0].rows += 1 }
+        var cursors: [ValueCursor] = []
+        for number in templates.indices {
+            templates[number].cursor = cursors.count
+            for _ in 1..<templates[number].pieces.count {
+                cursors.append(try ValueCursor(&reader, templates[number].rows))
+            }
+        }
+        guard reader.isAtEnd else { throw reader.malformed("end of the lines") }
+        var rowIDs: [RowIDs] = []
+        if cursors.contains(where: { $0.needsIDs }) {
+            rowIDs = try ids()
+            guard rowIDs.count == n else { throw reader.malformed("ids of the rows") }
+        }
+        var lines = [ByteSlice](repeating: .empty, count: n)
+        let memory = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: max(total, 1), alignment: 16)
+        do throws(MalformedBytes) {
+            guard let base = memory.baseAddress else { throw reader.malformed("memory") }
+            var out = LineBuffer(base, capacity: total)
+            for row in 0..<n {
+                let start = out.count
+                let template = numbers[row]
+                let pieces = templates[template].pieces.count
+                let cursor = templates[template].cursor
+                try out.append(templates[template].pieces[0])
+                for place in 1..<pieces {
+                    try cursors[cursor &+ place &- 1].next(
+                        into: &out, ids: rowIDs[row])
+                    try out.append(templates[template].pieces[place])
+                }
+                lines[row] = ByteSlice(offset: start, count: out.count &- start)
+            }
+            guard out.count == total else { throw reader.malformed("lines of \(total) bytes") }
+        } catch {
+            memory.deallocate()
+            throw error
+        }
+        let text = SharedBytes(
+            UnsafeRawBufferPointer(start: memory.baseAddress, count: total),
+            release: { memory.deallocate() })
+        return (text, lines)
+    }
+
+    private static func readTemplates(
+        _ reader: inout ByteReader
+    ) throws(MalformedBytes) -> [Template] {
+        let count = try reader.length(limit: LogFormat.maxTemplates, "templates")
+        guard count > 0 else { throw reader.malformed("a template") }
+        var templates: [Template] = []
+        for _ in 0..<count {
+            let places = try reader.length(limit: LogFormat.maxPlaces, "values of a line")
+            var pieces: [UnsafeRawBufferPointer] = []
+            for _ in 0...places { pieces.append(try reader.lengthPrefixed()) }
+            templates.append(Template(pieces: pieces))
+        }
+        return templates
+    }
+
+    /// Template of each row.
+    private struct Numbers {
+        /// 0, 1 or 2 bytes for each.
+        var width: Int
+        var bytes: UnsafeRawBufferPointer
+
+        @inline(__always)
+        subscript(row: Int) -> Int {
+            switch width {
+            case 0: 0
+            case 1: Int(bytes[row])
+            default: Int(bytes[2 &* row]) | Int(bytes[2 &* row &+ 1]) &<< 8
+            }
+        }
+
+        func forEach(_ n: Int, _ body: (Int) -> Void) { for row in 0..<n { body(self[row]) } }
+    }
+
+    private static func readNumbers(
+        _ reader: inout ByteReader, _ n: Int, _ templates: Int
+    ) throws(MalformedBytes) -> Numbers {
+        let kind = try reader.u8()
+        guard kind <= LogFormat.Templates.words else {
+            throw reader.malformed("kind of template numbers")
+        }
+        let numbers = Numbers(width: Int(kind), bytes: try reader.bytes(n * Int(kind)))
+        for row in 0..<n where numbers[row] >= templates {
+            throw reader.malformed("numbers of \(templates) templates")
+        }
+        return numbers
+    }
+}
+
+/// Byte strings to dense numbers in order of appearance.
+private struct TextTable {
+    private var arena: [UInt8] = []
+    private var entries: [(hash: UInt64, slice: ByteSlice)] = []
+    /// Number + 1; 0 = free. Length is a power of two.
+    private var slots = [UInt32](repeating: 0, count: 64)
+
+    func bytes(_ number: Int) -> ArraySlice<UInt8> { arena[entries[number].slice.range] }
+
+    mutating func intern(_ text: UnsafeRawBufferPointer) -> Int {
+        let hash = hash64(text)
+        var slot = Int(truncatingIfNeeded: hash) & (slots.count - 1)
+        while slots[slot] != 0 {
+            let number = Int(slots[slot]) - 1
+            if entries[number].hash == hash,
+                arena.withSlice(entries[number].slice, { equalBytes($0, text) })
+            {
+                return number
+            }
+            slot = (slot + 1) & (slots.count - 1)
+        }
+        entries.append((hash, arena.keep(text)))
+        slots[slot] = UInt32(entries.count)
+        if entries.count * 4 > slots.count * 3 { grow() }
+        return entries.count - 1
+    }
+
+    private mutating func grow() {
+        slots = [UInt32](repeating: 0, count: slots.count * 2)
+        for (number, entry) in entries.enumerated() {
+            var slot = Int(truncatingIfNeeded: entry.hash) & (slots.count - 1)
+            while slots[slot] != 0 { slot = (slot + 1) & (slots.count - 1) }
+            slots[slot] = UInt32(number + 1)
+        }
+    }
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// What taking and searching log lines costs without HTTP: for profiles, and for figures before and
+// after a change.
+
+import Base
+import Correlation
+import Glibc
+import Ingest
+import LogStore
+import MetricStore
+import Storage
+import Telemetry
+import TestKit
+import TraceStore
+import Wire
+
+/// Loki pushes of the shop's lines go through decompression, decoder and pipeline into a real data
+/// directory, on one thread; then they are sealed and searched. `BENCH_LINES` (400,000): the size of
+/// the data. zstd's level 3 over the same lines, in pieces of 1 MiB, is the measure.
+@main
+struct Main {
+    static func main() async throws {
+        try await withTemporaryDirectory { try await measure(in: $0) }
+    }
+
+    private static func measure(in path: String) async throws {
+        let lines = getenv("BENCH_LINES").map { Int(atoi($0)) } ?? 400_000
+        let clock = SystemClock()
+        let spacing: Int64 = 2_000_000
+        let start = (clock.wallNanos / 86_400_000_000_000 - 2) * 86_400_000_000_000
+        let shape = LogShape(
+            timeline: Timeline(seed: 1, startNanos: start), lineEveryNanos: spacing,
+            batchLines: 1000)
+        let logs = LogStore()
+        let correlation = Correlation()
+        let kernel = try Kernel.open(
+            KernelConfiguration(path: path),
+            stores: [MetricStore(MetricStoreConfiguration()), logs, TraceStore(), correlation])
+        kernel.start()
+        let pipeline = IngestPipeline(
+            kernel: kernel, metrics: MetricStore(MetricStoreConfiguration()), logs: logs,
+            traces: TraceStore(), observers: [correlation], clock: clock, limits: IngestLimits())
+
+        var decoding = 0.0, writing = 0.0, zstd = 0.0
+        var raw = 0, packed = 0
+        var piece: [UInt8] = []
+        for index in 0..<shape.batchCount(lines: lines) {
+            let batch = shape.batch(index, lines: lines)
+            let body = Snappy.compress(LokiPush.encodeProtobuf(batch))
+            for line in batch.lines { piece.append(contentsOf: batch.arena[line.range] + [10]) }
+            let before = cpu()
+            if piece.count >= 1 << 20 || index == shape.batchCount(lines: lines) - 1 {
+                packed += Zstd.compress(piece, level: 3).count
+                raw += piece.count
+                piece.removeAll(keepingCapacity: true)
+            }
+            let begin = cpu()
+            let plain = try body.withUnsafeBytes { try Snappy.decompress($0, limit: 32 << 20) }
+            let decoded = try plain.withUnsafeBytes { try LokiPush.decodeProtobuf($0) }
+            let middle = cpu()
+            _ = try await pipeline.write(logs: decoded.batch, tenant: .anonymous)
+            let end = cpu()
+            zstd += begin - before
+            decoding += middle - begin
+            writing += end - middle
+        }
+        let beforeSeal = cpu()
+        try await kernel.sealNow()
+        let sealing = cpu() - beforeSeal
+        let megabytes = Double(raw) / 1e6
+        func show(_ name: String, _ seconds: Double) {
+            let perLine = Int(seconds * 1e9 / Double(lines))
+            let ratio = (seconds / zstd * 100).rounded() / 100
+            print("\(name) \(perLine) ns/line, \(ratio) of zstd -3")
+        }
+        print("\(lines) lines, \(Int(megabytes)) MB raw")
+        show("zstd -3              ", zstd)
+        show("decompress and decode", decoding)
+        show("admit, log, append   ", writing)
+        show("seal                 ", sealing)
+        show("together             ", decoding + writing + sealing)
+        let parts = kernel.status.parts[.logs]?.bytes ?? 0
+        print("parts \(parts) bytes, \(Double(parts) / Double(packed)) of zstd -3")
+        try scan(logs, megabytes)
+        await kernel.stop(flush: false)
+        pipeline.stop()
+    }
+
+    private static func scan(_ logs: LogStore, _ megabytes: Double) throws {
+        func timed(_ name: String, _ filters: [LineFilter]) throws {
+            for turn in 0..<2 {
+                let begin = cpu()
+                var rows = 0
+                try logs.read(
+                    LogRequest(
+                        tenant: .anonymous, matchers: [], range: .all, order: .any,
+                        filters: filters), ReadContext()
+                ) { batch in
+                    rows += batch.rowCount
+                    return true
+                }
+                let seconds = cpu() - begin
+                if turn == 1 {
+                    print("\(name): \(rows) rows, \(Int(megabytes / seconds)) MB/s")
+                }
+            }
+        }
+        try timed("everything", [])
+        try timed("absent word", [LineFilter(.contains, "kaleidoscope")])
+        try timed("absent id", [LineFilter(.contains, "4bf92f3577b34da6a3ce929d0e0e4736")])
+        try timed("absent with digits", [LineFilter(.contains, "order=99999999")])
+        try timed("common word", [LineFilter(.contains, "error")])
+    }
+
+    private static func cpu() -> Double {
+        var time = timespec()
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+}
