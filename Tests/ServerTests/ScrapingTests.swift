@@ -478,6 +478,25 @@ private let twoJobs = """
     try await fixture.remove()
 }
 
+@Test func valuesAreReadAsPrometheusReadsThem() throws {
+    func job(_ text: String) throws -> ScrapeConfiguration {
+        let text = "scrape_configs: [{job_name: a, \(text)}]"
+        return try #require(try Configuration.parse(text).scrapes.first)
+    }
+    for yes in ["y", "Y", "yes", "on", "True"] {
+        #expect(try job("honor_labels: \(yes)").honorLabels, "\(yes)")
+        #expect(try !job("honor_timestamps: \(yes == "y" ? "n" : "off")").honorTimestamps)
+    }
+    for number in ["1000", "1e3", "1_000"] {
+        #expect(try job("sample_limit: \(number)").sampleLimit == 1000, "\(number)")
+    }
+    for bad in ["honor_labels: 1", "honor_labels: 'x'", "sample_limit: -1", "sample_limit: 1.5"] {
+        #expect(throws: ConfigurationError.self, "\(bad)") { try job(bad) }
+    }
+    // 0 and less switch exemplars off there.
+    _ = try Configuration.parse("storage: {exemplars: {max_exemplars: -1}}")
+}
+
 @Test func filesOfTargetsAreChecked() async throws {
     let fixture = try Fixture(
         """
@@ -485,7 +504,7 @@ private let twoJobs = """
           - {job_name: a, file_sd_configs: [{files: ["*.sd.yml", gone.yml]}]}
         """)
     func faults() throws -> [String] { try loadConfiguration(fixture.file).faultyTargetFiles }
-    try "- &x {targets: ['h:1'], labels: {a: b}}\n- {<<: *x, targets: ['h:2']}\n"
+    try "- &x {targets: ['h:1'], labels: {a: b, c: }}\n- {<<: *x, targets: ['h:2']}\n"
         .write(to: fixture.directory + "/good.sd.yml")
     #expect(try faults() == [])
     try "- targats: ['h:1']\n".write(to: fixture.directory + "/bad.sd.yml")

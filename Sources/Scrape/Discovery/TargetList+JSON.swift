@@ -61,7 +61,8 @@ private func labels(_ tree: JSONTree, _ group: Int) throws(DiscoveryError) -> [N
         throw DiscoveryError("labels of group \(group) are not an object")
     }
     for (name, value) in members {
-        guard value.string != nil else {
+        // What stands behind no text in YAML is a label without a value, which is none.
+        guard value.string != nil || value.isNull else {
             throw DiscoveryError("label \(quotedText(name)) of group \(group) is no text")
         }
         if name.isEmpty { throw DiscoveryError("\"\" is not a valid label name") }

@@ -48,7 +48,7 @@ package struct StorageSettings: Sendable, Equatable {
             try tsdb.finish()
         }
         if var exemplars = try section.section("exemplars") {
-            maxExemplars = try exemplars.int("max_exemplars")
+            maxExemplars = try exemplars.int("max_exemplars", allowsNegative: true)
             try exemplars.finish()
         }
         retentionRules = try Self.retentionRules(&section)

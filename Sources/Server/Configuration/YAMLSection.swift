@@ -105,14 +105,24 @@ struct YAMLSection {
 
     mutating func bool(_ key: String) throws(ConfigurationError) -> Bool? {
         guard let value = take(key) else { return nil }
+        // YAML 1.1 has more words for it than the library.
+        switch value.scalar?.string {
+        case "y", "Y": return true
+        case "n", "N": return false
+        default: break
+        }
         guard let flag = value.bool else { throw failure("\(key) must be true or false", value) }
         return flag
     }
 
-    mutating func int(_ key: String) throws(ConfigurationError) -> Int? {
+    mutating func int(
+        _ key: String, allowsNegative: Bool = false
+    ) throws(ConfigurationError) -> Int? {
         guard let value = take(key) else { return nil }
-        guard let number = value.int, number >= 0 else {
-            throw failure("\(key) must be a whole number, zero or above", value)
+        let number = value.int ?? value.float.flatMap { Int(exactly: $0) }
+        guard let number, number >= 0 || allowsNegative else {
+            throw failure(
+                "\(key) must be a whole number" + (allowsNegative ? "" : ", zero or above"), value)
         }
         return number
     }
