@@ -78,13 +78,21 @@ pypi() {
         || die "pip install $* failed: $(tail -3 "$scratch/pip.log")"
 }
 
-# free_ports N: prints N free loopback ports, all different.
+# free_ports N: prints N free loopback ports, all different; below those that the system gives to outgoing connections, so that
+# none of these takes one before its server has started.
 free_ports() {
     python3 - "$1" <<'PYTHON'
-import socket, sys
-held = [socket.socket() for _ in range(int(sys.argv[1]))]
-for one in held:
-    one.bind(("127.0.0.1", 0))
+import random, socket, sys
+held = []
+for port in random.sample(range(12000, 32000), 5000):
+    if len(held) == int(sys.argv[1]):
+        break
+    one = socket.socket()
+    try:
+        one.bind(("127.0.0.1", port))
+        held.append(one)
+    except OSError:
+        one.close()
 print(*[one.getsockname()[1] for one in held])
 PYTHON
 }

@@ -253,9 +253,9 @@ for ((cycle = 0; cycle < cycles; cycle++)); do
     discover dying leaving coming
     until_second "$(part 28)"
     stop dying KILL
+    push beta 1 $((cycle * 100 + 5))
     until_second "$(part 45)"
     agree "cycle $((cycle + 1)): rules and alerts, on and down" rules
-    push beta 1 $((cycle * 100 + 5))
     discover dying coming
     until_second "$(part 60)"
     push alpha 0 $((cycle * 100 + 60))
