@@ -5,8 +5,10 @@
 #include <malloc.h>
 #include <sys/prctl.h>
 
-void tern_limit_arenas(int count) {
+void tern_limit_arenas(int count, int kept_bytes) {
     mallopt(M_ARENA_MAX, count);
+    mallopt(M_MMAP_THRESHOLD, kept_bytes);
+    mallopt(M_TRIM_THRESHOLD, kept_bytes);
 }
 
 void tern_release_free_pages(void) {

@@ -24,7 +24,8 @@ package enum TernServer {
     ///
     /// - Throws: what keeps it from starting, with file, reason and remedy.
     package static func run(_ options: ServerOptions, log: LogOptions) async throws {
-        Allocator.limitHeaps(max(2, ProcessInfo.processInfo.activeProcessorCount))
+        Allocator.limitHeaps(
+            max(2, ProcessInfo.processInfo.activeProcessorCount), keptBytes: 8 << 20)
         let logger = log.logger()
         let configuration = try options.configurationFile.map {
             try loadConfiguration($0, parser: options.features.parser, tenancy: options.tenancy)

@@ -10,7 +10,13 @@ package enum Allocator {
     ///
     /// glibc gives each thread its own, up to eight per processor, and what one thread frees another
     /// cannot use. Sealing and decoding move hundreds of MiB between threads.
-    package static func limitHeaps(_ count: Int) { tern_limit_arenas(Int32(clamping: count)) }
+    ///
+    /// - Parameter keptBytes: what each heap keeps at its end, and the size from which a piece has
+    ///   pages of its own. glibc's 128 KiB would give the buffers of a request back to the system
+    ///   after each request, and the next one would wait for every page of them to be cleared.
+    package static func limitHeaps(_ count: Int, keptBytes: Int) {
+        tern_limit_arenas(Int32(clamping: count), Int32(clamping: keptBytes))
+    }
 
     /// Gives free pages back to the system. Costs a walk over the heaps, some milliseconds: for
     /// after work that freed much, not for every request.

@@ -131,7 +131,7 @@ size_t tern_regex_group_name(const tern_regex *regex, int index, char *out, size
 // MARK: system calls that Swift cannot reach
 
 /// Most heaps that the allocator opens for threads.
-void tern_limit_arenas(int count);
+void tern_limit_arenas(int count, int kept_bytes);
 /// Gives free pages of all heaps back to the system.
 void tern_release_free_pages(void);
 /// Names the calling thread for `ps -L` and debuggers; at most 15 bytes.
