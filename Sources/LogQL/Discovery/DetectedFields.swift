@@ -76,7 +76,7 @@ extension LogQLEngine {
         var statistics = LogQLStatistics()
         var lines = 0
         try pipeline.run(wanted, on: reader, context, &statistics) { state, _, _, _ in
-            collector.add(state)
+            try context.reserve(collector.add(state))
             lines += 1
             return lines < request.lineLimit
         }
@@ -101,6 +101,7 @@ private struct FieldCollector {
     /// Of the query itself.
     private let parsers: Set<String>
     private let scratch = ScratchArena()
+    private var grownBytes = 0
 
     init(parsers: Set<String>) { self.parsers = parsers }
 
@@ -129,7 +130,14 @@ private struct FieldCollector {
 
     func values(of label: String) -> Set<String> { byLabel[label]?.values ?? [] }
 
-    mutating func add(_ state: LineState) {
+    /// Takes the fields of a line; returns the bytes by which memory grew, about.
+    mutating func add(_ state: LineState) -> Int {
+        grownBytes = 0
+        collect(state)
+        return grownBytes
+    }
+
+    private mutating func collect(_ state: LineState) {
         var taken: Set<String> = []
         for entry in state.entries {
             let name = entry.name.text
@@ -182,11 +190,13 @@ private struct FieldCollector {
         if byLabel[label] == nil {
             guard byLabel.count < FieldCollector.maxFields else { return }
             byLabel[label] = Field(type: type, path: path)
+            grownBytes += 256 + label.utf8.count
         }
         byLabel[label]?.parsers.formUnion(parsers)
         if let known = byLabel[label]?.type { byLabel[label]?.type = known.joined(type) }
         if (byLabel[label]?.values.count ?? 0) < FieldCollector.maxValues {
-            byLabel[label]?.values.insert(value)
+            let isNew = byLabel[label]?.values.insert(value).inserted ?? false
+            if isNew { grownBytes += 64 + value.utf8.count }
         }
     }
 

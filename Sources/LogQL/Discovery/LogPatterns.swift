@@ -22,7 +22,10 @@ package struct LogPattern: Sendable, Equatable {
 extension LogQLEngine {
     /// Patterns of the lines that match a selector, the most frequent first.
     ///
+    /// Groups and samples count as memory of the query.
+    ///
     /// - Parameter stepSeconds: of the samples; positive. Steps begin at its multiples.
+    /// - Throws: `QueryInterruption`, what the reader throws.
     package func patterns(
         _ request: LogRequest, stepSeconds: Int64, _ context: ReadContext
     ) throws -> [LogPattern] {
@@ -32,19 +35,23 @@ extension LogQLEngine {
         let width = max(stepSeconds, 1)
         try reader.read(request, context) { batch in
             try context.check()
-            batch.arena.withUnsafeBytes { arena in
+            try batch.arena.withUnsafeBytes { arena in
                 for row in 0..<batch.rowCount where request.range.contains(batch.nanos[row]) {
                     let metadata = arena.part(batch.metadata[row].range)
                     let level = LogQLEngine.detectedLevel(metadata)
                     let line = arena.part(batch.lines[row].range)
+                    let groups = miners[level]?.groups.count ?? 0
                     guard let group = miners[level, default: PatternMiner()].add(line) else {
                         continue
                     }
+                    // Levels are the sender's words, groups are made of lines.
+                    if groups == 0 { try context.reserve(256 + 2 * level.utf8.count) }
+                    if group == groups { try context.reserve(256 + 32 * line.count) }
                     let seconds = batch.nanos[row] / 1_000_000_000
                     let step = seconds - (seconds % width + width) % width
-                    counts[PatternKey(level: level, group: group), default: [:]][
-                        step, default: 0] +=
-                        1
+                    let key = PatternKey(level: level, group: group)
+                    if counts[key]?[step] == nil { try context.reserve(64) }
+                    counts[key, default: [:]][step, default: 0] += 1
                 }
             }
             return true

@@ -41,7 +41,9 @@ package struct LogVolume: Sendable, Equatable {
 extension LogQLEngine {
     /// Volume of each group, largest first.
     ///
-    /// Exact: counted from the lines themselves, which are read.
+    /// Exact: counted from the lines themselves, which are read. Groups count as memory of the query.
+    ///
+    /// - Throws: `QueryInterruption`, what the reader throws.
     package func volumes(
         _ wanted: VolumeRequest, _ context: ReadContext
     ) throws -> [LogVolume] {
@@ -53,9 +55,12 @@ extension LogQLEngine {
             var groups: [[Int]] = []
             for ref in batch.streams {
                 groups.append(
-                    LogQLEngine.groups(of: batch.arena.labels(ref), wanted).map { labels in
+                    try LogQLEngine.groups(of: batch.arena.labels(ref), wanted).map { labels in
                         let key = labels.flatMap { [$0.name, $0.value] }
                         if let known = numbers[key] { return known }
+                        // A group holds a number for each step.
+                        try context.reserve(
+                            8 * count + 128 + 2 * key.reduce(0) { $0 + $1.utf8.count })
                         numbers[key] = found.count
                         found.append(
                             LogVolume(

@@ -11,12 +11,10 @@ import Testing
 @Suite struct DiscoveryTests {
     private let web = Labels([("app", "web"), ("replica", "1234"), ("instance", "17")])
 
-    private func fields(_ logs: InMemoryLogs, _ query: String = "{app=~\".+\"}") -> FieldRequest? {
-        (try? LogQLParser.parseLogQuery(query)).map {
-            FieldRequest(
-                $0, tenant: .anonymous, startNanos: 0, endNanos: 10_000, lineLimit: 100,
-                fieldLimit: 50)
-        }
+    private func fields(_ query: String = "{app=~\".+\"}") throws -> FieldRequest {
+        FieldRequest(
+            try LogQLParser.parseLogQuery(query), tenant: .anonymous, startNanos: 0,
+            endNanos: 10_000, lineLimit: 100, fieldLimit: 50)
     }
 
     @Test func fieldsOfJSONLogfmtAndMetadata() throws {
@@ -31,7 +29,7 @@ import Testing
             metadata: Labels([("trace_id", "abc")]))
         logs.add(web, nanos: 4, "took=1.5s n=x")
         let engine = LogQLEngine(reader: logs)
-        let found = try engine.detectedFields(try #require(fields(logs)), ReadContext())
+        let found = try engine.detectedFields(try fields(), ReadContext())
         func field(_ label: String) -> DetectedField? { found.first { $0.label == label } }
         #expect(
             found.map(\.label) == [
@@ -48,15 +46,14 @@ import Testing
         #expect(field("size")?.type == .bytes && field("ok")?.type == .boolean)
         #expect(field("trace_id")?.parsers == [] && field("trace_id")?.jsonPath == [])
         let values = try engine.detectedValues(
-            of: "took", try #require(fields(logs)), ReadContext())
+            of: "took", try fields(), ReadContext())
         #expect(values == ["1.5s", "12ms"])
     }
 
     @Test func fieldsOfTheQuerysOwnParser() throws {
         var logs = InMemoryLogs()
         logs.add(web, nanos: 1, "GET /pay 200")
-        let request = try #require(
-            fields(logs, "{app=\"web\"} | pattern \"<method> <_> <status>\""))
+        let request = try fields("{app=\"web\"} | pattern \"<method> <_> <status>\"")
         let found = try LogQLEngine(reader: logs).detectedFields(request, ReadContext())
         #expect(found.map(\.label) == ["method", "status"])
         #expect(found.allSatisfy { $0.parsers == ["pattern"] } && found[1].type == .int)
@@ -65,7 +62,7 @@ import Testing
     @Test func onlyNewestLinesAreLookedAt() throws {
         var logs = InMemoryLogs()
         for i in 0..<50 { logs.add(web, nanos: Int64(i), "k\(i)=v") }
-        var request = try #require(fields(logs))
+        var request = try fields()
         request.lineLimit = 3
         let found = try LogQLEngine(reader: logs).detectedFields(request, ReadContext())
         #expect(found.map(\.label) == ["k47", "k48", "k49"])
@@ -142,6 +139,36 @@ import Testing
                     query, tenant: .anonymous, startNanos: 0, endNanos: .max, limit: 0),
                 ReadContext())
             #expect(lines.streams.reduce(0) { $0 + $1.entries.count } == 20)
+        }
+    }
+
+    /// What senders and askers choose the number of counts as memory of the query.
+    @Test func memoryIsBounded() throws {
+        var logs = InMemoryLogs()
+        for i in 0..<2000 {
+            logs.add(
+                Labels([("app", "a\(i)")]), nanos: Int64(i) * 1_000_000_000, "k\(i)=v word",
+                metadata: Labels([("detected_level", "l\(i)")]))
+        }
+        let engine = LogQLEngine(reader: logs)
+        let all = LogRequest(
+            tenant: .anonymous, matchers: [],
+            range: NanosRange(first: Nanos(0), last: Nanos(.max)))
+        let limited = { ReadContext(memoryLimitBytes: 100_000) }
+        let steps = try EvaluationSteps(
+            startNanos: 0, endNanos: 2_000_000_000_000, stepNanos: 1_000_000_000)
+        #expect(throws: QueryInterruption.self) {
+            try engine.volumes(
+                VolumeRequest(all, targetLabels: [], byLabels: false, steps: steps), limited())
+        }
+        #expect(throws: QueryInterruption.self) {
+            try engine.patterns(all, stepSeconds: 1, limited())
+        }
+        var request = try fields()
+        request.endNanos = .max
+        request.lineLimit = .max
+        #expect(throws: QueryInterruption.self) {
+            try engine.detectedFields(request, limited())
         }
     }
 
