@@ -437,7 +437,7 @@ private struct LineGroup {
         if labels.isEmpty { return nil }
         func value(_ name: StaticString) -> UnsafeRawBufferPointer? {
             labelValue(
-                of: UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount),
+                of: name.bytes,
                 in: labels)
         }
         let level = value("detected_level") ?? (ofStream ? value("level") : nil)

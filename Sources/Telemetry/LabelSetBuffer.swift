@@ -94,7 +94,7 @@ import Base
 
     /// See `append(_:_:)`, for labels that the decoder itself makes.
     package mutating func append(_ name: StaticString, _ value: UnsafeRawBufferPointer) {
-        append(UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount), value)
+        append(name.bytes, value)
     }
 
     /// Adds labels that are canonical already.

@@ -42,6 +42,38 @@ private func decoded(_ bytes: [UInt8]) throws -> MetricBatch {
     try bytes.withUnsafeBytes { try MetricBatch(decoding: $0) }
 }
 
+private func versionOne() -> (bytes: [UInt8], arena: [UInt8], labels: Labels, trace: Labels) {
+    var writer = ByteWriter()
+    writer.u8(1)
+    let labels = Labels([("__name__", "m"), ("job", "api")])
+    let trace = Labels([("trace_id", "7")])
+    let arena = labels.bytes + trace.bytes + Array("m".utf8)
+    writer.lengthPrefixed(arena)
+    func slice(_ offset: Int, _ count: Int) {
+        writer.varint(offset)
+        writer.varint(count)
+    }
+    writer.varint(1)
+    slice(0, labels.bytes.count)
+    writer.varint(1)
+    writer.double(2.5)
+    writer.raw([1, 1])
+    writer.i64(1000)
+    writer.u8(0)
+    writer.raw([0, 1, 0, 0])
+    writer.varint(1)
+    writer.double(0.5)
+    slice(labels.bytes.count, trace.bytes.count)
+    writer.raw([1, 1])
+    writer.i64(900)
+    writer.varint(1)
+    writer.u8(MetricType.gauge.rawValue)
+    slice(arena.count - 1, 1)
+    slice(0, 0)
+    slice(0, 0)
+    return (writer.bytes, arena, labels, trace)
+}
+
 @Test func batchesComeBackAsTheyWere() throws {
     for shape in 0..<8 {
         let batch = sampleBatch(
@@ -106,35 +138,8 @@ private func decoded(_ bytes: [UInt8]) throws -> MetricBatch {
 
 /// Records of the first version: an arena, and slices of it.
 @Test func batchesOfVersionOneAreRead() throws {
-    var writer = ByteWriter()
-    writer.u8(1)
-    let labels = Labels([("__name__", "m"), ("job", "api")])
-    let trace = Labels([("trace_id", "7")])
-    let arena = labels.bytes + trace.bytes + Array("m".utf8)
-    writer.lengthPrefixed(arena)
-    func slice(_ offset: Int, _ count: Int) {
-        writer.varint(offset)
-        writer.varint(count)
-    }
-    writer.varint(1)
-    slice(0, labels.bytes.count)
-    writer.varint(1)
-    writer.double(2.5)
-    writer.raw([1, 1])
-    writer.i64(1000)
-    writer.u8(0)
-    writer.raw([0, 1, 0, 0])
-    writer.varint(1)
-    writer.double(0.5)
-    slice(labels.bytes.count, trace.bytes.count)
-    writer.raw([1, 1])
-    writer.i64(900)
-    writer.varint(1)
-    writer.u8(MetricType.gauge.rawValue)
-    slice(arena.count - 1, 1)
-    slice(0, 0)
-    slice(0, 0)
-    let batch = try decoded(writer.bytes)
+    let (bytes, arena, labels, trace) = versionOne()
+    let batch = try decoded(bytes)
     #expect(batch.arena == arena)
     #expect(batch.arena.labels(batch.series[0]) == labels)
     #expect(batch.sampleValues == [2.5] && batch.sampleMillis == [1000])
@@ -185,8 +190,12 @@ private func decoded(_ bytes: [UInt8]) throws -> MetricBatch {
     var refused = 0
     for round in 0..<4000 {
         let shape = round % 8
-        var bytes = encoded(
-            sampleBatch(identity: shape & 1 != 0, sameTime: shape & 2 != 0, starts: shape & 4 != 0))
+        var bytes =
+            round % 3 == 0
+            ? versionOne().bytes
+            : encoded(
+                sampleBatch(
+                    identity: shape & 1 != 0, sameTime: shape & 2 != 0, starts: shape & 4 != 0))
         for _ in 0...(random.next() % 4) {
             let at = Int(random.next() % UInt64(bytes.count))
             switch random.next() % 4 {

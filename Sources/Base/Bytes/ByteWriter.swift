@@ -32,8 +32,16 @@
     }
     @inlinable package mutating func varint(_ value: Int) { varint(UInt64(value)) }
 
-    @inlinable package mutating func zigzag(_ value: Int64) {
-        varint(UInt64(bitPattern: (value &<< 1) ^ (value &>> 63)))
+    @inlinable package mutating func zigzag(_ value: Int64) { varint(ByteWriter.zigzag(value)) }
+
+    /// A signed number with its sign in the lowest bit.
+    @inlinable package static func zigzag(_ value: Int64) -> UInt64 {
+        UInt64(bitPattern: (value &<< 1) ^ (value &>> 63))
+    }
+
+    /// Bytes of a varint.
+    @inlinable package static func varintCount(_ value: UInt64) -> Int {
+        max(1, (70 &- value.leadingZeroBitCount) / 7)
     }
 
     @inlinable package mutating func raw(_ source: UnsafeRawBufferPointer) {

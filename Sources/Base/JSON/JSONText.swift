@@ -38,7 +38,7 @@ package struct JSONText {
 
     /// Whether the string stands for exactly `text`. Does not allocate unless there are escapes.
     package func equals(_ text: StaticString) -> Bool {
-        let wanted = UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
+        let wanted = text.bytes
         guard hasEscapes else { return equalBytes(raw, wanted) }
         // An escape stands for at most a sixth of its length.
         guard raw.count > wanted.count else { return false }

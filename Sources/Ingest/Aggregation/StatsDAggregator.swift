@@ -150,7 +150,7 @@ extension StatsDAggregator {
     private func addTypes(to batch: inout MetricBatch, ofAll: Bool) {
         var families: Set<UInt64> = []
         let key: StaticString = "__name__"
-        let wanted = UnsafeRawBufferPointer(start: key.utf8Start, count: key.utf8CodeUnitCount)
+        let wanted = key.bytes
         let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
         for (labels, state) in series where ofAll || state.isNew {
             let type: MetricType =

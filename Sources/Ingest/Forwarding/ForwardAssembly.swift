@@ -259,7 +259,7 @@ struct ForwardAssembly: Sendable {
 
     private var metricNameBytes: UnsafeRawBufferPointer {
         let name: StaticString = "__name__"
-        return UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
+        return name.bytes
     }
 }
 

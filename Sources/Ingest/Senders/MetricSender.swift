@@ -121,7 +121,7 @@ package final class SenderTable: Sendable {
     private func value(
         of name: StaticString, _ labels: UnsafeRawBufferPointer
     ) -> UnsafeRawBufferPointer? {
-        let name = UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
+        let name = name.bytes
         return labelValue(of: name, in: labels)
     }
 

@@ -30,6 +30,29 @@ struct RowIDs: BitwiseCopyable, Equatable {
     }
     var trace: TraceID { TraceID(high: traceHigh, low: traceLow) }
     var spanID: SpanID { SpanID(span) }
+
+    /// Whether bytes are the trace id in 32 lower-case digits.
+    func isTraceText(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        bytes.count == 32 && RowIDs.isHex(bytes, at: 0, traceHigh)
+            && RowIDs.isHex(bytes, at: 16, traceLow)
+    }
+
+    /// Whether bytes are the span id in 16 lower-case digits.
+    func isSpanText(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        bytes.count == 16 && RowIDs.isHex(bytes, at: 0, span)
+    }
+
+    private static func isHex(
+        _ digits: UnsafeRawBufferPointer, at offset: Int, _ number: UInt64
+    ) -> Bool {
+        for i in 0..<16 {
+            let nibble = UInt8(truncatingIfNeeded: number &>> UInt64(60 &- 4 &* i)) & 15
+            let digit =
+                nibble < 10 ? nibble &+ UInt8(ascii: "0") : nibble &- 10 &+ UInt8(ascii: "a")
+            if digits[offset &+ i] != digit { return false }
+        }
+        return true
+    }
 }
 
 /// A run of rows of one stream in memory that never moves, so that readers need no copy: whoever

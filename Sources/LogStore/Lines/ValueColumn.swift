@@ -84,28 +84,10 @@ enum ValueColumn {
         else { return nil }
         let isTrace = first.count == 32
         for (value, id) in zip(values, ids) {
-            guard value.count == first.count else { return nil }
             let digits = UnsafeRawBufferPointer(rebasing: text[value.range])
-            let isSame =
-                isTrace
-                ? isHex(digits, at: 0, id.traceHigh) && isHex(digits, at: 16, id.traceLow)
-                : isHex(digits, at: 0, id.span)
-            if !isSame { return nil }
+            if isTrace ? !id.isTraceText(digits) : !id.isSpanText(digits) { return nil }
         }
         return isTrace ? LogFormat.Value.traceID : LogFormat.Value.spanID
-    }
-
-    /// Whether sixteen lower-case digits are those of a number.
-    private static func isHex(
-        _ digits: UnsafeRawBufferPointer, at offset: Int, _ number: UInt64
-    ) -> Bool {
-        for i in 0..<16 {
-            let nibble = UInt8(truncatingIfNeeded: number &>> UInt64(60 &- 4 &* i)) & 15
-            let digit =
-                nibble < 10 ? nibble &+ UInt8(ascii: "0") : nibble &- 10 &+ UInt8(ascii: "a")
-            if digits[offset &+ i] != digit { return false }
-        }
-        return true
     }
 
     private static func survey(
@@ -148,24 +130,17 @@ enum ValueColumn {
         bytes.reduce(0) { $0 &* 10 &+ UInt64($1 &- UInt8(ascii: "0")) }
     }
 
-    private static func zigzag(_ value: Int64) -> UInt64 {
-        UInt64(bitPattern: (value &<< 1) ^ (value &>> 63))
-    }
-
     /// Bytes that numbers and their differences take.
     private static func costs(_ numbers: [UInt64]) -> (plain: Int, delta: Int) {
         var plain = 0, delta = 0
         var previous: UInt64 = 0
         for number in numbers {
-            plain &+= varintCount(number)
-            delta &+= varintCount(zigzag(Int64(bitPattern: number &- previous)))
+            plain &+= ByteWriter.varintCount(number)
+            delta &+= ByteWriter.varintCount(
+                ByteWriter.zigzag(Int64(bitPattern: number &- previous)))
             previous = number
         }
         return (plain, delta)
-    }
-
-    private static func varintCount(_ value: UInt64) -> Int {
-        max(1, (70 &- value.leadingZeroBitCount) / 7)
     }
 
     private static func write(
@@ -176,7 +151,7 @@ enum ValueColumn {
         out.u8(isPadded ? UInt8(truncatingIfNeeded: width) : 0)
         var previous: UInt64 = 0
         for number in numbers {
-            out.varint(isDelta ? zigzag(Int64(bitPattern: number &- previous)) : number)
+            out.varint(isDelta ? ByteWriter.zigzag(Int64(bitPattern: number &- previous)) : number)
             previous = number
         }
     }

@@ -157,19 +157,14 @@ struct MetadataEncoder {
             $0 + ((isTrace ? $1.traceHigh | $1.traceLow : $1.span) != 0 ? 1 : 0)
         }
         guard withID == key.rows.count else { return nil }
-        var text: [UInt8] = []
         for (row, value) in zip(key.rows, key.values) {
-            text.removeAll(keepingCapacity: true)
             let id = ids[Int(row)]
+            // An id of zeros is none, so its text could not be told from none.
             if isTrace {
-                if id.traceHigh | id.traceLow == 0 { return nil }
-                appendHex(id.traceHigh, &text)
-                appendHex(id.traceLow, &text)
-            } else {
-                if id.span == 0 { return nil }
-                appendHex(id.span, &text)
+                if id.traceHigh | id.traceLow == 0 || !id.isTraceText(bytes(value)) { return nil }
+            } else if id.span == 0 || !id.isSpanText(bytes(value)) {
+                return nil
             }
-            if !text.withUnsafeBytes({ sameBytes($0, bytes(value)) }) { return nil }
         }
         return isTrace ? LogFormat.Metadata.traceID : LogFormat.Metadata.spanID
     }

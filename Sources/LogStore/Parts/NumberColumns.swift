@@ -27,9 +27,9 @@ enum TimeColumn {
         var previous = deltas[0] / unit
         for delta in deltas {
             let scaled = delta / unit
-            deltaCost += varintCount(scaled)
+            deltaCost += ByteWriter.varintCount(scaled)
             let change = Int64(bitPattern: scaled &- previous)
-            changeCost += varintCount(UInt64(bitPattern: (change &<< 1) ^ (change &>> 63)))
+            changeCost += ByteWriter.varintCount(ByteWriter.zigzag(change))
             previous = scaled
         }
         out.u8(changeCost < deltaCost ? LogFormat.Time.deltaOfDelta : LogFormat.Time.delta)
@@ -90,9 +90,6 @@ enum TimeColumn {
         return a
     }
 
-    private static func varintCount(_ value: UInt64) -> Int {
-        max(1, (70 - value.leadingZeroBitCount) / 7)
-    }
 }
 
 /// Lengths of the lines of a block.

@@ -19,7 +19,7 @@ struct StartTimes {
     static func occur(in text: UnsafeRawBufferPointer) -> Bool {
         let suffix: StaticString = "_created"
         return find(
-            UnsafeRawBufferPointer(start: suffix.utf8Start, count: suffix.utf8CodeUnitCount),
+            suffix.bytes,
             in: text) != nil
     }
 }

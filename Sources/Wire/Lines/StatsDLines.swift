@@ -193,7 +193,7 @@ private struct StatsDDecoder: ~Copyable {
     private mutating func add(_ label: StaticString, _ value: [UInt8]) {
         value.withUnsafeBytes {
             labels.add(
-                UnsafeRawBufferPointer(start: label.utf8Start, count: label.utf8CodeUnitCount), $0)
+                label.bytes, $0)
         }
     }
 

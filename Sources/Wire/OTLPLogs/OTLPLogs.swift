@@ -263,10 +263,3 @@ package func appendHexadecimal(_ value: UInt64, to out: inout [UInt8]) {
         out.append(nibble < 10 ? UInt8(ascii: "0") + nibble : UInt8(ascii: "a") + nibble - 10)
     }
 }
-
-extension StaticString {
-    /// The text's bytes, which live as long as the program.
-    var bytes: UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(start: utf8Start, count: utf8CodeUnitCount)
-    }
-}

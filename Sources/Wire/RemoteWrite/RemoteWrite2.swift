@@ -216,7 +216,7 @@ package enum RemoteWrite2 {
 
     static var metricName: UnsafeRawBufferPointer {
         let name: StaticString = "__name__"
-        return UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
+        return name.bytes
     }
 }
 
@@ -237,7 +237,7 @@ func familyName(_ name: UnsafeRawBufferPointer, _ type: MetricType) -> UnsafeRaw
 private func without(
     _ name: UnsafeRawBufferPointer, _ suffix: StaticString
 ) -> UnsafeRawBufferPointer? {
-    let wanted = UnsafeRawBufferPointer(start: suffix.utf8Start, count: suffix.utf8CodeUnitCount)
+    let wanted = suffix.bytes
     guard name.count > wanted.count,
         equalBytes(UnsafeRawBufferPointer(rebasing: name.suffix(wanted.count)), wanted)
     else { return nil }

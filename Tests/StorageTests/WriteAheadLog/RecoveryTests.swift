@@ -149,6 +149,24 @@ struct RecoveryTests {
         await again.kernel.stop()
     }
 
+    @Test func compactPayloadsAreNotCompressed() async throws {
+        let disk = FaultyDisk()
+        let server = try ToyServer(disk)
+        for (isCompact, expected) in [(true, 10_000...11_000), (false, 1...2000)] {
+            let before = server.kernel.status.logBytes
+            let ticket = try await server.kernel.commit(
+                tenant: "t",
+                sections: [
+                    CommitSection(
+                        signal: .metrics, payload: [UInt8](repeating: 7, count: 10_000),
+                        isCompact: isCompact)
+                ])
+            server.kernel.applied(ticket)
+            #expect(expected.contains(server.kernel.status.logBytes - before))
+        }
+        await server.kernel.stop()
+    }
+
     @Test func aRecordPlantedInsideALogLineIsNotTakenForReal() async throws {
         let donor = try await killed(3)
         let stolen = Array((donor.contents(segment) ?? []).dropFirst(48))
