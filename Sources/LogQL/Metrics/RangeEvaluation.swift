@@ -5,45 +5,6 @@ import Base
 import PromQL
 import Telemetry
 
-/// Which labels a line's series has.
-struct SeriesKey {
-    private enum Kind {
-        case all
-        case by([SharedBytes])
-        case without([SharedBytes])
-    }
-    private let kind: Kind
-    private let unwrapped: SharedBytes?
-
-    init(_ grouping: LabelGrouping?, unwrapped: String?) {
-        func bytes(_ text: String) -> SharedBytes { SharedBytes(Array(text.utf8)) }
-        self.unwrapped = unwrapped.map(bytes)
-        switch grouping {
-        case nil: kind = .all
-        case let grouping? where grouping.isWithout: kind = .without(grouping.labels.map(bytes))
-        case let grouping?: kind = .by(grouping.labels.map(bytes))
-        }
-    }
-
-    func encode(_ state: LineState, into key: inout [UInt8]) {
-        key.removeAll(keepingCapacity: true)
-        switch kind {
-        case .all:
-            guard let unwrapped else { return state.encode(into: &key) }
-            state.encode(into: &key) { !equalBytes($0.name, unwrapped.buffer) }
-        case .without(let names):
-            state.encode(into: &key) { entry in
-                if let unwrapped, equalBytes(entry.name, unwrapped.buffer) { return false }
-                return !names.contains { equalBytes($0.buffer, entry.name) }
-            }
-        case .by(let names):
-            state.encode(into: &key) { entry in
-                !entry.value.isEmpty && names.contains { equalBytes($0.buffer, entry.name) }
-            }
-        }
-    }
-}
-
 /// Evaluates one range aggregation at all steps.
 struct RangeEvaluation {
     let aggregation: RangeAggregation
@@ -106,13 +67,6 @@ struct RangeEvaluation {
         }
     }
 
-    /// Whether a line's labels are known from its stream.
-    struct GroupHint {
-        var stream: Int
-        var batch: Int
-        var isOfStream: Bool
-    }
-
     /// Labels that the aggregation looks at; nil = all.
     private var neededLabels: Set<String>? {
         var names: Set<String> = []
@@ -133,28 +87,6 @@ struct RangeEvaluation {
         SeriesKey(pushedGrouping ?? aggregation.grouping, unwrapped: aggregation.unwrap?.label)
     }
 
-    /// Numbers the series that lines belong to.
-    private struct Groups {
-        var table = LabelSetTable()
-        let key: SeriesKey
-        private var cache = StreamCache()
-        private var scratch: [UInt8] = []
-
-        init(_ key: SeriesKey) { self.key = key }
-
-        mutating func index(of state: LineState, _ hint: GroupHint) -> Int {
-            if hint.isOfStream,
-                let known = cache.index(stream: hint.stream, batch: hint.batch)
-            {
-                return known
-            }
-            key.encode(state, into: &scratch)
-            let index = table.index(of: scratch)
-            if hint.isOfStream { cache.remember(index, stream: hint.stream, batch: hint.batch) }
-            return index
-        }
-    }
-
     // MARK: counts and bytes
 
     /// Sums of whole numbers: each line is added where its steps begin and taken off behind their
@@ -165,7 +97,7 @@ struct RangeEvaluation {
         let operation = aggregation.operation
         let countsBytes = operation == .bytesOverTime || operation == .bytesRate
         let width = steps.count + 1
-        var groups = Groups(seriesKey())
+        var groups = SeriesGroups(seriesKey())
         var lines: [Int] = []
         var bytes: [Int] = []
         try forEachSample(reader, &statistics) { _, _, window, state, hint in
@@ -232,7 +164,7 @@ struct RangeEvaluation {
     private func unwrapped(
         _ reader: any LogReading, _ statistics: inout LogQLStatistics
     ) throws -> [MetricSeries] {
-        var groups = Groups(seriesKey())
+        var groups = SeriesGroups(seriesKey())
         var samples: [WindowSamples] = []
         try forEachSample(reader, &statistics) { value, nanos, _, state, hint in
             let index = groups.index(of: state, hint)

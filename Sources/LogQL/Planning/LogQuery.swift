@@ -119,7 +119,7 @@ extension LogQLEngine {
         return result
     }
 
-    private func labels(
+    func labels(
         of category: LabelCategory, in state: LineState, withErrors: Bool
     ) -> Labels {
         var bytes: [UInt8] = []

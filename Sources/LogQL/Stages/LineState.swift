@@ -40,8 +40,11 @@ final class LineState {
     let arena = ScratchArena()
     var line = Bytes.nothing
     var nanos: Int64 = 0
-    private var streamLabels = Bytes.nothing
-    private var metadata = Bytes.nothing
+    /// The line as it was stored.
+    private(set) var storedLine = Bytes.nothing
+    /// Canonical labels of the line's stream and of its structured metadata.
+    private(set) var streamLabels = Bytes.nothing
+    private(set) var metadata = Bytes.nothing
     private var isLoaded = false
     private var loaded: [Entry] = []
     private var error = Bytes.nothing
@@ -65,6 +68,7 @@ final class LineState {
     func begin(line: Bytes, nanos: Int64, streamLabels: Bytes, metadata: Bytes) {
         arena.reset()
         self.line = line
+        storedLine = line
         self.nanos = nanos
         self.streamLabels = streamLabels
         self.metadata = metadata

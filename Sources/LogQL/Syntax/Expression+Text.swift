@@ -12,6 +12,7 @@ extension LogQLExpression: CustomStringConvertible {
         switch self {
         case .log(let selector): selector.description
         case .metric(let expression): expression.description
+        case .analysis(let analysis): analysis.description
         }
     }
 }

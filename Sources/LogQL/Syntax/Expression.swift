@@ -10,6 +10,8 @@ package enum LogQLExpression: Sendable {
     case log(LogSelector)
     /// Answers with numbers over time.
     case metric(MetricExpression)
+    /// Answers with what is made of log lines.
+    case analysis(LogAnalysis)
 }
 
 /// A stream selector and the pipeline behind it.
@@ -211,6 +213,7 @@ extension LogQLExpression {
         switch self {
         case .log(let selector): [selector]
         case .metric(let expression): expression.selectors
+        case .analysis(let analysis): [analysis.selector]
         }
     }
 }

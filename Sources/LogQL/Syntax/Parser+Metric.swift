@@ -63,7 +63,7 @@ extension Parser {
     }
 
     /// `(a, b)`.
-    private mutating func labelList() throws(LogQLSyntaxError) -> [String] {
+    mutating func labelList() throws(LogQLSyntaxError) -> [String] {
         try expectSymbol("(")
         var labels: [String] = []
         if takeSymbol(")") { return labels }
@@ -81,7 +81,7 @@ extension Parser {
         switch token.kind {
         case .symbol where token.text == "{":
             let matchers = try selector()
-            return .log(LogSelector(matchers: matchers, stages: try stages()))
+            return try analysis(of: LogSelector(matchers: matchers, stages: try stages()))
         case .symbol where token.text == "(":
             next()
             try enter()
@@ -91,7 +91,7 @@ extension Parser {
             // A pipeline may follow a log query in parentheses.
             if case .log(var selector) = inner {
                 selector.stages += try stages()
-                inner = .log(selector)
+                inner = try analysis(of: selector)
             }
             return inner
         case .number: return .metric(.literal(try number()))
@@ -318,6 +318,10 @@ extension Parser {
                 throw LogQLSyntaxError(
                     "unexpected type for \(side) leg of binary operation (\(operation.rawValue)): "
                         + "*syntax.\(type)")
+            case .analysis:
+                throw LogQLSyntaxError(
+                    "unexpected type for \(side) leg of binary operation (\(operation.rawValue)): "
+                        + "an analysis of log lines")
             }
         }
         let left = try metric("left", left)

@@ -46,7 +46,7 @@ extension Parser {
         }
     }
 
-    /// Stages up to the first word that begins none. Stops in front of `| unwrap`.
+    /// Stages up to the first word that begins none. Stops in front of `| unwrap` and of an analysis.
     mutating func stages() throws(LogQLSyntaxError) -> [StageSyntax] {
         var result: [StageSyntax] = []
         while token.kind == .symbol {
@@ -55,7 +55,7 @@ extension Parser {
                 next()
                 result.append(.lineFilter(try lineFilter(operation)))
             } else if token.isSymbol("|") {
-                if lookAhead(1).isKeyword("unwrap") { return result }
+                if lookAhead(1).isKeyword("unwrap") || beginsAnalysis() { return result }
                 next()
                 result.append(try stage())
             } else {

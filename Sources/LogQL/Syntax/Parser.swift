@@ -116,6 +116,8 @@ package enum LogQLParser {
         case .log(let selector): return selector
         case .metric:
             throw LogQLSyntaxError("only log queries are supported here, not metric queries")
+        case .analysis:
+            throw LogQLSyntaxError("only log queries are supported here, not analyses of them")
         }
     }
 
@@ -125,7 +127,8 @@ package enum LogQLParser {
     ) throws(LogQLSyntaxError) -> MetricExpression {
         switch try parse(text) {
         case .metric(let expression): return expression
-        case .log: throw LogQLSyntaxError("only metric queries are supported here, not log queries")
+        case .log, .analysis:
+            throw LogQLSyntaxError("only metric queries are supported here, not log queries")
         }
     }
 

@@ -75,10 +75,11 @@ extension RuleDefinition {
             } catch { return "\(error)" }
         case .logql:
             do {
-                if case .log = try LogQLParser.parse(text) {
-                    return "a rule needs a metric query, not a log query"
+                switch try LogQLParser.parse(text) {
+                case .metric: return nil
+                case .log: return "a rule needs a metric query, not a log query"
+                case .analysis: return "a rule needs a metric query, not an analysis of log lines"
                 }
-                return nil
             } catch { return "\(error)" }
         case .traceql:
             do {

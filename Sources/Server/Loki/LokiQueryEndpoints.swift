@@ -24,6 +24,9 @@ struct LokiQueryEndpoints: Sendable {
     func query(_ request: APIRequest) async throws -> APIResponse {
         let expression = try parse(request.parameter("query") ?? "")
         let at = try lokiTime(request.nonEmpty("time")) ?? service.clock.wallNanos
+        if case .analysis(let analysis) = expression {
+            return try await analyse(analysis, request, at &- (try since(request)), at)
+        }
         guard case .metric(let metric) = expression else {
             throw APIError(
                 .badData,
@@ -44,6 +47,7 @@ struct LokiQueryEndpoints: Sendable {
         let tenant = request.tenant
         let engine = self.engine
         switch expression {
+        case .analysis(let analysis): return try await analyse(analysis, request, start, end)
         case .metric(let metric):
             let step = try step(request, start, end)
             let steps = try EvaluationSteps(startNanos: start, endNanos: end, stepNanos: step)
@@ -150,18 +154,21 @@ struct LokiQueryEndpoints: Sendable {
     func bounds(_ request: APIRequest) throws -> (Int64, Int64) {
         let now = service.clock.wallNanos
         let end = try lokiTime(request.nonEmpty("end")) ?? now
-        var since: Int64 = 3_600_000_000_000
-        if let text = request.nonEmpty("since") {
-            guard let millis = try? parseDurationMillis(text) else {
-                throw APIError(.badData, "not a valid duration string: \"\(text)\"")
-            }
-            since = millis &* 1_000_000
-        }
-        let start = try lokiTime(request.nonEmpty("start")) ?? (min(end, now) &- since)
+        let start =
+            try lokiTime(request.nonEmpty("start")) ?? (min(end, now) &- (try since(request)))
         guard end >= start else {
             throw APIError(.badData, "end timestamp must not be before or equal to start time")
         }
         return (start, end)
+    }
+
+    /// How far back to look, in nanoseconds; an hour unless given.
+    private func since(_ request: APIRequest) throws -> Int64 {
+        guard let text = request.nonEmpty("since") else { return 3_600_000_000_000 }
+        guard let millis = try? parseDurationMillis(text) else {
+            throw APIError(.badData, "not a valid duration string: \"\(text)\"")
+        }
+        return millis &* 1_000_000
     }
 
     func limit(_ request: APIRequest) throws -> Int {
@@ -180,7 +187,7 @@ struct LokiQueryEndpoints: Sendable {
         return overflow ? .max : nanos
     }
 
-    private func direction(_ request: APIRequest) throws -> LogQuery.Direction {
+    func direction(_ request: APIRequest) throws -> LogQuery.Direction {
         switch (request.nonEmpty("direction") ?? "backward").lowercased() {
         case "backward": .backward
         case "forward": .forward

@@ -3,8 +3,8 @@
 
 import Base
 
-/// Entries of all streams in one order of time, newest first as the server sends them.
-func logTable(_ data: JSONValue) -> ResultTable {
+/// Entries of all streams in one order of time, oldest first, or as the server sends them.
+func logTable(_ data: JSONValue, keepsOrder: Bool = false) -> ResultTable {
     struct Entry {
         var nanos: Int64
         var labels: String
@@ -19,7 +19,7 @@ func logTable(_ data: JSONValue) -> ResultTable {
         }
     }
     // Swift's sort is stable, so equal times keep the server's order.
-    entries.sort { $0.nanos < $1.nanos }
+    if !keepsOrder { entries.sort { $0.nanos < $1.nanos } }
     return ResultTable(
         columns: [.init("time", isWhole: true), .init("labels"), .init("line")],
         rows: entries.map { [timeText($0.nanos), $0.labels, $0.line] }, rawColumn: 2)

@@ -104,9 +104,13 @@ package struct ShellCommands: Sendable {
                 ("limit", String(options.limit)),
             ]
                 + (options.stepSeconds > 0 ? [("step", decimal(options.stepSeconds))] : []))
+        var isSorted = false
+        if case .analysis(let analysis) = try? LogQLParser.parse(text) {
+            isSorted = !analysis.sort.isEmpty
+        }
         return output(answer) { mode in
             answer["data"]["resultType"].text == "streams"
-                ? logTable(answer["data"])
+                ? logTable(answer["data"], keepsOrder: isSorted)
                 : metricTable(answer["data"], mode, unicode: options.terminal.unicode)
         }
     }

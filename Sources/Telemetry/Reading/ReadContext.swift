@@ -42,7 +42,7 @@ package final class ReadContext: Sendable {
     private let peak = Atomic<Int>(0)
     private let samples = Atomic<Int>(0)
     private let bytes = Atomic<Int>(0)
-    private let missing = Mutex<[String]>([])
+    private let notes = Mutex<[String]>([])
     private let now: @Sendable () -> Int64
     private let startNanos: Int64
     private let deadlineNanos: Int64
@@ -120,15 +120,19 @@ package final class ReadContext: Sendable {
     ///
     /// - Parameter fault: names the file and the offset in it.
     package func noteMissing(_ fault: some CustomStringConvertible) {
-        let text = "the answer is incomplete: \(fault); `tern check data` reports all damage"
-        missing.withLock { texts in
+        warn("the answer is incomplete: \(fault); `tern check data` reports all damage")
+    }
+
+    /// Notes what the user should know about the answer. The same text counts once.
+    package func warn(_ text: String) {
+        notes.withLock { texts in
             if texts.count < ReadContext.maxWarnings, !texts.contains(text) { texts.append(text) }
         }
     }
 
-    /// What the answer lacks, ascending; for the warnings that the answer carries where its format
-    /// has such a field.
-    package var warnings: [String] { missing.withLock { $0.sorted() } }
+    /// What the answer lacks and what should be known of it, ascending; for the warnings that the
+    /// answer carries where its format has such a field.
+    package var warnings: [String] { notes.withLock { $0.sorted() } }
 
     package var samplesRead: Int { samples.load(ordering: .relaxed) }
     package var bytesRead: Int { bytes.load(ordering: .relaxed) }
