@@ -138,7 +138,7 @@ import Testing
                 == [#"{__name__="count"} 5"#])
         #expect(context.warnings == ["avg_user leaves out 5 lines whose user is no number"])
         let other = ReadContext()
-        _ = try rows(#"{app="web"} | json | stats count()"#, other)
+        _ = try rows(#"{app="web"} | json | stats count() by (level)"#, other)
         #expect(other.warnings.first?.hasPrefix("5 lines could not be parsed") == true)
     }
 
@@ -215,8 +215,13 @@ import Testing
         }
         let entries = result.streams.flatMap(\.entries)
         #expect(
-            entries.map { "\($0.parsed["context"] ?? "") " + String(decoding: $0.line, as: UTF8.self) }
-                == ["after step 5", "match step 4", "match step 3", "match step 2", "before step 1"])
+            entries.map {
+                "\($0.parsed["context"] ?? "") " + String(decoding: $0.line, as: UTF8.self)
+            }
+                == [
+                    "after step 5", "match step 4", "match step 3", "match step 2",
+                    "before step 1",
+                ])
     }
 
     @Test func analysesPrintAndParseBack() throws {
@@ -280,7 +285,6 @@ import Testing
         var logs = InMemoryLogs()
         for i in 0..<20_000 { logs.add(AnalysisTests.web, nanos: Int64(i), "n=\(i)") }
         for text in [
-            #"{app="web"} | logfmt | stats count() by (n)"#,
             #"{app="web"} | logfmt | stats count_uniq(n)"#,
             #"{app="web"} | logfmt | stats median(n)"#,
         ] {
@@ -292,5 +296,18 @@ import Testing
                     context)
             }
         }
+        let context = ReadContext(memoryLimitBytes: 100_000)
+        guard
+            case .analysis(let analysis) = try LogQLParser.parse(
+                #"{app="web"} | logfmt | stats count() by (n)"#),
+            case .table(let result, _) = try LogQLEngine(reader: logs).analyse(
+                analysis, tenant: .anonymous, startNanos: 0, endNanos: 20_000, limit: 0, context),
+            case .series(let series) = result.value
+        else {
+            Issue.record("no table")
+            return
+        }
+        #expect(series.count > 100 && series.count < 20_000)
+        #expect(context.warnings.count == 1)
     }
 }

@@ -110,9 +110,64 @@ import TestKit
 
     @Test func failedLinesFailTheQueryUnlessSkipped() throws {
         #expect(throws: PipelineError.self) {
-            try instant(#"sum(count_over_time({app="x"} | json [1m]))"#)
+            try instant(#"sum by (level) (count_over_time({app="x"} | json [1m]))"#)
+        }
+        #expect(throws: PipelineError.self) {
+            try instant(#"count_over_time({app="x"} | json [1m])"#)
         }
         #expect(try instant(#"sum(count_over_time({app="x"} | json | __error__="" [1m]))"#) == "")
+        // Nobody asked for what is in the lines, so nobody looks, as in Loki.
+        #expect(try instant(#"sum(count_over_time({app="x"} | json [1m]))"#) == "{} 9")
+    }
+
+    @Test func parsersStopWhenAllThatIsWantedIsFound() throws {
+        var logs = InMemoryLogs()
+        let stream = Labels([("app", "x")])
+        logs.add(stream, nanos: 1, #"{"level":"a","n":{"v":1},"level":"b" broken"#)
+        logs.add(stream, nanos: 2, #"{"n":{"v":2},"level":"a"}"#)
+        logs.add(stream, nanos: 3, #"{"app":"y","level":"b"}"#)
+        func ask(_ text: String) throws -> String {
+            let result = try LogQLEngine(reader: logs).queryInstant(
+                try LogQLParser.parseMetricQuery(text), tenant: .anonymous, atNanos: 10,
+                ReadContext())
+            guard case .series(let series) = result.value else { return "" }
+            return series.map { "\($0.labels) \(floatText($0.column.values[0]))" }
+                .joined(separator: " ")
+        }
+        #expect(
+            try ask(#"sum by (app, level) (count_over_time({app="x"} | json [10ms]))"#)
+                == #"{app="x", level="a"} 2 {app="x", level="b"} 1"#)
+        #expect(
+            try ask(#"sum by (level) (sum_over_time({app="x"} | json | unwrap n_v [10ms]))"#)
+                == #"{level="a"} 3"#)
+        // A label that a later field could still change is waited for.
+        #expect(throws: PipelineError.self) {
+            try ask(#"sum by (app_extracted) (count_over_time({app="x"} | json [10ms]))"#)
+        }
+    }
+
+    @Test func seriesBeyondTheMemoryAreLeftOutWithAWarning() throws {
+        var logs = InMemoryLogs()
+        let stream = Labels([("app", "x")])
+        for i in 0..<10_000 {
+            logs.add(stream, nanos: Int64(i), "line", metadata: Labels([("id", "\(i % 5000)")]))
+        }
+        func ask(_ text: String, _ context: ReadContext) throws -> [MetricSeries] {
+            let result = try LogQLEngine(reader: logs).queryInstant(
+                try LogQLParser.parseMetricQuery(text), tenant: .anonymous, atNanos: 10_000,
+                context)
+            guard case .series(let series) = result.value else { return [] }
+            return series
+        }
+        let context = ReadContext(memoryLimitBytes: 400_000)
+        let some = try ask(#"count_over_time({app="x"}[1s])"#, context)
+        #expect(some.count > 100 && some.count < 5000)
+        #expect(some.allSatisfy { $0.column.values[0] == 2 })
+        #expect(context.warnings.first?.contains("more series than the \(some.count)") == true)
+        // Summed up, the same lines take no memory.
+        let summed = ReadContext(memoryLimitBytes: 400_000)
+        #expect(try ask(#"sum by (app) (count_over_time({app="x"}[1s]))"#, summed).count == 1)
+        #expect(summed.warnings.isEmpty)
     }
 
     @Test func stepsAreBounded() {

@@ -41,13 +41,15 @@ struct StatsEvaluation {
         for function in functions { if let value = function.value { wanted.insert(value.label) } }
         let pipeline = try Pipeline(
             query.analysis.selector.stages, nowNanos: nowNanos, needed: wanted)
-        var groups = SeriesGroups(
-            SeriesKey(LabelGrouping(isWithout: false, labels: names), unwrapped: nil))
         var columns = functions.map(StatsColumn.init)
         let width = steps.count
-        let perGroup = columns.reduce(0) { $0 + $1.slotByteCount * width }
-        // A group's labels, and its columns in the answer.
-        let answer = 256 + functions.count * StepColumn.byteCount(steps: width)
+        // While lines are added, and in the answer.
+        let perGroup = columns.reduce(0) {
+            $0 + $1.slotByteCount * width + 128 + StepColumn.byteCount(steps: width)
+        }
+        var groups = SeriesGroups(
+            SeriesKey(LabelGrouping(isWithout: false, labels: names), unwrapped: nil),
+            seriesByteCount: perGroup, context)
         var groupCount = 0
         var faulty = 0
         try pipeline.run(
@@ -57,10 +59,9 @@ struct StatsEvaluation {
             let hint = GroupHint(
                 stream: stream, batch: batch,
                 isOfStream: !pipeline.changesLabels && !hasMetadata)
-            let group = groups.index(of: state, hint)
+            guard let group = try groups.index(of: state, hint) else { return true }
             if group == groupCount {
                 groupCount += 1
-                try context.reserve(perGroup + answer)
                 for i in columns.indices { columns[i].grow(to: groupCount * width) }
             }
             let step = isBucketed ? Int((state.nanos - steps.startNanos) / steps.stepNanos) : 0

@@ -149,7 +149,7 @@ private final class MetricEvaluation {
         let groups = Grouping(
             labels: grouping?.labels ?? [], without: grouping?.isWithout ?? false)
         let input: any VectorOperator
-        if operation == .sum, case .range(let range) = inner, range.canBeSummedEarly {
+        if case .range(let range) = inner, range.canBeAggregatedEarly(by: operation) {
             input = try rangeNode(
                 range, pushed: grouping ?? LabelGrouping(isWithout: false, labels: []))
         } else {
@@ -254,11 +254,14 @@ extension BinaryOperator {
 }
 
 extension RangeAggregation {
-    /// Whether sums over its series are the same as sums over its lines.
-    fileprivate var canBeSummedEarly: Bool {
+    /// Whether aggregating its series gives the same as aggregating its lines, so that series of
+    /// labels that nobody asked for need not be made.
+    fileprivate func canBeAggregatedEarly(by aggregation: AggregationOperation) -> Bool {
         guard grouping == nil else { return false }
-        switch operation {
-        case .countOverTime, .bytesOverTime, .bytesRate, .sumOverTime, .rate: return true
+        switch (aggregation, operation) {
+        case (.sum, .countOverTime), (.sum, .bytesOverTime), (.sum, .bytesRate),
+            (.sum, .sumOverTime), (.sum, .rate), (.max, .maxOverTime), (.min, .minOverTime):
+            return true
         default: return false
         }
     }

@@ -83,6 +83,9 @@ struct RangeEvaluation {
         return names
     }
 
+    /// Bytes that a series takes in the answer.
+    private var answerByteCount: Int { 128 + StepColumn.byteCount(steps: steps.count) }
+
     private func seriesKey() -> SeriesKey {
         SeriesKey(pushedGrouping ?? aggregation.grouping, unwrapped: aggregation.unwrap?.label)
     }
@@ -97,13 +100,13 @@ struct RangeEvaluation {
         let operation = aggregation.operation
         let countsBytes = operation == .bytesOverTime || operation == .bytesRate
         let width = steps.count + 1
-        var groups = SeriesGroups(seriesKey())
+        var groups = SeriesGroups(
+            seriesKey(), seriesByteCount: width * (countsBytes ? 16 : 8) + answerByteCount, context)
         var lines: [Int] = []
         var bytes: [Int] = []
         try forEachSample(reader, &statistics) { _, _, window, state, hint in
-            let index = groups.index(of: state, hint)
+            guard let index = try groups.index(of: state, hint) else { return }
             if index * width == lines.count {
-                try context.reserve(width * 16)
                 lines.append(contentsOf: repeatElement(0, count: width))
                 if countsBytes { bytes.append(contentsOf: repeatElement(0, count: width)) }
             }
@@ -164,10 +167,11 @@ struct RangeEvaluation {
     private func unwrapped(
         _ reader: any LogReading, _ statistics: inout LogQLStatistics
     ) throws -> [MetricSeries] {
-        var groups = SeriesGroups(seriesKey())
+        var groups = SeriesGroups(
+            seriesKey(), seriesByteCount: 128 + answerByteCount, context)
         var samples: [WindowSamples] = []
         try forEachSample(reader, &statistics) { value, nanos, _, state, hint in
-            let index = groups.index(of: state, hint)
+            guard let index = try groups.index(of: state, hint) else { return }
             if index == samples.count { samples.append(WindowSamples()) }
             try context.reserve(16)
             samples[index].append(nanos, value)

@@ -14,16 +14,27 @@ struct LabelSetTable {
 
     var count: Int { keys.count }
 
-    mutating func index(of key: [UInt8]) -> Int {
-        let hash = hash64(key)
+    /// The number of a key that has one.
+    func find(_ key: [UInt8]) -> Int? {
+        let candidate = slots[slot(of: key, hash64(key))]
+        return candidate == 0 ? nil : Int(candidate) - 1
+    }
+
+    /// Where the key is, or the free slot where it belongs.
+    private func slot(of key: [UInt8], _ hash: UInt64) -> Int {
         var slot = Int(truncatingIfNeeded: hash) & (slots.count - 1)
         while slots[slot] != 0 {
             let candidate = Int(slots[slot]) - 1
-            if hashes[candidate] == hash, arena[keys[candidate]].elementsEqual(key) {
-                return candidate
-            }
+            if hashes[candidate] == hash, arena[keys[candidate]].elementsEqual(key) { break }
             slot = (slot + 1) & (slots.count - 1)
         }
+        return slot
+    }
+
+    mutating func index(of key: [UInt8]) -> Int {
+        let hash = hash64(key)
+        let slot = slot(of: key, hash)
+        if slots[slot] != 0 { return Int(slots[slot]) - 1 }
         slots[slot] = UInt32(keys.count + 1)
         keys.append(arena.count..<arena.count + key.count)
         hashes.append(hash)

@@ -158,6 +158,19 @@ final class LineState {
         return !wanted.contains { equalBytes($0.buffer, name) }
     }
 
+    /// Whether parsers need not look at lines at all: nothing behind them reads a label.
+    var wantsNothing: Bool { wanted?.isEmpty ?? false }
+
+    /// Whether parsers can stop here, since no further field could change a label that is wanted.
+    /// What is wrong with the rest of the line is not found then, as in Loki.
+    var hasAllWanted: Bool {
+        guard let wanted else { return false }
+        return wanted.allSatisfy { name in
+            guard let i = index(of: name.buffer) else { return false }
+            return loaded[i].category != .parsed || loaded[i].isExtracted
+        }
+    }
+
     /// Sets a label as `label_format` does: whoever had it before.
     func set(_ name: Bytes, _ value: Bytes) {
         if !isLoaded { load() }

@@ -36,14 +36,18 @@ func sanitizedName(_ name: Bytes, isFirst: Bool, _ arena: ScratchArena) -> Bytes
 /// are left out.
 final class JSONStage: Stage {
     private var prefix: [UInt8] = []
+    /// Set when nothing more is wanted of the line; what is thrown then is no fault.
+    private var isDone = false
 
     func process(_ state: LineState) -> Bool {
+        if state.wantsNothing { return true }
         var text = JSONCursor(state.line)
         prefix.removeAll(keepingCapacity: true)
+        isDone = false
         do {
             try object(&text, state, depth: 0)
         } catch {
-            state.fail(.json, error.message)
+            if !isDone { state.fail(.json, error.message) }
         }
         return true
     }
@@ -77,6 +81,10 @@ final class JSONStage: Stage {
             if state.ignores(full) { return }
             state.extract(
                 full, JSONCursor.unescaped(value.raw, hasEscapes: value.hasEscapes, state.arena))
+            if state.hasAllWanted {
+                isDone = true
+                throw JSONFault(message: "")
+            }
         }
     }
 }
@@ -93,7 +101,7 @@ final class JSONFieldsStage: Stage {
 
     func process(_ state: LineState) -> Bool {
         let line = state.line
-        if line.isEmpty { return true }
+        if line.isEmpty || state.wantsNothing { return true }
         guard [UInt8(ascii: "{"), UInt8(ascii: "["), UInt8(ascii: "\"")].contains(line[0]) else {
             state.fail(.json, "expecting json object, array or string")
             return true

@@ -19,6 +19,7 @@ final class LogfmtStage: Stage {
     }
 
     func process(_ state: LineState) -> Bool {
+        if state.wantsNothing { return true }
         var cursor = LogfmtCursor(state.line)
         var seen: UInt64 = 0
         while let pair = cursor.next(state.arena) {
@@ -33,7 +34,9 @@ final class LogfmtStage: Stage {
                 let name = sanitizedName(key, isFirst: true, state.arena)
                 if name.isEmpty { continue }
                 if fields.isEmpty {
+                    if state.ignores(name) { continue }
                     state.extract(name, value)
+                    if state.hasAllWanted { return true }
                     continue
                 }
                 for (i, field) in fields.enumerated()

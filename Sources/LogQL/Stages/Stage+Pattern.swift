@@ -10,7 +10,7 @@ final class PatternStage: Stage {
     init(_ text: String) throws { pattern = try LinePattern(captures: text) }
 
     func process(_ state: LineState) -> Bool {
-        if state.line.isEmpty { return true }
+        if state.line.isEmpty || state.wantsNothing { return true }
         pattern.forEachCapture(in: state.line) { name, value in state.extract(name, value) }
         return true
     }
@@ -61,6 +61,7 @@ final class RegexpStage: Stage {
     init(_ text: String) throws { pattern = try NamedCapturePattern(text) }
 
     func process(_ state: LineState) -> Bool {
+        if state.wantsNothing { return true }
         let line = state.line
         guard let spans = pattern.expression.captures(line) else { return true }
         for (i, name) in pattern.names.enumerated() {

@@ -2,6 +2,7 @@
 // The one-shot commands.
 
 import Base
+import LogQL
 
 /// Which language a query is in.
 package enum QueryLanguage: String, Sendable, CaseIterable {
