@@ -161,7 +161,7 @@ var targets: [Target] = [
     tests("TraceStoreTests", ["TraceStore", "Storage"] + below),
     tests("CorrelationTests", ["Correlation", "Storage"] + below),
     tests("PromQLTests", ["PromQL", "PromQLScripts"] + below),
-    tests("LogQLTests", ["LogQL", "PromQL"] + below),
+    tests("LogQLTests", ["LogQL", "PromQL", "LogStore", "Storage"] + below),
     tests("TraceQLTests", ["TraceQL", "PromQL"] + below),
     tests("DiagnosisTests", ["Diagnosis", "Correlation"] + below),
     tests(

@@ -20,7 +20,9 @@ final class Pipeline {
         _ syntax: [StageSyntax], nowNanos: Int64, extra: [any Stage] = [],
         needed: Set<String>? = nil
     ) throws {
-        state = LineState(wanted: NeededLabels.names(syntax, consumer: needed))
+        // The lines themselves show what is wrong with them; numbers over them do not.
+        state = LineState(
+            wanted: NeededLabels.names(syntax, consumer: needed), stopsEarly: needed != nil)
         stages = try syntax.map { try Pipeline.compile($0, nowNanos) } + extra
         changesLabels =
             !extra.isEmpty

@@ -53,8 +53,14 @@ final class LineState {
     private let wanted: [SharedBytes]?
     private let suffix = SharedBytes(Array("_extracted".utf8))
 
-    /// - Parameter wanted: names of labels that parsers need to make; nil = all.
-    init(wanted: Set<String>?) {
+    /// Whether what is wrong with a line matters only as far as the line is looked at.
+    private let stopsEarly: Bool
+
+    /// - Parameters:
+    ///   - wanted: names of labels that parsers need to make; nil = all.
+    ///   - stopsEarly: whether parsers may leave the rest of a line alone when they have made them.
+    init(wanted: Set<String>?, stopsEarly: Bool = false) {
+        self.stopsEarly = stopsEarly
         self.wanted = wanted.map { names in
             var all = names
             // What is asked for with the suffix is found without it.
@@ -159,12 +165,12 @@ final class LineState {
     }
 
     /// Whether parsers need not look at lines at all: nothing behind them reads a label.
-    var wantsNothing: Bool { wanted?.isEmpty ?? false }
+    var wantsNothing: Bool { stopsEarly && wanted?.isEmpty ?? false }
 
     /// Whether parsers can stop here, since no further field could change a label that is wanted.
     /// What is wrong with the rest of the line is not found then, as in Loki.
     var hasAllWanted: Bool {
-        guard let wanted else { return false }
+        guard stopsEarly, let wanted else { return false }
         return wanted.allSatisfy { name in
             guard let i = index(of: name.buffer) else { return false }
             return loaded[i].category != .parsed || loaded[i].isExtracted

@@ -79,8 +79,9 @@ final class JSONStage: Stage {
                 prefix.isEmpty
                 ? name : prefix.withUnsafeBytes { state.arena.join($0, name) }
             if state.ignores(full) { return }
-            state.extract(
-                full, JSONCursor.unescaped(value.raw, hasEscapes: value.hasEscapes, state.arena))
+            let content = JSONCursor.unescaped(
+                value.raw, hasEscapes: value.hasEscapes, state.arena)
+            state.extract(full, validText(content, state.arena))
             if state.hasAllWanted {
                 isDone = true
                 throw JSONFault(message: "")
@@ -118,9 +119,9 @@ final class JSONFieldsStage: Stage {
                 state.extract(field.label.buffer, .nothing)
                 continue
             }
-            state.extract(
-                field.label.buffer,
-                JSONCursor.unescaped(value.raw, hasEscapes: value.hasEscapes, state.arena))
+            let content = JSONCursor.unescaped(
+                value.raw, hasEscapes: value.hasEscapes, state.arena)
+            state.extract(field.label.buffer, validText(content, state.arena))
         }
         return true
     }

@@ -29,7 +29,9 @@ final class LogfmtStage: Stage {
                     state.fail(.logfmt, message)
                     return true
                 }
-            case .pair(let key, let value):
+            case .pair(let key, let text):
+                // Such values are no labels to Loki.
+                let value = holdsReplacementCharacter(text) ? .nothing : text
                 if value.isEmpty, !keepEmpty, fields.isEmpty { continue }
                 let name = sanitizedName(key, isFirst: true, state.arena)
                 if name.isEmpty { continue }
@@ -81,6 +83,7 @@ struct LogfmtCursor {
             offset += 1
         }
         let key = line.part(start..<offset)
+        if holdsReplacementCharacter(key) { return malformed("invalid key", at: start) }
         guard offset < line.count, line[offset] == UInt8(ascii: "=") else {
             return .pair(key, .nothing)
         }
