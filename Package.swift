@@ -121,6 +121,10 @@ var targets: [Target] = [
         name: "PromQLScripts",
         dependencies: (["PromQL", "Wire", "TestKit"] + below).map { .byName(name: $0) },
         path: "Tests/PromQLScripts", swiftSettings: strict),
+    .target(
+        name: "LogQLScripts",
+        dependencies: (["LogQL", "PromQL", "TestKit"] + below).map { .byName(name: $0) },
+        path: "Tests/LogQLScripts", swiftSettings: strict),
     .executableTarget(
         name: "lab",
         dependencies: (["Server", "Shell", "Wire", "Storage"] + stores + engines + below)
@@ -161,7 +165,7 @@ var targets: [Target] = [
     tests("TraceStoreTests", ["TraceStore", "Storage"] + below),
     tests("CorrelationTests", ["Correlation", "Storage"] + below),
     tests("PromQLTests", ["PromQL", "PromQLScripts"] + below),
-    tests("LogQLTests", ["LogQL", "PromQL", "LogStore", "Storage"] + below),
+    tests("LogQLTests", ["LogQL", "LogQLScripts", "PromQL", "LogStore", "Storage"] + below),
     tests("TraceQLTests", ["TraceQL", "PromQL"] + below),
     tests("DiagnosisTests", ["Diagnosis", "Correlation"] + below),
     tests(
@@ -175,7 +179,9 @@ var targets: [Target] = [
             .map { .byName(name: $0) } + serverLibraries,
         swiftSettings: strict),
     tests("ShellTests", ["Shell"] + below),
-    tests("BlackBox", ["tern", "PromQLScripts", "Wire", "Base"], exclude: ["Acceptance"]),
+    tests(
+        "BlackBox", ["tern", "PromQLScripts", "LogQLScripts", "Wire", "Base"],
+        exclude: ["Acceptance"]),
 ]
 
 // TERN_ONLY=Storage,StorageTests narrows the package to those targets and what they need, so that

@@ -3,6 +3,7 @@
 
 import FoundationEssentials
 import LogQL
+import LogQLScripts
 import Testing
 import TestKit
 
@@ -17,8 +18,8 @@ import TestKit
     @Test(.enabled(if: Corpora.folder != nil)) func scriptsPass() throws {
         for name in Corpora.names(under: "logql") where name.hasSuffix(".logqltest") {
             let bytes = try #require(Corpora.file("logql/" + name))
-            var runner = ScriptRunner()
-            runner.run(try Script(String(decoding: bytes, as: UTF8.self)))
+            var runner = LogScriptRunner(MemoryLogTarget())
+            try runner.run(try LogScript(String(decoding: bytes, as: UTF8.self)))
             let total = runner.passed + runner.failures.count
             print("\(name): \(runner.passed) of \(total)")
             if ProcessInfo.processInfo.environment["TERN_SHOW_FAILURES"] != nil {

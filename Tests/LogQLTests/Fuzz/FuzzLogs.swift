@@ -10,9 +10,14 @@ import TestKit
 /// Makes lines of the shapes that parsers look for, whole and broken.
 struct FuzzLines {
     var chance: Chance
+    /// Whether some JSON breaks off.
+    private let breaksJSON: Bool
     private var nanos: Int64 = 1_700_000_000_000_000_000
 
-    init(_ chance: Chance) { self.chance = chance }
+    init(_ chance: Chance, breaksJSON: Bool) {
+        self.chance = chance
+        self.breaksJSON = breaksJSON
+    }
 
     private mutating func pick<T>(_ values: [T]) -> T { values[chance.below(values.count)] }
 
@@ -37,9 +42,13 @@ struct FuzzLines {
     }
 
     private mutating func line() -> [UInt8] {
-        switch chance.below(12) {
+        switch chance.below(13) {
         case 0: return []
-        case 1: return (0..<chance.below(40)).map { _ in UInt8(chance.below(256)) }
+        // Nothing that could be taken for JSON.
+        case 1: return [1] + (0..<chance.below(40)).map { _ in UInt8(chance.below(256)) }
+        case 12:
+            let entry = logfmt().replacing("\\", with: "").replacing("\"", with: "'")
+            return Array(#"{"_entry":"\#(entry)","pod":"p\#(chance.below(3))","n":5}"#.utf8)
         case 2, 3, 4: return Array(json().utf8)
         case 5: return Array("10.0.0.\(chance.below(20)) - \(pick(["ann", "bob"])) GET /a 200".utf8)
         case 6: return Array("\u{1b}[31mlevel=error\u{1b}[0m n=\(chance.below(20))".utf8)
@@ -71,7 +80,7 @@ struct FuzzLines {
             #""msg":"a\"b\u00e9\n","#, #""b-c":{"1x":"y"},"#, "",
         ])
         text += #""path":"/a"}"#
-        if chance.happens(1, in: 4) {
+        if breaksJSON, chance.happens(1, in: 4) {
             let whole = Array(text.unicodeScalars)
             text = String(String.UnicodeScalarView(whole[..<chance.below(whole.count)]))
         }
@@ -83,6 +92,7 @@ struct FuzzLines {
 final class FuzzLogs {
     let store: LogStore
     let rows: [NaiveRow]
+    let hasWholeJSON: Bool
     private var handles: [PartHandle] = []
     private var nextID: UInt64 = 1
 
@@ -92,7 +102,8 @@ final class FuzzLogs {
         configuration.blockRows = 4 + chance.below(60)
         configuration.blockBytes = 200 + chance.below(8000)
         store = LogStore(configuration)
-        var lines = FuzzLines(Chance(seed: seed, 2))
+        hasWholeJSON = seed % 2 == 0
+        var lines = FuzzLines(Chance(seed: seed, 2), breaksJSON: !hasWholeJSON)
         var made: [NaiveRow] = []
         for _ in 0..<rowCount { made.append(lines.row()) }
         var seen: Set<NaiveRow> = []

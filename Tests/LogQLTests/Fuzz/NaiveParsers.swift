@@ -1,12 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 // Parsers that go through a line character by character.
 
-/// A JSON value with the text that labels are made of.
+/// A JSON value as a tree.
 indirect enum NaiveJSON {
     case object([(key: String, value: NaiveJSON)])
-    case array
+    case array([NaiveJSON])
     case null
-    case text(String)
+    case string(String)
+    /// Numbers and truths, as written.
+    case other(String)
+
+    subscript(key: String) -> NaiveJSON? {
+        guard case .object(let members) = self else { return nil }
+        return members.first { $0.key == key }?.value
+    }
+
+    subscript(index: Int) -> NaiveJSON? {
+        guard case .array(let items) = self, items.indices.contains(index) else { return nil }
+        return items[index]
+    }
+
+    /// What a label of a plain value holds.
+    var plainText: String? {
+        switch self {
+        case .string(let text), .other(let text): text
+        case .object, .array, .null: nil
+        }
+    }
 }
 
 /// Reads a value and reports members as soon as they are complete, since a fault behind them does
@@ -59,12 +79,54 @@ struct NaiveJSONReader {
         }
     }
 
+    /// The whole value.
+    mutating func tree() throws(Fault) -> NaiveJSON {
+        switch try peek() {
+        case "{":
+            var members: [(key: String, value: NaiveJSON)] = []
+            try list("{", "}") { (reader) throws(Fault) in
+                guard try reader.peek() == "\"" else { throw Fault() }
+                let key = try reader.string()
+                try reader.take(":")
+                members.append((key, try reader.tree()))
+            }
+            return .object(members)
+        case "[":
+            var items: [NaiveJSON] = []
+            try list("[", "]") { (reader) throws(Fault) in items.append(try reader.tree()) }
+            return .array(items)
+        case "\"": return .string(try string())
+        case "n":
+            _ = try word("null")
+            return .null
+        default: return .other(try plainValue() ?? "")
+        }
+    }
+
+    private mutating func list(
+        _ open: Unicode.Scalar, _ close: Unicode.Scalar,
+        _ item: (inout NaiveJSONReader) throws(Fault) -> Void
+    ) throws(Fault) {
+        try take(open)
+        if try peek() == close {
+            i += 1
+            return
+        }
+        while true {
+            try item(&self)
+            let next = try peek()
+            i += 1
+            if next == close { return }
+            guard next == "," else { throw Fault() }
+        }
+    }
+
     /// The text of a string, number or truth; nil for what makes no label.
     private mutating func plainValue() throws(Fault) -> String? {
         switch try peek() {
         case "\"": return try string()
         case "[":
-            try skipArray()
+            _ = try tree()
             return nil
         case "t": return try word("true")
         case "f": return try word("false")
@@ -88,25 +150,6 @@ struct NaiveJSONReader {
         while i < text.count, "+-.0123456789eE".unicodeScalars.contains(text[i]) { i += 1 }
         guard i > start else { throw Fault() }
         return String(String.UnicodeScalarView(text[start..<i]))
-    }
-
-    private mutating func skipArray() throws(Fault) {
-        try take("[")
-        if try peek() == "]" {
-            i += 1
-            return
-        }
-        while true {
-            if try peek() == "{" {
-                try object(prefix: "x_") { _, _ in }
-            } else {
-                _ = try plainValue()
-            }
-            let next = try peek()
-            i += 1
-            if next == "]" { return }
-            guard next == "," else { throw Fault() }
-        }
     }
 
     private mutating func string() throws(Fault) -> String {

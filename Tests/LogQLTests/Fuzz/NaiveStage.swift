@@ -14,6 +14,9 @@ struct NaiveStage {
 /// Makes stages that lines of `FuzzLines` are likely to notice.
 struct StageMaker {
     var chance: Chance
+    /// Whether lines that begin like JSON are JSON. What a path finds in front of a fault is the
+    /// parser's choice.
+    let hasWholeJSON: Bool
 
     private static let needles = [
         "level=", "error", "path=/a", "/a ", "n=1", " n=", "0af7651916cd43dd8448eb211c80319c",
@@ -54,6 +57,12 @@ struct StageMaker {
 
     private mutating func lineFilter() -> NaiveStage {
         let count = chance.happens(1, in: 4) ? 2 : 1
+        if chance.happens(1, in: 8) {
+            let isNegated = chance.happens(1, in: 3)
+            return NaiveStage(text: #"\#(isNegated ? "!=" : "|=") ip("10.0.0.0/29")"#) {
+                lowAddress(in: $0.string) != isNegated
+            }
+        }
         if chance.happens(1, in: 3) {
             let patterns = (0..<count).map { _ in pick(StageMaker.patterns) }
             let expressions = patterns.compactMap {
@@ -100,7 +109,9 @@ struct StageMaker {
     // MARK: parsers
 
     private mutating func parser() -> NaiveStage {
-        switch chance.below(6) {
+        switch chance.below(8) {
+        case 6: return unpack()
+        case 7 where hasWholeJSON: return paths()
         case 0, 1:
             return NaiveStage(text: "| json") { line in
                 var reader = NaiveJSONReader(line.string)
@@ -133,6 +144,47 @@ struct StageMaker {
                 line.extractUnlessEmptyLine("user", rest[..<blank])
                 return true
             }
+        }
+    }
+
+    private func unpack() -> NaiveStage {
+        NaiveStage(text: "| unpack") { line in
+            if line.line.isEmpty { return true }
+            var reader = NaiveJSONReader(line.string)
+            guard let tree = try? reader.tree(), case .object(let members) = tree else {
+                line.error = "JSONParserErr"
+                return true
+            }
+            let strings = members.compactMap { member -> (key: String, text: String)? in
+                guard case .string(let text) = member.value else { return nil }
+                return (member.key, text)
+            }
+            guard let entry = strings.last(where: { $0.key == "_entry" }) else { return true }
+            for string in strings where string.key != "_entry" {
+                let name = naiveName(string.key, isFirst: true)
+                if !name.isEmpty { line.extract(name, string.text) }
+            }
+            line.line = Array(entry.text.utf8)
+            return true
+        }
+    }
+
+    private func paths() -> NaiveStage {
+        NaiveStage(text: #"| json inner="o.b", item="arr[1]", path"#) { line in
+            guard let first = line.line.first else { return true }
+            guard [UInt8(ascii: "{"), UInt8(ascii: "["), UInt8(ascii: "\"")].contains(first) else {
+                line.error = "JSONParserErr"
+                return true
+            }
+            var reader = NaiveJSONReader(line.string)
+            guard let tree = try? reader.tree() else {
+                line.error = "JSONParserErr"
+                return true
+            }
+            line.extract("inner", tree["o"]?["b"]?.plainText ?? "")
+            line.extract("item", tree["arr"]?[1]?.plainText ?? "")
+            line.extract("path", tree["path"]?.plainText ?? "")
+            return true
         }
     }
 
@@ -245,6 +297,13 @@ extension NaiveLine {
     /// `pattern` leaves empty lines alone.
     fileprivate mutating func extractUnlessEmptyLine(_ name: String, _ text: ArraySlice<UInt8>) {
         if !line.isEmpty { extract(name, String(decoding: text, as: UTF8.self)) }
+    }
+}
+
+/// Whether the text holds one of 10.0.0.0 to 10.0.0.7; its lines hold no other addresses.
+private func lowAddress(in text: String) -> Bool {
+    text.split(separator: "10.0.0.", omittingEmptySubsequences: false).dropFirst().contains {
+        Int($0.prefix { ("0"..."9").contains($0) }).map { $0 < 8 } ?? false
     }
 }
 

@@ -67,7 +67,8 @@ private func text(_ labels: [String: String]) -> String {
     /// Lines that the query keeps, or nil after a difference.
     private func check(_ logs: FuzzLogs, seed: UInt64, round: UInt64) throws -> Int? {
         var chance = Chance(seed: seed, 3, round)
-        var maker = StageMaker(chance: Chance(seed: seed, 4, round))
+        var maker = StageMaker(
+            chance: Chance(seed: seed, 4, round), hasWholeJSON: logs.hasWholeJSON)
         let selector = QueryFuzzTests.selectors[chance.below(QueryFuzzTests.selectors.count)]
         let stages = maker.stages()
         let query = ([selector.text] + stages.map(\.text)).joined(separator: " ")

@@ -6,45 +6,50 @@ import LogQL
 import Telemetry
 
 /// A script taken apart.
-struct Script {
-    struct Evaluation {
-        var line: Int
-        var query: String
+package struct LogScript {
+    package struct Evaluation {
+        package var line: Int
+        package var query: String
         /// Nanoseconds from the script's epoch.
-        var start: Int64
-        var end: Int64
+        package var start: Int64
+        package var end: Int64
         /// 0 = instant.
-        var step: Int64
-        var expected: [(labels: [String: String], values: [Double?])] = []
-        var scalar: Double?
-        var failure: Failure?
-        var isOrdered = false
+        package var step: Int64
+        package var expected: [(labels: [String: String], values: [Double?])] = []
+        package var scalar: Double?
+        package var failure: Failure?
+        package var isOrdered = false
     }
-    enum Failure {
+    package enum Failure {
         case any
         case contains(String)
         case matches(String)
     }
-    struct Load {
-        var stream: [String: String]
-        var text: String
-        var start: Int64
-        var step: Int64
-        var count: Int
-        var metadata: [String: String]
+    package struct Load {
+        package var stream: [String: String]
+        package var text: String
+        package var start: Int64
+        package var step: Int64
+        package var count: Int
+        package var metadata: [String: String]
+
+        /// Line `i` of the run.
+        package func line(_ i: Int) -> String { text.replacing("{{.i}}", with: "\(i)") }
     }
-    enum Command {
+    package enum Command {
         case clear
         case load([Load])
         case evaluate(Evaluation)
     }
-    struct Malformed: Error { var line: Int }
+    package struct Malformed: Error { package var line: Int }
 
-    var commands: [Command] = []
+    package var commands: [Command] = []
 
-    init(_ text: String) throws {
+    package init(_ text: String) throws {
         var lines = text.split(separator: "\n", omittingEmptySubsequences: false)
-            .enumerated().map { (number: $0.offset + 1, text: Script.withoutComment($0.element)) }[
+            .enumerated().map {
+                (number: $0.offset + 1, text: LogScript.withoutComment($0.element))
+            }[
                 ...]
         while let (number, line) = lines.popFirst() {
             let content = line.trimmed
@@ -62,9 +67,9 @@ struct Script {
                 if !isBlank { body.append((n, next.text.trimmed)) }
             }
             if content == "load" {
-                commands.append(.load(try body.map { try Script.load($0.1, line: $0.0) }))
+                commands.append(.load(try body.map { try LogScript.load($0.1, line: $0.0) }))
             } else if content.hasPrefix("eval ") {
-                commands.append(.evaluate(try Script.evaluation(content, body, line: number)))
+                commands.append(.evaluate(try LogScript.evaluation(content, body, line: number)))
             } else {
                 throw Malformed(line: number)
             }
@@ -230,7 +235,7 @@ private struct Cursor {
     mutating func quoted(_ line: Int) throws -> String {
         skipBlanks()
         guard let quote = characters.popFirst(), quote == "\"" || quote == "`" else {
-            throw Script.Malformed(line: line)
+            throw LogScript.Malformed(line: line)
         }
         let text = characters.prefix { $0 != quote }
         characters = characters.dropFirst(text.count + 1)
@@ -238,12 +243,12 @@ private struct Cursor {
     }
 
     mutating func labels(_ line: Int) throws -> [String: String] {
-        guard takeBlank("{") else { throw Script.Malformed(line: line) }
+        guard takeBlank("{") else { throw LogScript.Malformed(line: line) }
         var labels: [String: String] = [:]
         while !takeBlank("}") {
             _ = takeBlank(",")
             let name = word()
-            guard takeBlank("=") else { throw Script.Malformed(line: line) }
+            guard takeBlank("=") else { throw LogScript.Malformed(line: line) }
             labels[name] = try quoted(line)
             _ = takeBlank(",")
         }
