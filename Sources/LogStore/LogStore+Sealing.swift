@@ -158,7 +158,8 @@ struct PartSink: RowSink {
         builders.append(
             LogPartBuilder(
                 level: level, blockBytes: configuration.blockBytes,
-                blockRows: configuration.blockRows))
+                blockRows: configuration.blockRows,
+                lineFrameBytes: configuration.lineFrameBytes))
         numbers[key] = builders.count - 1
         return builders.count - 1
     }

@@ -31,7 +31,7 @@ struct LogPartBuilder {
 
     private var store: FrameStore
     private var numberFrames = FrameWriter(targetCount: LogFormat.columnFrameTarget)
-    private var lineFrames = FrameWriter(targetCount: LogFormat.lineFrameTarget)
+    private var lineFrames: FrameWriter
     private var metadataFrames = FrameWriter(targetCount: LogFormat.columnFrameTarget)
     private var idFrames = FrameWriter(targetCount: LogFormat.columnFrameTarget)
 
@@ -46,7 +46,12 @@ struct LogPartBuilder {
     ///   - level: of zstd.
     ///   - blockBytes: lines and metadata of a block stay below, unless one row is larger.
     ///   - blockRows: most rows of a block.
-    init(level: Int32, blockBytes: Int, blockRows: Int) {
+    ///   - lineFrameBytes: frames of lines are closed when they reach this.
+    init(
+        level: Int32, blockBytes: Int, blockRows: Int,
+        lineFrameBytes: Int = LogFormat.lineFrameTarget
+    ) {
+        lineFrames = FrameWriter(targetCount: lineFrameBytes)
         store = FrameStore(level: level)
         self.blockBytes = blockBytes
         self.blockRows = max(1, min(blockRows, LogFormat.maxBlockRows))
