@@ -3,7 +3,7 @@
 
 /// Sections of a log part (the file around them: `PartFormat`), little-endian:
 ///
-///     info     (1)  u8 version = 1 | varint streams | varint blocks | varint frames | varint rows
+///     info     (1)  u8 version = 2 | varint streams | varint blocks | varint frames | varint rows
 ///     symbols  (2)  varint count | count × (varint length, bytes)     distinct, ascending bytewise
 ///     streams  (3)  varint count | per stream, ascending by labels:
 ///                     varint pairs | pairs × (varint name symbol, varint value symbol)
@@ -14,6 +14,7 @@
 ///                     varint storedCount | varint plainCount | u32 crc32c(stored)
 ///     blocks   (6)  per block, ascending by (stream, time):
 ///                     varint stream | varint rows | i64 min nanos | varint max − min |
+///                     varint (bytes of lines × 2 + 1 where lines are templates and values) |
 ///                     4 columns × (varint frame, varint offset, varint count)
 ///     7, 9          reserved: distinct tokens, id filter
 ///     data (256 …)  frames, back to back, read one at a time
@@ -55,7 +56,7 @@
 ///     ids       twice (16 bytes each, then 8): u8 kind |
 ///                 0: none · 1: one id of all rows · 2: rows × id · 3: bitmap | present × id
 enum LogFormat {
-    static let version: UInt8 = 1
+    static let version: UInt8 = 2
 
     enum Section {
         static let info: UInt16 = 1

@@ -130,6 +130,8 @@ final class LogPart: Sendable {
                 let minNanos = try reader.i64()
                 let span = try reader.varint()
                 let maxNanos = minNanos &+ Int64(bitPattern: span)
+                let form = try reader.length(
+                    limit: LogFormat.maxFrameCount * 2 + 1, "bytes of lines")
                 guard stream < streamCount, rows > 0, maxNanos >= minNanos else {
                     throw reader.malformed("block of a known stream with rows")
                 }
@@ -142,7 +144,8 @@ final class LogPart: Sendable {
                 blocks.append(
                     LogBlock(
                         stream: UInt32(stream), rows: UInt32(rows), minNanos: minNanos,
-                        maxNanos: maxNanos, numbers: try column(&reader),
+                        maxNanos: maxNanos, lineBytes: UInt32(form >> 1),
+                        isTemplated: form & 1 == 1, numbers: try column(&reader),
                         lines: try column(&reader), metadata: try column(&reader),
                         ids: try column(&reader)))
             }

@@ -11,6 +11,10 @@ struct LogBlock: Sendable, Hashable {
     var rows: UInt32
     var minNanos: Int64
     var maxNanos: Int64
+    /// Of all lines, whatever form they are kept in.
+    var lineBytes: UInt32
+    /// Whether lines are kept as templates and values.
+    var isTemplated: Bool
     var numbers: ColumnLocation
     var lines: ColumnLocation
     var metadata: ColumnLocation
@@ -96,7 +100,7 @@ struct LogPartBuilder {
         blocks.append(
             LogBlock(
                 stream: UInt32(streams.count - 1), rows: UInt32(nanos.count), minNanos: first,
-                maxNanos: last,
+                maxNanos: last, lineBytes: UInt32(lines.count), isTemplated: templated != nil,
                 numbers: numberFrames.place(numbers.bytes, in: &store),
                 lines: lineFrames.place(templated ?? lines, in: &store),
                 metadata: metadataFrames.place(pairs.bytes, in: &store),
@@ -167,6 +171,7 @@ struct LogPartBuilder {
             out.varint(UInt64(block.rows))
             out.i64(block.minNanos)
             out.varint(UInt64(bitPattern: block.maxNanos &- block.minNanos))
+            out.varint(UInt64(block.lineBytes) << 1 | (block.isTemplated ? 1 : 0))
             for column in [block.numbers, block.lines, block.metadata, block.ids] {
                 out.varint(UInt64(column.frame))
                 out.varint(UInt64(column.offset))
