@@ -16,7 +16,14 @@
 ///                     varint stream | varint rows | i64 min nanos | varint max − min |
 ///                     varint (bytes of lines × 2 + 1 where lines are templates and values) |
 ///                     4 columns × (varint frame, varint offset, varint count)
-///     7, 9          reserved: distinct tokens, id filter
+///     words    (7)  varint frames of lines | per frame, ascending:
+///                     varint distance − 1 to the one before, the first its number |
+///                     varint (longest run of letters in values × 2 + 1 where words are listed) |
+///                     varint letters in values: bits 0–25 A–Z, 26–51 a–z |
+///                   varint words | 0 words: nothing, else frame, offset, count as varints
+///     ids      (9)  varint frames of lines | per frame, as in words:
+///                     varint digits of the longest id | varint ids | [frame, offset, count] |
+///                   varint ids of all frames, 0 = no filter | [frame, offset, count]
 ///     data (256 …)  frames, back to back, read one at a time
 ///
 /// A *block* is one stream over one stretch of time, at most about 1 MiB of lines. Its columns lie
@@ -55,6 +62,11 @@
 ///                 3, 4:         nothing: text of the row's trace id, span id; present where that is
 ///     ids       twice (16 bytes each, then 8): u8 kind |
 ///                 0: none · 1: one id of all rows · 2: rows × id · 3: bitmap | present × id
+///
+///     dictionary    ascending: words × (u8 letters shared with the one before, u8 others, bytes) |
+///                   per word: varint frames of lines n |
+///                   n = all: nothing | 8 n > all: bitmap | n × distance − 1 to the one before
+///     filter        see `XorFilter`
 enum LogFormat {
     static let version: UInt8 = 2
 
@@ -65,6 +77,8 @@ enum LogFormat {
         static let postings: UInt16 = 4
         static let frames: UInt16 = 5
         static let blocks: UInt16 = 6
+        static let words: UInt16 = 7
+        static let identifiers: UInt16 = 9
         static let data: UInt16 = 256
     }
 

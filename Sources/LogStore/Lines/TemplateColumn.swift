@@ -165,7 +165,7 @@ enum TemplateColumn {
 }
 
 /// Byte strings to dense numbers in order of appearance.
-private struct TextTable {
+struct TextTable {
     private var arena: [UInt8] = []
     private var entries: [(hash: UInt64, slice: ByteSlice)] = []
     /// Number + 1; 0 = free. Length is a power of two.

@@ -91,6 +91,27 @@ struct ValueView {
         }
     }
 
+    /// Adds the letters of all values; numbers have none.
+    func survey(_ letters: inout LetterSurvey) throws(MalformedBytes) {
+        var reader = ByteReader(body)
+        switch kind {
+        case LogFormat.Value.constant: letters.add(try reader.lengthPrefixed())
+        case LogFormat.Value.dictionary:
+            let values = try reader.length(limit: LogFormat.Value.maxDictionary, "values")
+            for _ in 0..<values { letters.add(try reader.lengthPrefixed()) }
+        case LogFormat.Value.strings:
+            // Where values meet, runs are taken for longer than they are: never for shorter.
+            try reader.skipVarints(count)
+            letters.add(try reader.bytes(reader.remaining))
+        case LogFormat.Value.hex:
+            letters.add(
+                lowerHexDigits: 2 * (try reader.length(limit: reader.remaining, "bytes")))
+        case LogFormat.Value.traceID: letters.add(lowerHexDigits: 32)
+        case LogFormat.Value.spanID: letters.add(lowerHexDigits: 16)
+        default: break
+        }
+    }
+
     private func inDictionary(
         _ condition: ValueCondition, _ text: UnsafeRawBufferPointer, _ reader: inout ByteReader
     ) throws(MalformedBytes) -> ValueHits {

@@ -14,6 +14,7 @@ final class LogPart: Sendable {
     /// Blocks of stream i are `blockStarts[i]..<blockStarts[i + 1]`.
     private let blockStarts: [Int]
     let frames: [LogFrame]
+    let search: SearchIndex
     private let dataSections: [PartReader.Section]
     /// Streams ascending by label hash.
     private let byHash: [UInt32]
@@ -62,6 +63,10 @@ final class LogPart: Sendable {
             kind = LogFormat.Section.blocks
             blocks = try LogPart.blocks(
                 try reader.read(kind), frames: frames, streamCount: index.streams.count)
+            kind = LogFormat.Section.words
+            search = try SearchIndex(
+                words: try reader.read(kind), ids: try reader.read(LogFormat.Section.identifiers),
+                frames: frames)
             let rows = blocks.reduce(0) { $0 + Int($1.rows) }
             guard counts == (index.streams.count, blocks.count, frames.count, rows) else {
                 throw fault(LogFormat.Section.info, "counts differ from what the part holds")

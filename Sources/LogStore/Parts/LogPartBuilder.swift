@@ -37,6 +37,7 @@ struct LogPartBuilder {
     private var numberFrames = FrameWriter(targetCount: LogFormat.columnFrameTarget)
     private var lineFrames: FrameWriter
     private var metadataFrames = FrameWriter(targetCount: LogFormat.columnFrameTarget)
+    private var search = SearchIndexBuilder()
     private var idFrames = FrameWriter(targetCount: LogFormat.columnFrameTarget)
 
     // The open block.
@@ -95,6 +96,12 @@ struct LogPartBuilder {
         } else {
             LengthColumn.encodeTemplated(total: lines.count, into: &numbers)
         }
+        let place = lineFrames.place(templated ?? lines, in: &store)
+        if place.count > 0 {
+            search.add(
+                frame: place.frame, lines: lines, lengths: lengths, templated: templated, ids: ids,
+                in: &store)
+        }
         metadata.encode(ids: ids, into: &pairs)
         IdentifierColumns.encode(ids, into: &identifiers)
         blocks.append(
@@ -102,7 +109,7 @@ struct LogPartBuilder {
                 stream: UInt32(streams.count - 1), rows: UInt32(nanos.count), minNanos: first,
                 maxNanos: last, lineBytes: UInt32(lines.count), isTemplated: templated != nil,
                 numbers: numberFrames.place(numbers.bytes, in: &store),
-                lines: lineFrames.place(templated ?? lines, in: &store),
+                lines: place,
                 metadata: metadataFrames.place(pairs.bytes, in: &store),
                 ids: idFrames.place(identifiers.bytes, in: &store)))
         rowCount += nanos.count
@@ -120,6 +127,7 @@ struct LogPartBuilder {
         closeBlock()
         flushFrames()
         if rowCount == 0 { return nil }
+        let (words, identifiers) = search.finish(&store)
 
         var info = ByteWriter()
         info.u8(LogFormat.version)
@@ -136,6 +144,8 @@ struct LogPartBuilder {
         part.add(kind: LogFormat.Section.postings, index.encodedPostings(), .zstd(level: 3))
         part.add(kind: LogFormat.Section.frames, encodedFrames(), .zstd(level: 3))
         part.add(kind: LogFormat.Section.blocks, encodedBlocks(), .zstd(level: 3))
+        part.add(kind: LogFormat.Section.words, words, .zstd(level: 3))
+        part.add(kind: LogFormat.Section.identifiers, identifiers, .zstd(level: 3))
         for (ordinal, data) in store.sections.enumerated() {
             part.add(kind: LogFormat.Section.data + UInt16(ordinal), data)
         }

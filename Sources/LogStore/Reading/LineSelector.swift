@@ -41,6 +41,13 @@ struct LineSelector {
         tests += expressions
     }
 
+    /// What lines must have.
+    var terms: SearchTerms {
+        var terms = SearchTerms()
+        for case .contains(let needle) in tests { terms.add(needle: needle) }
+        return terms
+    }
+
     /// Whether any line of a text that holds many may pass.
     func mayHold(_ text: UnsafeRawBufferPointer) -> Bool {
         if rejectsAll { return false }
