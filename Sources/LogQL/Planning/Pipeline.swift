@@ -103,11 +103,12 @@ package struct LogQLStatistics: Sendable, Equatable {
 
 extension Pipeline {
     /// Reads the request's rows, checks time and matchers again, runs the pipeline and hands each
-    /// line that is left to `body` in `state`. `stream` is the row's stream in its batch and
-    /// `batch` the batch's number, so that `body` can remember what it found out about a stream.
+    /// line that is left to `body` in `state`, but for lines that `counting` takes as a whole.
+    /// `stream` is the row's stream in its batch and `batch` the batch's number, so that `body` can
+    /// remember what it found out about a stream.
     func run(
         _ request: LogRequest, on reader: any LogReading, _ context: ReadContext,
-        _ statistics: inout LogQLStatistics,
+        _ statistics: inout LogQLStatistics, counting: RowCounting? = nil,
         _ body: (_ state: LineState, _ stream: Int, _ batch: Int, _ hasMetadata: Bool) throws
             -> Bool
     ) throws {
@@ -115,7 +116,7 @@ extension Pipeline {
         defer { statistics = counts }
         var number = 0
         var matching: [Bool?] = []
-        try reader.read(request, context) { batch in
+        func take(_ batch: LogBatch) throws -> Bool {
             try context.check()
             number += 1
             matching.removeAll(keepingCapacity: true)
@@ -142,6 +143,11 @@ extension Pipeline {
                 }
                 return true
             }
+        }
+        if let counting {
+            try reader.count(request, context, counting, take)
+        } else {
+            try reader.read(request, context, take)
         }
     }
 }

@@ -22,7 +22,7 @@ final class DecodedRows {
     let nanos: [Int64]
     /// Log record of each row; empty when all are alike.
     let sequences: [UInt64]
-    /// Slices of `base`.
+    /// Slices of `base`; empty when lines are not wanted.
     let lines: [ByteSlice]
     /// Whether lines lie back to back in `base`, in order.
     let isContiguous: Bool
@@ -52,7 +52,9 @@ final class DecodedRows {
     }
 
     func line(_ row: Int) -> UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(rebasing: base[lines[row].range])
+        lines.isEmpty
+            ? UnsafeRawBufferPointer(start: nil, count: 0)
+            : UnsafeRawBufferPointer(rebasing: base[lines[row].range])
     }
 
     func rowIDs(_ row: Int) -> RowIDs { ids.isEmpty ? .none : ids[row] }
@@ -106,9 +108,12 @@ final class DecodedRows {
     /// are left, and the other columns only when there are any. Nil when there are none.
     static func decode(
         _ number: Int, of part: LogPart, range: NanosRange, filter: LineSelector,
-        cache: FrameCache?, _ context: ReadContext
+        columns: LogColumns = .all, cache: FrameCache?, _ context: ReadContext
     ) throws -> DecodedRows? {
         let block = part.blocks[number]
+        guard columns.contains(.lines) || !filter.isEmpty else {
+            return try withoutLines(number, of: part, range: range, columns, cache, context)
+        }
         let source = try BlockLines(number, of: part, cache)
         guard let found = try source.search(filter) else {
             context.count(blocks: 1, .searched)
@@ -135,12 +140,31 @@ final class DecodedRows {
         filter.apply(to: rows, needlesAreFound: block.isTemplated)
         if rows.selection.isEmpty { return nil }
         if block.ids.count > 0 { rows.ids = try source.ids() }
-        if block.metadata.count > 0 {
-            rows.metadata = try part.column(block.metadata, number, cache) { bytes, owner in
-                let columns = try MetadataColumns(bytes, owner: owner, rows: Int(block.rows))
-                return columns.constantBytes().map { .constant($0) } ?? .columns(columns)
-            }
+        if columns.contains(.metadata) {
+            rows.metadata = try part.metadata(number, cache)
         }
+        return rows
+    }
+
+    /// Decodes times, and metadata where that is wanted.
+    private static func withoutLines(
+        _ number: Int, of part: LogPart, range: NanosRange, _ columns: LogColumns,
+        _ cache: FrameCache?, _ context: ReadContext
+    ) throws -> DecodedRows? {
+        let nanos = try part.numbers(number, cache).nanos
+        let first = lowerBound(nanos, range.first.rawValue)
+        let end =
+            range.last.rawValue == .max
+            ? nanos.count : lowerBound(nanos, range.last.rawValue + 1)
+        guard first < end else { return nil }
+        try context.count(samples: end - first, bytes: nanos.count * 8)
+        context.count(blocks: 1, .read)
+        let nothing = SharedBytes([])
+        let rows = DecodedRows(
+            nanos: nanos, sequences: [], lines: [], isContiguous: false, owner: nothing,
+            base: nothing.buffer, selection: (first..<end).map { UInt32($0) }, byteCount: 0)
+        if part.blocks[number].ids.count > 0 { rows.ids = try part.ids(number, cache) }
+        if columns.contains(.metadata) { rows.metadata = try part.metadata(number, cache) }
         return rows
     }
 
@@ -192,6 +216,16 @@ extension LogPart {
                 throw reader.malformed("lines of \(block.lineBytes) bytes")
             }
             return (nanos, lengths)
+        }
+    }
+
+    /// Structured metadata of a block's rows.
+    func metadata(_ number: Int, _ cache: FrameCache?) throws -> RowMetadata {
+        let block = blocks[number]
+        if block.metadata.count == 0 { return .none }
+        return try column(block.metadata, number, cache) { bytes, owner in
+            let columns = try MetadataColumns(bytes, owner: owner, rows: Int(block.rows))
+            return columns.constantBytes().map { .constant($0) } ?? .columns(columns)
         }
     }
 

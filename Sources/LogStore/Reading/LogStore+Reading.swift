@@ -10,12 +10,19 @@ extension LogStore {
         _ request: LogRequest, _ context: ReadContext, _ body: (LogBatch) throws -> Bool
     ) throws {
         let filter = try LineSelector(request.filters)
-        try context.check()
         if filter.rejectsAll { return }
+        try read(try source(request, filter, context), request, filter, context, body)
+    }
+
+    /// What a request may look at.
+    func source(
+        _ request: LogRequest, _ filter: LineSelector, _ context: ReadContext
+    ) throws -> ReadSource {
+        try context.check()
         noteMissing(request.tenant, request.range, context)
         let terms = filter.terms
         let (parts, heads) = snapshot(request.tenant)
-        let source = ReadSource(
+        return ReadSource(
             parts: parts.filter {
                 request.range.overlaps(
                     first: $0.descriptor.minNanos, last: $0.descriptor.maxNanos)
@@ -25,7 +32,6 @@ extension LogStore {
                     skipper: BlockSkipper($0, terms, cache, context))
             },
             heads: heads.map { $0.views(request.matchers, request.range) })
-        try read(source, request, filter, context, body)
     }
 
     /// Reads day by day in the direction asked for, so that a reader that stops early leaves the
@@ -40,7 +46,7 @@ extension LogStore {
             let plan = try source.plan(range)
             var merge = RowMerge(
                 plan, range: range, filter: filter, cache: cache, isDescending: isDescending,
-                context, damaged: .skip)
+                columns: request.columns, context, damaged: .skip)
             let goesOn = try withoutActuallyEscaping(body) { body in
                 var sink = BatchSink(
                     plan.streams, isDescending: isDescending, limit: request.limit, body)

@@ -31,8 +31,10 @@ struct ReadPlan {
     /// where sources overlap in time, and where log records were applied out of order.
     private(set) var gathers: [Bool] = []
 
+    func pieces(of stream: Int) -> Range<Int> { starts[stream]..<starts[stream + 1] }
+
     /// The pieces of each stream.
-    var byStream: [Range<Int>] { streams.indices.map { starts[$0]..<starts[$0 + 1] } }
+    var byStream: [Range<Int>] { streams.indices.map { pieces(of: $0) } }
 
     /// Collects pieces by stream; sources must be added in order of arrival.
     struct Builder {

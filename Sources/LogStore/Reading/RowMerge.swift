@@ -65,14 +65,16 @@ struct RowMerge {
     private let cache: FrameCache?
     private let context: ReadContext
     private let isDescending: Bool
+    private let columns: LogColumns
     private var heap: [Entry] = []
     private var cursors: [Cursor] = []
     private var reserved = 0
 
     init(
         _ plan: ReadPlan, range: NanosRange, filter: LineSelector, cache: FrameCache?,
-        isDescending: Bool, _ context: ReadContext, damaged: Damage
+        isDescending: Bool, columns: LogColumns = .all, _ context: ReadContext, damaged: Damage
     ) {
+        self.columns = columns
         self.damaged = damaged
         self.plan = plan
         self.range = range
@@ -87,7 +89,7 @@ struct RowMerge {
     /// - Parameter checkpoint: called before each piece is decoded; what it throws ends the merge.
     /// - Returns: false when the sink wanted no more.
     mutating func run(
-        _ pieces: Range<Int>, into sink: inout some RowSink, checkpoint: () throws -> Void
+        _ pieces: some Sequence<Int>, into sink: inout some RowSink, checkpoint: () throws -> Void
     ) throws -> Bool {
         heap.removeAll(keepingCapacity: true)
         cursors.removeAll(keepingCapacity: true)
@@ -171,7 +173,10 @@ struct RowMerge {
         case .block(let part, let number):
             do {
                 decoded = try DecodedRows.decode(
-                    number, of: part, range: range, filter: filter, cache: cache, context)
+                    number, of: part, range: range, filter: filter,
+                    // What may be there twice is told apart by all it has.
+                    columns: plan.gathers[Int(piece.stream)] ? .all : columns, cache: cache,
+                    context)
             } catch let fault as PartCorruption where damaged == .skip {
                 context.noteMissing(fault)
             }
