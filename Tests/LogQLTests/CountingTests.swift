@@ -139,3 +139,49 @@ private final class ManualCount: Sendable {
     func add(_ n: Int) { state.withLock { $0 += n } }
     var value: Int { state.withLock { $0 } }
 }
+
+/// Remembers what it was asked for.
+private final class AskedLogs: LogReading {
+    let logs: InMemoryLogs
+    private let state = Mutex<[LabelMatcher]>([])
+    var conditions: [LabelMatcher] { state.withLock { $0 } }
+
+    init(_ logs: InMemoryLogs) { self.logs = logs }
+
+    func read(
+        _ request: LogRequest, _ context: ReadContext, _ body: (LogBatch) throws -> Bool
+    ) throws {
+        state.withLock { $0 = request.conditions }
+        try logs.read(request, context, body)
+    }
+    func streams(_ request: LogRequest, _ context: ReadContext) throws -> [Labels] { [] }
+    func labelNames(_ request: LogRequest, _ context: ReadContext) throws -> [String] { [] }
+    func labelValues(
+        _ name: String, _ request: LogRequest, _ context: ReadContext
+    ) throws -> [String] { [] }
+    func rows(
+        tenant: Tenant, streamHash: UInt64, nanos: Int64, _ context: ReadContext
+    ) throws -> LogBatch { LogBatch() }
+}
+
+@Suite struct PushedConditionTests {
+    @Test(arguments: [
+        (#"{app="x"} | level="error""#, ["level"]),
+        (
+            #"{app="x"} |= "x" | level=~"e.*" and pod!="a" | line_format "y" | trace_id="1""#,
+            ["level", "pod", "trace_id"]
+        ),
+        (#"{app="x"} | level="error" or pod="a" | a="b""#, ["a"]),
+        (#"{app="x"} | json | level="error""#, []),
+        (#"{app="x"} | a="b" | label_format a=c | a="d""#, ["a"]),
+        (#"{app="x"} | __error__="" | a_extracted="b" | a > 5"#, []),
+    ])
+    func conditionsBeforeLabelsChangeAreHandedDown(query: String, names: [String]) throws {
+        let logs = AskedLogs(InMemoryLogs())
+        let selector = try LogQLParser.parseLogQuery(query)
+        _ = try LogQLEngine(reader: logs).queryLogs(
+            LogQuery(selector, tenant: .anonymous, startNanos: 0, endNanos: 1, limit: 0),
+            ReadContext())
+        #expect(logs.conditions.map(\.name) == names)
+    }
+}

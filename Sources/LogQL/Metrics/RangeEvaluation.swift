@@ -95,6 +95,7 @@ struct RangeEvaluation {
             aggregation.selector.stages, nowNanos: nowNanos, extra: extra, needed: neededLabels)
         var request = request(pipeline.pushedFilters)
         request.columns = columns
+        request.conditions = pipeline.pushedConditions
         try pipeline.run(
             request, on: reader, context, &statistics, counting: counting
         ) { state, stream, batch, hasMetadata in
@@ -189,6 +190,9 @@ struct RangeEvaluation {
         // Without stages all lines of a stream in the same windows count alike, and only their number
         // and their bytes matter.
         let isPlain = aggregation.selector.stages.isEmpty
+        let readsLines = aggregation.selector.stages.contains { stage in
+            if case .labelFilter = stage { false } else { true }
+        }
         let state = LineState(wanted: nil)
         try forEachSample(
             reader, &statistics,
@@ -203,7 +207,7 @@ struct RangeEvaluation {
                     }
                     try add(index, window, lineCount, byteCount)
                 } : nil,
-            columns: isPlain && !countsBytes ? [.metadata] : .all
+            columns: readsLines || countsBytes ? .all : [.metadata]
         ) { _, _, window, state, hint in
             try add(groups.index(of: state, hint), window, 1, state.line.count)
         }

@@ -12,6 +12,8 @@ final class Pipeline {
     let changesLabels: Bool
     /// Conditions on the original line that a store may use.
     let pushedFilters: [LineFilter]
+    /// Conditions on labels of the stream and structured metadata that a store may use.
+    let pushedConditions: [LabelMatcher]
 
     /// - Parameters:
     ///   - nowNanos: what `now` is to templates.
@@ -33,6 +35,7 @@ final class Pipeline {
                 }
             }
         pushedFilters = Pipeline.pushedFilters(syntax)
+        pushedConditions = Pipeline.pushedConditions(syntax)
     }
 
     private static func compile(_ syntax: StageSyntax, _ nowNanos: Int64) throws -> any Stage {
@@ -62,6 +65,30 @@ final class Pipeline {
             case .lineFormat, .unpack, .decolorize: return result
             case .lineFilter(let filter): result += hints(filter)
             default: continue
+            }
+        }
+        return result
+    }
+
+    /// String comparisons in front of the first stage that changes labels. Names that the engine makes
+    /// up are left to it.
+    private static func pushedConditions(_ syntax: [StageSyntax]) -> [LabelMatcher] {
+        func matchers(_ filter: LabelFilterSyntax) -> [LabelMatcher] {
+            switch filter {
+            case .matcher(let matcher):
+                matcher.name.hasPrefix("__") || matcher.name.hasSuffix("_extracted")
+                    ? [] : [matcher]
+            case .all(let parts): parts.flatMap(matchers)
+            case .any, .number, .duration, .bytes, .ip: []
+            }
+        }
+        var result: [LabelMatcher] = []
+        for stage in syntax {
+            switch stage {
+            case .labelFilter(let filter): result += matchers(filter)
+            case .lineFilter, .decolorize, .lineFormat: continue
+            case .json, .logfmt, .regexp, .pattern, .unpack, .labelFormat, .drop, .keep:
+                return result
             }
         }
         return result

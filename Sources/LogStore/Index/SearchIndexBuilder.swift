@@ -49,7 +49,7 @@ struct SearchIndexBuilder {
     ///   - templated: their templates and values, if they are kept so.
     mutating func add(
         frame: UInt32, lines: [UInt8], lengths: [UInt32], templated: [UInt8]?, ids rowIDs: [RowIDs],
-        in store: inout FrameStore
+        metadata: MetadataEncoder, in store: inout FrameStore
     ) {
         if units.last?.frame != frame {
             closeUnit(&store)
@@ -70,6 +70,7 @@ struct SearchIndexBuilder {
                 units[units.count - 1].isListed = false
             }
         }
+        addIDs(metadata)
         lines.withUnsafeBytes { lines in
             var offset = 0
             for (row, length) in lengths.enumerated() {
@@ -140,6 +141,18 @@ struct SearchIndexBuilder {
         }
         if rowIDs.traceHigh | rowIDs.traceLow != 0 {
             add(id: HexRuns.key(high: rowIDs.traceHigh, low: rowIDs.traceLow))
+        }
+    }
+
+    /// Values that are an id of 32 digits as a whole, as a condition on them would have it.
+    private mutating func addIDs(_ metadata: MetadataEncoder) {
+        metadata.forEachDistinct { pairs in
+            forEachLabel(in: pairs) { _, value in
+                guard value.count == 32 else { return }
+                HexRuns.forEach(in: value) { range, _, key in
+                    if range.count == 32 { add(id: key) }
+                }
+            }
         }
     }
 

@@ -108,11 +108,21 @@ final class DecodedRows {
     /// are left, and the other columns only when there are any. Nil when there are none.
     static func decode(
         _ number: Int, of part: LogPart, range: NanosRange, filter: LineSelector,
-        columns: LogColumns = .all, cache: FrameCache?, _ context: ReadContext
+        conditions: [LabelMatcher] = [], columns: LogColumns = .all, cache: FrameCache?,
+        _ context: ReadContext
     ) throws -> DecodedRows? {
         let block = part.blocks[number]
+        var wanted = BlockLines.Found.all
+        if !conditions.isEmpty {
+            guard let rows = try RowConditions.rows(of: number, in: part, conditions, cache) else {
+                context.count(blocks: 1, .skippedByMetadata)
+                return nil
+            }
+            wanted = rows
+        }
         guard columns.contains(.lines) || !filter.isEmpty else {
-            return try withoutLines(number, of: part, range: range, columns, cache, context)
+            return try withoutLines(
+                number, of: part, range: range, wanted, columns, cache, context)
         }
         let source = try BlockLines(number, of: part, cache)
         guard let found = try source.search(filter) else {
@@ -128,6 +138,7 @@ final class DecodedRows {
         guard first < end else { return nil }
         var selection = (first..<end).map { UInt32($0) }
         if case .rows(let hits) = found { selection.removeAll { !hits[Int($0)] } }
+        if case .rows(let hits) = wanted { selection.removeAll { !hits[Int($0)] } }
         try context.count(samples: end - first, bytes: Int(block.lineBytes))
         context.count(blocks: 1, .read)
         if selection.isEmpty { return nil }
@@ -148,7 +159,8 @@ final class DecodedRows {
 
     /// Decodes times, and metadata where that is wanted.
     private static func withoutLines(
-        _ number: Int, of part: LogPart, range: NanosRange, _ columns: LogColumns,
+        _ number: Int, of part: LogPart, range: NanosRange, _ wanted: BlockLines.Found,
+        _ columns: LogColumns,
         _ cache: FrameCache?, _ context: ReadContext
     ) throws -> DecodedRows? {
         let nanos = try part.numbers(number, cache).nanos
@@ -159,10 +171,13 @@ final class DecodedRows {
         guard first < end else { return nil }
         try context.count(samples: end - first, bytes: nanos.count * 8)
         context.count(blocks: 1, .read)
+        var selection = (first..<end).map { UInt32($0) }
+        if case .rows(let hits) = wanted { selection.removeAll { !hits[Int($0)] } }
+        if selection.isEmpty { return nil }
         let nothing = SharedBytes([])
         let rows = DecodedRows(
             nanos: nanos, sequences: [], lines: [], isContiguous: false, owner: nothing,
-            base: nothing.buffer, selection: (first..<end).map { UInt32($0) }, byteCount: 0)
+            base: nothing.buffer, selection: selection, byteCount: 0)
         if part.blocks[number].ids.count > 0 { rows.ids = try part.ids(number, cache) }
         if columns.contains(.metadata) { rows.metadata = try part.metadata(number, cache) }
         return rows

@@ -12,7 +12,9 @@ extension LogStore {
         _ request: LogRequest, _ context: ReadContext, _ counting: RowCounting,
         _ body: (LogBatch) throws -> Bool
     ) throws {
-        guard request.filters.isEmpty else { return try read(request, context, body) }
+        guard request.filters.isEmpty, request.conditions.isEmpty else {
+            return try read(request, context, body)
+        }
         var request = request
         request.order = .any
         request.limit = 0

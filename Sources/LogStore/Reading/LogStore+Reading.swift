@@ -21,6 +21,7 @@ extension LogStore {
         try context.check()
         noteMissing(request.tenant, request.range, context)
         let terms = filter.terms
+        let conditions = RowConditions(matchers: request.conditions)
         let (parts, heads) = snapshot(request.tenant)
         return ReadSource(
             parts: parts.filter {
@@ -29,7 +30,7 @@ extension LogStore {
             }.map {
                 SourcePart(
                     part: $0, streams: $0.index.matching(request.matchers),
-                    skipper: BlockSkipper($0, terms, cache, context))
+                    skipper: BlockSkipper($0, terms, conditions, cache, context))
             },
             heads: heads.map { $0.views(request.matchers, request.range) })
     }
@@ -45,7 +46,9 @@ extension LogStore {
         for range in isDescending ? days.reversed() : days {
             let plan = try source.plan(range)
             var merge = RowMerge(
-                plan, range: range, filter: filter, cache: cache, isDescending: isDescending,
+                plan, range: range, filter: filter,
+                conditions: RowConditions(matchers: request.conditions), cache: cache,
+                isDescending: isDescending,
                 columns: request.columns, context, damaged: .skip)
             let goesOn = try withoutActuallyEscaping(body) { body in
                 var sink = BatchSink(

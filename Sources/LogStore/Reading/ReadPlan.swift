@@ -60,6 +60,7 @@ struct ReadPlan {
             defer { source += 1 }
             for stream in streams {
                 var found: Int?
+                if let skipper, !skipper.begin(part.index.streams[stream]) { continue }
                 for number in part.blocks(of: stream) {
                     let block = part.blocks[number]
                     guard range.overlaps(first: block.minNanos, last: block.maxNanos) else {

@@ -62,6 +62,7 @@ struct RowMerge {
     private let plan: ReadPlan
     private let range: NanosRange
     private let filter: LineSelector
+    private let conditions: RowConditions
     private let cache: FrameCache?
     private let context: ReadContext
     private let isDescending: Bool
@@ -71,10 +72,12 @@ struct RowMerge {
     private var reserved = 0
 
     init(
-        _ plan: ReadPlan, range: NanosRange, filter: LineSelector, cache: FrameCache?,
-        isDescending: Bool, columns: LogColumns = .all, _ context: ReadContext, damaged: Damage
+        _ plan: ReadPlan, range: NanosRange, filter: LineSelector,
+        conditions: RowConditions = .none, cache: FrameCache?, isDescending: Bool,
+        columns: LogColumns = .all, _ context: ReadContext, damaged: Damage
     ) {
         self.columns = columns
+        self.conditions = conditions
         self.damaged = damaged
         self.plan = plan
         self.range = range
@@ -168,12 +171,16 @@ struct RowMerge {
     /// Decodes the piece at the top of the heap and puts it where its first row belongs.
     private mutating func decode(_ cursor: Int) throws {
         let piece = plan.pieces[cursors[cursor].piece]
+        guard let conditions = conditions.onMetadata(of: plan.streams[Int(piece.stream)]) else {
+            removeTop()
+            return
+        }
         var decoded: DecodedRows?
         switch piece.origin {
         case .block(let part, let number):
             do {
                 decoded = try DecodedRows.decode(
-                    number, of: part, range: range, filter: filter,
+                    number, of: part, range: range, filter: filter, conditions: conditions,
                     // What may be there twice is told apart by all it has.
                     columns: plan.gathers[Int(piece.stream)] ? .all : columns, cache: cache,
                     context)
@@ -183,6 +190,7 @@ struct RowMerge {
         case .chunk(let view):
             let rows = DecodedRows(view, range: range)
             try context.count(samples: rows.nanos.count, bytes: rows.byteCount)
+            RowConditions.apply(conditions, to: rows)
             filter.apply(to: rows)
             if !rows.selection.isEmpty { decoded = rows }
         }

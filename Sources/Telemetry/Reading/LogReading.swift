@@ -55,6 +55,9 @@ package struct LogRequest: Sendable {
     package var order: Order
     /// All must hold. A hint: stores may return rows that fail them, engines re-check.
     package var filters: [LineFilter]
+    /// Conditions on a row's label: its stream's or, where that has none of the name, one of its
+    /// structured metadata. All must hold; a hint like `filters`.
+    package var conditions: [LabelMatcher] = []
     /// Roughly how many rows the reader will take; 0 = all. A hint for how much to decode at once.
     package var limit: Int
     /// Stores may leave the others empty in rows that they hand over.
