@@ -31,8 +31,10 @@ struct ReadPlan {
     /// where sources overlap in time, and where log records were applied out of order.
     private(set) var gathers: [Bool] = []
 
+    func pieces(of stream: Int) -> Range<Int> { starts[stream]..<starts[stream + 1] }
+
     /// The pieces of each stream.
-    var byStream: [Range<Int>] { streams.indices.map { starts[$0]..<starts[$0 + 1] } }
+    var byStream: [Range<Int>] { streams.indices.map { pieces(of: $0) } }
 
     /// Collects pieces by stream; sources must be added in order of arrival.
     struct Builder {
@@ -51,16 +53,20 @@ struct ReadPlan {
             return labels.count - 1
         }
 
-        /// Adds the blocks of these streams that overlap the range.
-        mutating func add(_ part: LogPart, streams: [Int], range: NanosRange) {
+        /// Adds the blocks of these streams that overlap the range and are not passed over.
+        mutating func add(
+            _ part: LogPart, streams: [Int], range: NanosRange, skipper: BlockSkipper? = nil
+        ) throws {
             defer { source += 1 }
             for stream in streams {
                 var found: Int?
+                if let skipper, !skipper.begin(part.index.streams[stream]) { continue }
                 for number in part.blocks(of: stream) {
                     let block = part.blocks[number]
                     guard range.overlaps(first: block.minNanos, last: block.maxNanos) else {
                         continue
                     }
+                    if let skipper, try skipper.skips(block) { continue }
                     let index = found ?? slot(part.index.streams[stream])
                     found = index
                     pieces[index].append(

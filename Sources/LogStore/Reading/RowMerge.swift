@@ -62,17 +62,22 @@ struct RowMerge {
     private let plan: ReadPlan
     private let range: NanosRange
     private let filter: LineSelector
+    private let conditions: RowConditions
     private let cache: FrameCache?
     private let context: ReadContext
     private let isDescending: Bool
+    private let columns: LogColumns
     private var heap: [Entry] = []
     private var cursors: [Cursor] = []
     private var reserved = 0
 
     init(
-        _ plan: ReadPlan, range: NanosRange, filter: LineSelector, cache: FrameCache?,
-        isDescending: Bool, _ context: ReadContext, damaged: Damage
+        _ plan: ReadPlan, range: NanosRange, filter: LineSelector,
+        conditions: RowConditions = .none, cache: FrameCache?, isDescending: Bool,
+        columns: LogColumns = .all, _ context: ReadContext, damaged: Damage
     ) {
+        self.columns = columns
+        self.conditions = conditions
         self.damaged = damaged
         self.plan = plan
         self.range = range
@@ -87,7 +92,7 @@ struct RowMerge {
     /// - Parameter checkpoint: called before each piece is decoded; what it throws ends the merge.
     /// - Returns: false when the sink wanted no more.
     mutating func run(
-        _ pieces: Range<Int>, into sink: inout some RowSink, checkpoint: () throws -> Void
+        _ pieces: some Sequence<Int>, into sink: inout some RowSink, checkpoint: () throws -> Void
     ) throws -> Bool {
         heap.removeAll(keepingCapacity: true)
         cursors.removeAll(keepingCapacity: true)
@@ -166,18 +171,26 @@ struct RowMerge {
     /// Decodes the piece at the top of the heap and puts it where its first row belongs.
     private mutating func decode(_ cursor: Int) throws {
         let piece = plan.pieces[cursors[cursor].piece]
+        guard let conditions = conditions.onMetadata(of: plan.streams[Int(piece.stream)]) else {
+            removeTop()
+            return
+        }
         var decoded: DecodedRows?
         switch piece.origin {
         case .block(let part, let number):
             do {
                 decoded = try DecodedRows.decode(
-                    number, of: part, range: range, filter: filter, cache: cache, context)
+                    number, of: part, range: range, filter: filter, conditions: conditions,
+                    // What may be there twice is told apart by all it has.
+                    columns: plan.gathers[Int(piece.stream)] ? .all : columns, cache: cache,
+                    context)
             } catch let fault as PartCorruption where damaged == .skip {
                 context.noteMissing(fault)
             }
         case .chunk(let view):
             let rows = DecodedRows(view, range: range)
             try context.count(samples: rows.nanos.count, bytes: rows.byteCount)
+            RowConditions.apply(conditions, to: rows)
             filter.apply(to: rows)
             if !rows.selection.isEmpty { decoded = rows }
         }
