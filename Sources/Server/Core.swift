@@ -96,6 +96,10 @@ struct Core: Sendable {
     let intake: OTLPIntake
     /// What jobs pushed.
     let pushed: PushGroups
+    /// What arrives, for live tails.
+    let tails: TailFeed
+    /// Where their queries run.
+    let tailPool: WorkerPool
     let clock: any Clock
 
     /// Replays the log. Blocks, in proportion to it.
@@ -126,9 +130,10 @@ struct Core: Sendable {
         let processors = ProcessInfo.processInfo.activeProcessorCount
         var limits = settings.limits
         limits.threads = max(2, processors)
+        let tails = TailFeed()
         let pipeline = IngestPipeline(
             kernel: kernel, metrics: stores.metrics, logs: stores.logs, traces: stores.traces,
-            observers: [stores.correlation], forward: forward, clock: clock, limits: limits)
+            observers: [stores.correlation, tails], forward: forward, clock: clock, limits: limits)
         pipeline.limiter.set(settings.tenantLimits)
         let queries = QueryService(
             metrics: stores.metrics, logs: stores.logs, traces: stores.traces, clock: clock,
@@ -141,7 +146,10 @@ struct Core: Sendable {
             intake: OTLPIntake(
                 pipeline: pipeline, tenancy: settings.tenancy, clock: clock,
                 lookbackMillis: Int64(settings.queries.lookbackSeconds * 1000)),
-            pushed: PushGroups(settings.kernel.path + "/pushed", report: warn), clock: clock)
+            pushed: PushGroups(settings.kernel.path + "/pushed", report: warn),
+            tails: tails,
+            tailPool: WorkerPool(name: "tail", threads: max(1, processors / 2), queueLimit: 0),
+            clock: clock)
     }
 
     /// Flushes, syncs and unlocks. Requests must have ended.
@@ -150,6 +158,7 @@ struct Core: Sendable {
         pipeline.stop()
         pipeline.forward?.stop()
         queries.stop()
+        tailPool.stop()
     }
 }
 

@@ -50,7 +50,9 @@ package enum TernServer {
         let core = CoreService(logger: logger, startup: startup) {
             try Core.open(settings, directory, clock, startup) { logger.warning("\($0)") }
         } serve: { core in
-            endpoint.serve(makeRoutes(core, startup, metrics, scraping, forwarding))
+            endpoint.serve(
+                makeRoutes(core, startup, metrics, scraping, forwarding), sockets: makeSockets(core)
+            )
             forwarding.open(core, configuration?.forwardDestinations ?? [])
             scraping.rules.open(core.queries, core.pipeline)
             scraping.open(core.pipeline, translation: core.intake.translation)

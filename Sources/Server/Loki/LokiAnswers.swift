@@ -27,31 +27,7 @@ func writeStreams(
         json.key("result")
         json.beginArray()
         for stream in result.streams {
-            json.beginObject()
-            json.key("stream")
-            writeLabels(stream.labels, into: &json)
-            json.key("values")
-            json.beginArray()
-            for entry in stream.entries {
-                json.beginArray()
-                json.string(String(entry.nanos))
-                entry.line.withUnsafeBytes { json.string($0) }
-                if categorize {
-                    json.beginObject()
-                    if !entry.metadata.isEmpty {
-                        json.key("structuredMetadata")
-                        writeLabels(entry.metadata, into: &json)
-                    }
-                    if !entry.parsed.isEmpty {
-                        json.key("parsed")
-                        writeLabels(entry.parsed, into: &json)
-                    }
-                    json.endObject()
-                }
-                json.endArray()
-            }
-            json.endArray()
-            json.endObject()
+            writeStream(stream.labels, stream.entries, categorize: categorize, into: &json)
         }
         json.endArray()
         writeStatistics(
@@ -59,6 +35,37 @@ func writeStreams(
             returned: result.streams.reduce(0) { $0 + $1.entries.count }, into: &json)
         json.endObject()
     }
+}
+
+/// A stream with its entries.
+func writeStream(
+    _ labels: Labels, _ entries: [LogEntry], categorize: Bool, into json: inout JSONWriter
+) {
+    json.beginObject()
+    json.key("stream")
+    writeLabels(labels, into: &json)
+    json.key("values")
+    json.beginArray()
+    for entry in entries {
+        json.beginArray()
+        json.string(String(entry.nanos))
+        entry.line.withUnsafeBytes { json.string($0) }
+        if categorize {
+            json.beginObject()
+            if !entry.metadata.isEmpty {
+                json.key("structuredMetadata")
+                writeLabels(entry.metadata, into: &json)
+            }
+            if !entry.parsed.isEmpty {
+                json.key("parsed")
+                writeLabels(entry.parsed, into: &json)
+            }
+            json.endObject()
+        }
+        json.endArray()
+    }
+    json.endArray()
+    json.endObject()
 }
 
 /// A vector, matrix or scalar.

@@ -13,7 +13,7 @@ struct LokiQueryEndpoints: Sendable {
 
     init(service: QueryService) { self.service = service }
 
-    func parse(_ text: String) throws -> LogQLExpression {
+    func parse(_ text: String) throws(APIError) -> LogQLExpression {
         do {
             return try LogQLParser.parse(text)
         } catch {
@@ -67,9 +67,9 @@ struct LokiQueryEndpoints: Sendable {
         }
     }
 
-    func run(
-        _ work: @escaping @Sendable (ReadContext) throws -> APIResponse
-    ) async throws -> APIResponse {
+    func run<T: Sendable>(
+        _ work: @escaping @Sendable (ReadContext) throws -> T
+    ) async throws -> T {
         do {
             return try await service.run(wording: lokiWording, work)
         } catch let error as LogQLQueryError {
@@ -164,11 +164,10 @@ struct LokiQueryEndpoints: Sendable {
         return (start, end)
     }
 
-    func limit(_ request: APIRequest) throws -> Int {
+    func limit(_ request: APIRequest) throws(APIError) -> Int {
         guard let text = request.nonEmpty("limit") else { return 100 }
-        guard let limit = Int(text), limit > 0 else {
-            throw APIError(.badData, "limit must be a positive value")
-        }
+        let limit = try goInteger(text)
+        guard limit > 0 else { throw APIError(.badData, "limit must be a positive value") }
         return limit
     }
 
