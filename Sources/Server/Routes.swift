@@ -103,6 +103,9 @@ func makeRoutes(
     ]
 
     routes += core.tail.routes()
+    routes += DeleteEndpoints(
+        deletes: core.deletes, clock: core.clock, isEnabled: core.settings.enableAdminAPI
+    ).routes()
 
     let traces = TraceEndpoints(service: service)
     let search = SearchEndpoint(service: service)

@@ -68,12 +68,17 @@ struct RowMerge {
     private var heap: [Entry] = []
     private var cursors: [Cursor] = []
     private var reserved = 0
+    private var deletions: DeletionFilter
+
+    /// Rows that were left out because they are deleted, by request; counted where damage fails.
+    var removed: [String: LogRemoval] { deletions.removed }
 
     init(
         _ plan: ReadPlan, range: NanosRange, filter: LineSelector, cache: FrameCache?,
         isDescending: Bool, _ context: ReadContext, damaged: Damage
     ) {
         self.damaged = damaged
+        deletions = DeletionFilter(counts: damaged == .fail)
         self.plan = plan
         self.range = range
         self.filter = filter
@@ -172,6 +177,11 @@ struct RowMerge {
             do {
                 decoded = try DecodedRows.decode(
                     number, of: part, range: range, filter: filter, cache: cache, context)
+                if !part.deletions.isEmpty, let rows = decoded {
+                    try deletions.apply(
+                        part.deletions, to: rows, of: plan.streams[Int(piece.stream)])
+                    if rows.selection.isEmpty { decoded = nil }
+                }
             } catch let fault as PartCorruption where damaged == .skip {
                 context.noteMissing(fault)
             }
