@@ -43,6 +43,7 @@ func makeRoutes(
 
     routes += ScrapingEndpoints(scraping: scraping).routes()
     routes += RulesEndpoints(rules: scraping.rules).routes()
+    routes += LokiRulerEndpoints(rules: scraping.rules).routes()
     routes += RuleBackfillEndpoint(core: core).routes()
     routes += StorageEndpoints(core).routes()
     routes.append(

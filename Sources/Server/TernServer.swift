@@ -54,7 +54,8 @@ package enum TernServer {
                 makeRoutes(core, startup, metrics, scraping, forwarding), sockets: makeSockets(core)
             )
             forwarding.open(core, configuration?.forwardDestinations ?? [])
-            scraping.rules.open(core.queries, core.pipeline)
+            scraping.rules.open(
+                core.queries, core.pipeline, StoredRules(core.settings.kernel.path))
             scraping.open(core.pipeline, translation: core.intake.translation)
         }
         // They are shut down in reverse order: first no more requests, then the rest.

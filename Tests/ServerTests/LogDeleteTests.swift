@@ -2,6 +2,8 @@
 // Requests to delete logs.
 
 import Base
+import Ingest
+import LogStore
 import Storage
 import Telemetry
 import TestKit

@@ -91,7 +91,9 @@ final class LogPart: Sendable {
     }
 
     /// The same file with other deletions.
-    init(_ other: LogPart, _ handle: PartHandle, _ language: LogDeletionLanguage)
+    init(
+        _ other: LogPart, _ handle: PartHandle, _ language: LogDeletionLanguage
+    )
         throws(PartCorruption)
     {
         self.handle = handle
