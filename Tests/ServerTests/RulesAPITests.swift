@@ -5,6 +5,7 @@ import Base
 import FoundationEssentials
 import Logging
 import Scrape
+import Storage
 import Telemetry
 import TestKit
 import Testing

@@ -13,9 +13,9 @@ extension HTTPField.Name {
 
 /// Streams, with the categories of labels apart when the client asked for that.
 func writeStreams(
-    _ result: LogQueryResult, categorize: Bool, _ warnings: [String]
+    _ result: LogQueryResult, categorize: Bool, _ context: ReadContext, queueNanos: Int64
 ) -> APIResponse {
-    prometheusSuccess(warnings: warnings, reserving: 1 << 16) { json in
+    prometheusSuccess(warnings: context.warnings, reserving: 1 << 16) { json in
         json.beginObject()
         json.member("resultType", "streams")
         if categorize {
@@ -30,9 +30,10 @@ func writeStreams(
             writeStream(stream.labels, stream.entries, categorize: categorize, into: &json)
         }
         json.endArray()
-        writeStatistics(
-            result.statistics,
-            returned: result.streams.reduce(0) { $0 + $1.entries.count }, into: &json)
+        LokiStatistics(
+            result.statistics, returned: result.streams.reduce(0) { $0 + $1.entries.count },
+            context, queueNanos: queueNanos
+        ).write(into: &json)
         json.endObject()
     }
 }
@@ -70,9 +71,9 @@ func writeStream(
 
 /// A vector, matrix or scalar.
 func writeMetricResult(
-    _ result: MetricResult, instant: Bool, _ warnings: [String]
+    _ result: MetricResult, instant: Bool, _ context: ReadContext, queueNanos: Int64
 ) -> APIResponse {
-    prometheusSuccess(warnings: warnings, reserving: 1 << 16) { json in
+    prometheusSuccess(warnings: context.warnings, reserving: 1 << 16) { json in
         json.beginObject()
         switch result.value {
         case .scalar(let value) where instant:
@@ -101,8 +102,23 @@ func writeMetricResult(
             for one in series { writeSeries(one, result.steps, instant, into: &json) }
             json.endArray()
         }
-        writeStatistics(result.statistics, returned: 0, into: &json)
+        LokiStatistics(
+            result.statistics, returned: result.valueCount, context, queueNanos: queueNanos
+        ).write(into: &json)
         json.endObject()
+    }
+}
+
+extension MetricResult {
+    /// Points of the answer.
+    fileprivate var valueCount: Int {
+        switch value {
+        case .scalar: steps.count
+        case .series(let series):
+            series.reduce(0) { sum, one in
+                sum + (0..<steps.count).count { one.column.kinds[$0] == .float }
+            }
+        }
     }
 }
 
@@ -127,21 +143,4 @@ private func writePoint(_ nanos: Int64, _ value: Double, into json: inout JSONWr
     json.seconds(millis: nanos / 1_000_000)
     json.floatString(value)
     json.endArray()
-}
-
-private func writeStatistics(
-    _ statistics: LogQLStatistics, returned: Int, into json: inout JSONWriter
-) {
-    json.key("stats")
-    json.beginObject()
-    json.key("summary")
-    json.beginObject()
-    json.member("totalBytesProcessed", statistics.bytesRead)
-    json.member("totalLinesProcessed", statistics.linesRead)
-    json.member("totalPostFilterLines", statistics.linesKept)
-    json.member("totalEntriesReturned", returned)
-    json.member(
-        "totalStructuredMetadataBytesProcessed", statistics.metadataBytesRead)
-    json.endObject()
-    json.endObject()
 }

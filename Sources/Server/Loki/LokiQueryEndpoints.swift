@@ -33,8 +33,9 @@ struct LokiQueryEndpoints: Sendable {
         let tenant = request.tenant
         let engine = self.engine
         return try await run { context in
+            let queueNanos = context.elapsedNanos
             let result = try engine.queryInstant(metric, tenant: tenant, atNanos: at, context)
-            return writeMetricResult(result, instant: true, context.warnings)
+            return writeMetricResult(result, instant: true, context, queueNanos: queueNanos)
         }
     }
 
@@ -48,8 +49,9 @@ struct LokiQueryEndpoints: Sendable {
             let step = try step(request, start, end)
             let steps = try EvaluationSteps(startNanos: start, endNanos: end, stepNanos: step)
             return try await run { context in
+                let queueNanos = context.elapsedNanos
                 let result = try engine.queryRange(metric, tenant: tenant, steps, context)
-                return writeMetricResult(result, instant: false, context.warnings)
+                return writeMetricResult(result, instant: false, context, queueNanos: queueNanos)
             }
         case .log(let selector):
             var query = LogQuery(
@@ -61,8 +63,10 @@ struct LokiQueryEndpoints: Sendable {
             query.intervalNanos = try interval(request)
             let wanted = query
             return try await run { context in
+                let queueNanos = context.elapsedNanos
                 let result = try engine.queryLogs(wanted, context)
-                return writeStreams(result, categorize: categorize, context.warnings)
+                return writeStreams(
+                    result, categorize: categorize, context, queueNanos: queueNanos)
             }
         }
     }
