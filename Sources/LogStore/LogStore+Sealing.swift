@@ -12,9 +12,9 @@ extension LogStore {
             var builder = ReadPlan.Builder()
             builder.add(head.views([], .all), range: .all)
             let plan = builder.plan()
-            var sink = PartSink(plan.streams, configuration, level: configuration.sealLevel) {
-                self.configuration.retentionClass(head.tenant, $0)
-            }
+            var sink = PartSink(
+                plan.streams, configuration, level: configuration.sealLevel,
+                retentionClasses(of: head.tenant))
             try merge(plan, into: &sink, checkpoint: {})
             drafts += sink.finish(tenant: head.tenant.name)
         }
@@ -28,7 +28,7 @@ extension LogStore {
         let ordered = parts.sorted { PartDescriptor.isOlder($0.descriptor, $1.descriptor) }
         var builder = ReadPlan.Builder()
         for handle in ordered {
-            let part = try LogPart(handle)
+            let part = try LogPart(handle, configuration.deletionLanguage)
             try builder.add(part, streams: Array(part.index.streams.indices), range: .all)
         }
         let plan = builder.plan()
@@ -36,24 +36,29 @@ extension LogStore {
         let level =
             byteCount >= configuration.denseMergeBytes
             ? configuration.mergeLevel : configuration.sealLevel
-        var sink = PartSink(plan.streams, configuration, level: level) { _ in
-            first.retentionClass
+        var sink = PartSink(
+            plan.streams, configuration, level: level, retentionClasses(of: Tenant(first.tenant)))
+        let removed = try merge(plan, into: &sink) {
+            if shouldStop() { throw CancellationError() }
         }
-        try merge(plan, into: &sink) { if shouldStop() { throw CancellationError() } }
+        removals.note(removed, mergeOf: ordered.map(\.descriptor.id))
         let drafts = sink.finish(tenant: first.tenant)
-        // The kernel merges parts of one day, so the rows of all make one part.
-        guard drafts.count <= 1 else {
+        // The kernel merges parts of one day.
+        guard Set(drafts.map(\.day)).count <= 1 else {
             throw PartCorruption(
                 name: ordered[0].reader.name, offset: 0,
-                problem: "parts to merge hold rows of \(drafts.count) days")
+                problem: "parts to merge hold rows of several days")
         }
         return drafts
     }
 
     /// Runs all streams of a plan through the sink, one after the other.
+    ///
+    /// - Returns: what it left out because it is deleted.
+    @discardableResult
     private func merge(
         _ plan: ReadPlan, into sink: inout PartSink, checkpoint: () throws -> Void
-    ) throws {
+    ) throws -> [String: LogRemoval] {
         // Frames are read once and in order, so they would only displace what queries use; but
         // neighbouring blocks share them.
         let cache = FrameCache(limitBytes: 16 << 20)
@@ -63,13 +68,14 @@ extension LogStore {
         for pieces in plan.byStream {
             _ = try merge.run(pieces, into: &sink, checkpoint: checkpoint)
         }
+        return merge.removed
     }
 
     package func verify(_ part: PartHandle) -> [PartCorruption] {
         var faults = part.reader.verify()
         let opened: LogPart
         do throws(PartCorruption) {
-            opened = try LogPart(part)
+            opened = try LogPart(part, configuration.deletionLanguage)
         } catch {
             return faults.contains(error) ? faults : faults + [error]
         }

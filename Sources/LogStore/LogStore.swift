@@ -26,10 +26,23 @@ package struct LogStoreConfiguration: Sendable {
     package var denseMergeBytes = 16 << 20
     /// Memory for decompressed frames, in bytes.
     package var frameCacheBytes = 64 << 20
-    /// Chooses a stream's retention class when it is sealed; asked once per stream and head.
+    /// Selectors of the kernel's retention rules, in their order.
+    package var retention: [[[LabelMatcher]]] = []
+    /// The retention class of a stream that no rule covers; asked once per stream of a head that is
+    /// sealed, and of a merge.
     package var retentionClass: @Sendable (Tenant, Labels) -> UInt8 = { _, _ in 0 }
 
+    /// What queries of deletions mean; without one a part that carries a deletion is not readable.
+    package var deletionLanguage: LogDeletionLanguage = { _ in
+        throw LogDeletionLanguageMissing()
+    }
+
     package init() {}
+}
+
+/// A store that was opened without a language for deletions has parts with some.
+struct LogDeletionLanguageMissing: Error, CustomStringConvertible {
+    var description: String { "no language for queries of deletions" }
 }
 
 /// Log lines: heads in memory, parts on disk, one reading protocol over both.
@@ -59,6 +72,8 @@ package final class LogStore: SignalStore, LogReading {
     let cache: FrameCache
     private let shardCount: Int
     private let state = Mutex(State())
+    let removals = RemovalLedger()
+    private let classifier = Mutex(RetentionClassifier())
 
     package init(_ configuration: LogStoreConfiguration = LogStoreConfiguration()) {
         self.configuration = configuration
@@ -118,8 +133,18 @@ package final class LogStore: SignalStore, LogReading {
     // MARK: - Parts
 
     package func open(_ part: PartHandle) throws {
-        let opened = try LogPart(part)
+        let opened = try LogPart(part, configuration.deletionLanguage)
         state.withLock { LogStore.add([opened], to: &$0) }
+    }
+
+    package func useRetentionClasses(_ numbers: [UInt8]) {
+        classifier.withLock { $0 = RetentionClassifier(configuration.retention, numbers) }
+    }
+
+    /// Tells the retention class of a tenant's streams by the rules of today.
+    func retentionClasses(of tenant: Tenant) -> (Labels) -> UInt8 {
+        let (classifier, otherwise) = (classifier.withLock { $0 }, configuration.retentionClass)
+        return { classifier.number(of: $0) ?? otherwise(tenant, $0) }
     }
 
     package func missing(_ part: PartDescriptor, _ fault: PartCorruption) {
@@ -143,21 +168,29 @@ package final class LogStore: SignalStore, LogReading {
     }
 
     /// Opens what can be opened.
-    private static func open(
-        _ handles: [PartHandle]
+    ///
+    /// - Parameter known: open parts: one whose deletions alone have changed is not read again.
+    private func open(
+        _ handles: [PartHandle], known: [LogPart] = []
     ) -> (parts: [LogPart], faults: [PartCorruption]) {
         var parts: [LogPart] = []
         var faults: [PartCorruption] = []
+        let language = configuration.deletionLanguage
         for handle in handles {
+            let same = known.first { $0.descriptor.id == handle.descriptor.id }
             do throws(PartCorruption) {
-                parts.append(try LogPart(handle))
+                if let same {
+                    parts.append(try LogPart(same, handle, language))
+                } else {
+                    parts.append(try LogPart(handle, language))
+                }
             } catch { faults.append(error) }
         }
         return (parts, faults)
     }
 
     package func sealed(generation: UInt64, parts: [PartHandle]) {
-        let opened = LogStore.open(parts)
+        let opened = open(parts)
         state.withLock { state in
             LogStore.add(opened.parts, to: &state)
             state.faults += opened.faults
@@ -168,7 +201,11 @@ package final class LogStore: SignalStore, LogReading {
     }
 
     package func replace(removed: [UInt64], added: [PartHandle]) {
-        let opened = LogStore.open(added)
+        let known = state.withLock { state in
+            Set(added.map(\.descriptor.tenant)).flatMap { state.parts[$0] ?? [] }
+        }
+        let opened = open(added, known: known)
+        removals.settle(removed)
         let removed = Set(removed)
         state.withLock { state in
             state.faults += opened.faults
@@ -196,6 +233,9 @@ package final class LogStore: SignalStore, LogReading {
         }
         return (parts, tenantHeads)
     }
+
+    /// A tenant's parts in order of arrival.
+    func parts(of tenant: Tenant) -> [LogPart] { state.withLock { $0.parts[tenant.name] ?? [] } }
 
     /// The heads of all tenants in one generation.
     func tenantHeads(_ generation: UInt64) -> [TenantHead] {

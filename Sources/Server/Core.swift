@@ -17,13 +17,21 @@ import TraceStore
 /// The stores of one server, empty until a kernel opens them.
 struct Stores: Sendable {
     let metrics: MetricStore
-    let logs = LogStore()
+    let logs: LogStore
     let traces = TraceStore()
     let correlation = Correlation()
     var all: [any SignalStore] { [metrics, logs, traces, correlation] }
 
-    init(metrics configuration: MetricStoreConfiguration = MetricStoreConfiguration()) {
+    init(
+        metrics configuration: MetricStoreConfiguration = MetricStoreConfiguration(),
+        clock: any Clock = SystemClock()
+    ) {
         metrics = MetricStore(configuration)
+        var logs = LogStoreConfiguration()
+        // One list of rules for all signals.
+        logs.retention = configuration.retention.map(\.selectors)
+        logs.deletionLanguage = deletionLanguage(clock)
+        self.logs = LogStore(logs)
     }
 }
 
@@ -43,6 +51,8 @@ struct CoreSettings: Sendable {
     var forwardNames: [String]
     var forward = ForwardQueue.Limits()
     var tenantLimits = TenantLimitTable()
+    /// Within which a request to delete logs can be taken back.
+    var deleteCancelSeconds = 86_400.0
 
     init(_ options: ServerOptions, _ configuration: Configuration?) {
         // A flag wins over the configuration.
@@ -55,6 +65,8 @@ struct CoreSettings: Sendable {
         queryLogFile = options.queryLogFile
         forwardNames = (configuration?.forwardDestinations ?? []).map(\.forward.name)
         tenantLimits = configuration?.limits ?? TenantLimitTable()
+        deleteCancelSeconds =
+            configuration?.storage.deleteCancelSeconds ?? deleteCancelSeconds
         forward.maxBytes = options.forwardBytes
         forward.maxAgeSeconds = options.forwardAgeSeconds
         kernel = KernelConfiguration(path: options.storagePath, retentionSeconds: retention)
@@ -96,6 +108,12 @@ struct Core: Sendable {
     let intake: OTLPIntake
     /// What jobs pushed.
     let pushed: PushGroups
+    /// Requests to delete logs.
+    let deletes: LogDeletes
+    /// What arrives, for live tails.
+    let tails: TailFeed
+    /// Where their queries run.
+    let tailPool: WorkerPool
     let clock: any Clock
 
     /// Replays the log. Blocks, in proportion to it.
@@ -115,7 +133,7 @@ struct Core: Sendable {
                     + active.unfinished.joined(separator: ",") + "]")
         }
         let queryLog = settings.queryLogFile.map { QueryLogFile($0, clock: clock, report: warn) }
-        let stores = Stores(metrics: settings.metrics)
+        let stores = Stores(metrics: settings.metrics, clock: clock)
         let forward = try ForwardQueue(
             directory: settings.kernel.path + "/forward", clock: clock, limits: settings.forward,
             warn: warn)
@@ -126,9 +144,10 @@ struct Core: Sendable {
         let processors = ProcessInfo.processInfo.activeProcessorCount
         var limits = settings.limits
         limits.threads = max(2, processors)
+        let tails = TailFeed()
         let pipeline = IngestPipeline(
             kernel: kernel, metrics: stores.metrics, logs: stores.logs, traces: stores.traces,
-            observers: [stores.correlation], forward: forward, clock: clock, limits: limits)
+            observers: [stores.correlation, tails], forward: forward, clock: clock, limits: limits)
         pipeline.limiter.set(settings.tenantLimits)
         let queries = QueryService(
             metrics: stores.metrics, logs: stores.logs, traces: stores.traces, clock: clock,
@@ -141,15 +160,23 @@ struct Core: Sendable {
             intake: OTLPIntake(
                 pipeline: pipeline, tenancy: settings.tenancy, clock: clock,
                 lookbackMillis: Int64(settings.queries.lookbackSeconds * 1000)),
-            pushed: PushGroups(settings.kernel.path + "/pushed", report: warn), clock: clock)
+            pushed: PushGroups(settings.kernel.path + "/pushed", report: warn),
+            deletes: LogDeletes(
+                directory: settings.kernel.path, kernel: kernel, logs: stores.logs, clock: clock,
+                cancelSeconds: settings.deleteCancelSeconds, report: warn),
+            tails: tails,
+            tailPool: WorkerPool(name: "tail", threads: max(1, processors / 2), queueLimit: 0),
+            clock: clock)
     }
 
     /// Flushes, syncs and unlocks. Requests must have ended.
     func stop() async {
+        await deletes.stop()
         await kernel.stop(flush: true)
         pipeline.stop()
         pipeline.forward?.stop()
         queries.stop()
+        tailPool.stop()
     }
 }
 
@@ -174,6 +201,7 @@ struct CoreService: Service {
         guard let core = try await opened() else { return }
         report(core.kernel.status)
         core.kernel.start()
+        core.deletes.start()
         startup.finish(core)
         serve(core)
         logger.info("ready")

@@ -13,7 +13,8 @@ func makeRoutes(
     let (pipeline, service, intake) = (core.pipeline, core.queries, core.intake)
     let admin = AdminEndpoints(
         pipeline: pipeline, metrics: metrics, scraping: scraping, queries: service,
-        push: PushMetrics(lines: startup.lines, groups: core.pushed, intake: intake),
+        push: PushMetrics(
+            lines: startup.lines, groups: core.pushed, intake: intake, tails: core.tails),
         forwarding: forwarding)
     let both: [HTTPRequest.Method] = [.get, .post]
     let status = StatusEndpoints(core: core, startup: startup, scraping: scraping)
@@ -42,6 +43,7 @@ func makeRoutes(
 
     routes += ScrapingEndpoints(scraping: scraping).routes()
     routes += RulesEndpoints(rules: scraping.rules).routes()
+    routes += LokiRulerEndpoints(rules: scraping.rules).routes()
     routes += RuleBackfillEndpoint(core: core).routes()
     routes += StorageEndpoints(core).routes()
     routes.append(
@@ -101,6 +103,11 @@ func makeRoutes(
         Route([.get], "/loki/api/v1/drilldown-limits", .loki, logs.drilldownLimits),
     ]
 
+    routes += core.tail.routes()
+    routes += DeleteEndpoints(
+        deletes: core.deletes, clock: core.clock, isEnabled: core.settings.enableAdminAPI
+    ).routes()
+
     let traces = TraceEndpoints(service: service)
     let search = SearchEndpoint(service: service)
     routes += [
@@ -123,6 +130,16 @@ func makeRoutes(
     ]
     routes.append(openAPIRoute(of: routes))
     return routes
+}
+
+/// Paths on which connections become WebSockets.
+func makeSockets(_ core: Core) -> [SocketRoute] { core.tail.sockets() }
+
+extension Core {
+    /// Live tails of logs.
+    var tail: TailEndpoint {
+        TailEndpoint(logs: LokiQueryEndpoints(service: queries), feed: tails, pool: tailPool)
+    }
 }
 
 /// Routes of the ways in for metrics that are neither Prometheus' nor OTLP's.

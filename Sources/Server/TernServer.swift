@@ -50,9 +50,12 @@ package enum TernServer {
         let core = CoreService(logger: logger, startup: startup) {
             try Core.open(settings, directory, clock, startup) { logger.warning("\($0)") }
         } serve: { core in
-            endpoint.serve(makeRoutes(core, startup, metrics, scraping, forwarding))
+            endpoint.serve(
+                makeRoutes(core, startup, metrics, scraping, forwarding), sockets: makeSockets(core)
+            )
             forwarding.open(core, configuration?.forwardDestinations ?? [])
-            scraping.rules.open(core.queries, core.pipeline)
+            scraping.rules.open(
+                core.queries, core.pipeline, StoredRules(core.settings.kernel.path))
             scraping.open(core.pipeline, translation: core.intake.translation)
         }
         // They are shut down in reverse order: first no more requests, then the rest.

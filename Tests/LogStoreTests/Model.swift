@@ -277,6 +277,29 @@ final class Driver {
         }
     }
 
+    /// Gives parts other deletions, as the kernel does it.
+    func mark(_ deletions: [UInt64: [UInt8]]) {
+        let changed = handles.compactMap { handle in
+            deletions[handle.descriptor.id].map { handle.deleting($0) }
+        }
+        let ids = changed.map(\.descriptor.id)
+        handles.removeAll { ids.contains($0.descriptor.id) }
+        handles += changed
+        store.replace(removed: ids, added: changed)
+    }
+
+    /// Rewrites each part that has deletions.
+    func clean() throws {
+        for input in handles where !input.descriptor.deletions.isEmpty {
+            let merged = try store.merge([input], shouldStop: { false }).map {
+                try handle($0, level: 1, lastSequence: input.descriptor.lastSequence)
+            }
+            handles.removeAll { $0 === input }
+            handles += merged
+            store.replace(removed: [input.descriptor.id], added: merged)
+        }
+    }
+
     func read(_ request: LogRequest) throws -> [ModelRow] {
         var rows: [ModelRow] = []
         try store.read(request, ReadContext()) {

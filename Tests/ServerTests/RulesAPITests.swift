@@ -5,6 +5,7 @@ import Base
 import FoundationEssentials
 import Logging
 import Scrape
+import Storage
 import Telemetry
 import TestKit
 import Testing
@@ -46,7 +47,9 @@ private func withRules(_ body: (TestServer, _ now: Int64) async throws -> Void) 
         let rules = server.scraping.rules
         let client = OutgoingHTTP()
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        rules.open(server.core.queries, server.core.pipeline)
+        rules.open(
+            server.core.queries, server.core.pipeline, StoredRules(server.core.settings.kernel.path)
+        )
         rules.apply(
             configuration, ListenAddress(host: "127.0.0.1", port: 4100),
             .live(client, SystemClock(), logger))
@@ -180,7 +183,9 @@ private func result(_ server: TestServer, _ query: String) async throws -> [Corp
         let rules = server.scraping.rules
         let client = OutgoingHTTP()
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        rules.open(server.core.queries, server.core.pipeline)
+        rules.open(
+            server.core.queries, server.core.pipeline, StoredRules(server.core.settings.kernel.path)
+        )
         rules.apply(
             configuration, ListenAddress(host: "127.0.0.1", port: 4100),
             .live(client, SystemClock(), logger))

@@ -118,7 +118,8 @@ func withServer<R: Sendable>(
                 let scraping = Scraping(
                     options, nil, Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
                     SystemClock())
-                endpoint.serve(makeRoutes(core, startup, SelfMetrics(), scraping))
+                endpoint.serve(
+                    makeRoutes(core, startup, SelfMetrics(), scraping), sockets: makeSockets(core))
                 return try await body(
                     TestServer(
                         port: port, grpcPort: grpcPort, core: core, endpoint: endpoint,

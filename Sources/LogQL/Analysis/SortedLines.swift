@@ -76,8 +76,8 @@ extension LogQLEngine {
     private func entry(_ state: LineState, _ query: AnalysisQuery) -> LogEntry {
         var entry = LogEntry(nanos: state.nanos, line: Array(state.line))
         if query.separatesCategories {
-            entry.metadata = labels(of: .metadata, in: state, withErrors: false)
-            entry.parsed = labels(of: .parsed, in: state, withErrors: true)
+            entry.metadata = state.labels(of: .metadata, withErrors: false)
+            entry.parsed = state.labels(of: .parsed, withErrors: true)
         }
         return entry
     }

@@ -12,6 +12,11 @@ package struct LogEntry: Sendable, Equatable {
     /// Only with `LogQuery.separatesCategories`: labels of the line that are not its stream's.
     package var metadata = Labels.empty
     package var parsed = Labels.empty
+
+    package init(nanos: Int64, line: [UInt8]) {
+        self.nanos = nanos
+        self.line = line
+    }
 }
 
 /// Lines with the same labels.
@@ -105,8 +110,8 @@ extension LogQLEngine {
             if group == entries.count { entries.append([]) }
             var entry = LogEntry(nanos: state.nanos, line: Array(state.line))
             if query.separatesCategories, pipeline.changesLabels || hasMetadata {
-                entry.metadata = labels(of: .metadata, in: state, withErrors: false)
-                entry.parsed = labels(of: .parsed, in: state, withErrors: true)
+                entry.metadata = state.labels(of: .metadata, withErrors: false)
+                entry.parsed = state.labels(of: .parsed, withErrors: true)
             }
             try context.reserve(entry.line.count + 64)
             entries[group].append(entry)
@@ -118,13 +123,5 @@ extension LogQLEngine {
             .map { LogStream(labels: table.labels($0), entries: entries[$0]) }
             .sorted { $0.labels < $1.labels }
         return result
-    }
-
-    func labels(
-        of category: LabelCategory, in state: LineState, withErrors: Bool
-    ) -> Labels {
-        var bytes: [UInt8] = []
-        state.encode(withErrors: withErrors, into: &bytes) { $0.category == category }
-        return bytes.isEmpty ? .empty : Labels(canonical: bytes)
     }
 }

@@ -18,15 +18,22 @@ final class LogPart: Sendable {
     private let dataSections: [PartReader.Section]
     /// Streams ascending by label hash.
     private let byHash: [UInt32]
+    /// What readers must not see any more.
+    let deletions: [CompiledDeletion]
 
     var reader: PartReader { handle.reader }
     var descriptor: PartDescriptor { handle.descriptor }
 
     /// Reads and checks everything but the frames.
     ///
-    /// - Throws: `PartCorruption`.
-    init(_ handle: PartHandle) throws(PartCorruption) {
+    /// - Parameter language: tells what the queries of deletions mean.
+    /// - Throws: `PartCorruption`, also for a deletion that nobody understands.
+    init(
+        _ handle: PartHandle,
+        _ language: LogDeletionLanguage = { _ in throw LogDeletionLanguageMissing() }
+    ) throws(PartCorruption) {
         self.handle = handle
+        deletions = try LogPart.deletions(of: handle, language)
         let reader = handle.reader
         func fault(_ kind: UInt16, _ problem: String) -> PartCorruption {
             PartCorruption(
@@ -85,6 +92,30 @@ final class LogPart: Sendable {
         let streams = index.streams
         byHash = streams.indices.map { UInt32($0) }.sorted {
             (streams[Int($0)].hash, $0) < (streams[Int($1)].hash, $1)
+        }
+    }
+
+    /// The same file with other deletions.
+    init(
+        _ other: LogPart, _ handle: PartHandle, _ language: LogDeletionLanguage
+    ) throws(PartCorruption) {
+        self.handle = handle
+        deletions = try LogPart.deletions(of: handle, language)
+        (index, blocks, frames) = (other.index, other.blocks, other.frames)
+        (blockStarts, dataSections) = (other.blockStarts, other.dataSections)
+        (byHash, search) = (other.byHash, other.search)
+    }
+
+    private static func deletions(
+        of handle: PartHandle, _ language: LogDeletionLanguage
+    ) throws(PartCorruption) -> [CompiledDeletion] {
+        do {
+            return try LogDeletions(handle.descriptor.deletions).entries.map {
+                CompiledDeletion(deletion: $0, rule: try language($0.query))
+            }
+        } catch {
+            throw PartCorruption(
+                name: handle.reader.name, offset: 0, problem: "deletions: \(error)")
         }
     }
 

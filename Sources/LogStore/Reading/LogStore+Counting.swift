@@ -54,7 +54,9 @@ extension LogStore {
         for (number, overlaps) in zip(pieces, overlapping) {
             let piece = plan.pieces[number]
             guard !overlaps, case .block(let part, let index) = piece.origin,
-                range.contains(piece.minNanos), range.contains(piece.maxNanos),
+                // What is deleted is told by the rows.
+                part.deletions.isEmpty, range.contains(piece.minNanos),
+                range.contains(piece.maxNanos),
                 counting.areAlike(
                     labels, piece.minNanos, piece.maxNanos, part.blocks[index].metadata.count > 0)
             else {

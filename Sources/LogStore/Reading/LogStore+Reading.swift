@@ -76,6 +76,7 @@ extension LogStore {
             for stream in part.index.matching(request.matchers) {
                 let overlaps = part.blocks[part.blocks(of: stream)].contains {
                     request.range.overlaps(first: $0.minNanos, last: $0.maxNanos)
+                        && !part.isDeleted($0, part.index.streams[stream])
                 }
                 if overlaps { found.insert(part.index.streams[stream]) }
             }

@@ -70,6 +70,10 @@ struct RowMerge {
     private var heap: [Entry] = []
     private var cursors: [Cursor] = []
     private var reserved = 0
+    private var deletions: DeletionFilter
+
+    /// Rows that were left out because they are deleted, by request; counted where damage fails.
+    var removed: [String: LogRemoval] { deletions.removed }
 
     init(
         _ plan: ReadPlan, range: NanosRange, filter: LineSelector,
@@ -79,6 +83,7 @@ struct RowMerge {
         self.columns = columns
         self.conditions = conditions
         self.damaged = damaged
+        deletions = DeletionFilter(counts: damaged == .fail)
         self.plan = plan
         self.range = range
         self.filter = filter
@@ -181,9 +186,14 @@ struct RowMerge {
             do {
                 decoded = try DecodedRows.decode(
                     number, of: part, range: range, filter: filter, conditions: conditions,
-                    // What may be there twice is told apart by all it has.
-                    columns: plan.gathers[Int(piece.stream)] ? .all : columns, cache: cache,
-                    context)
+                    // What may be there twice, and what is deleted, is told by all it has.
+                    columns: plan.gathers[Int(piece.stream)] || !part.deletions.isEmpty
+                        ? .all : columns, cache: cache, context)
+                if !part.deletions.isEmpty, let rows = decoded {
+                    try deletions.apply(
+                        part.deletions, to: rows, of: plan.streams[Int(piece.stream)])
+                    if rows.selection.isEmpty { decoded = nil }
+                }
             } catch let fault as PartCorruption where damaged == .skip {
                 context.noteMissing(fault)
             }

@@ -50,6 +50,8 @@ package struct RuleGroupDefinition: Sendable, Equatable {
     /// How far before its evaluation time a rule looks and writes.
     package var queryOffsetMillis: Int64 = 0
     package var language = RuleLanguage.promql
+    /// Of a group that came over an API: what the API calls its file.
+    package var namespace: String?
     /// Labels of every rule that does not set them itself; ascending by name.
     package var labels: [RuleText] = []
     /// Whose data the rules read and write.
@@ -60,6 +62,9 @@ package struct RuleGroupDefinition: Sendable, Equatable {
         self.name = name
         self.file = file
     }
+
+    /// What APIs show as the file.
+    package var shownFile: String { namespace ?? file }
 
     /// Names the group among all files. Source: prometheus/prometheus `rules`, `GroupKey`.
     package var key: String { file + ";" + name }

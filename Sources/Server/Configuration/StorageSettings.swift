@@ -23,6 +23,8 @@ package struct StorageSettings: Sendable, Equatable {
     package var maxExemplars: Int?
     /// Retention by selector, in the order of the file; ours.
     package var retentionRules: [MetricRetention] = []
+    /// Within which a request to delete logs can be taken back; nil = not given. Ours.
+    package var deleteCancelSeconds: Double?
     /// Ours too.
     package var downsampling: [DownsamplingRule] = []
 
@@ -52,6 +54,7 @@ package struct StorageSettings: Sendable, Equatable {
             try exemplars.finish()
         }
         retentionRules = try Self.retentionRules(&section)
+        deleteCancelSeconds = try section.duration("delete_request_cancel_period")
         downsampling = try Self.downsamplingRules(&section)
         try section.finish()
     }

@@ -87,6 +87,7 @@ final class HTTPEndpoint: HTTPResponder {
         /// What any other path is told; 404 when nil.
         let otherwise: (@Sendable () -> APIError)?
         let paths: RoutePaths
+        var sockets: [SocketRoute] = []
     }
     private let table: Mutex<Table>
     private let options: Options
@@ -107,7 +108,10 @@ final class HTTPEndpoint: HTTPResponder {
     /// Serves these routes from the next request on.
     ///
     /// - Parameter otherwise: what other paths are told, in their family's shape; nil = 404.
-    func serve(_ routes: [Route], otherwise: (@Sendable () -> APIError)? = nil) {
+    func serve(
+        _ routes: [Route], sockets: [SocketRoute] = [],
+        otherwise: (@Sendable () -> APIError)? = nil
+    ) {
         let router = Router(context: EndpointContext.self)
         for route in routes {
             for method in route.methods {
@@ -118,8 +122,18 @@ final class HTTPEndpoint: HTTPResponder {
             }
         }
         let built = Table(
-            router: router.buildResponder(), otherwise: otherwise, paths: RoutePaths(routes))
+            router: router.buildResponder(), otherwise: otherwise, paths: RoutePaths(routes),
+            sockets: sockets)
         table.withLock { $0 = built }
+    }
+
+    func socketRoute(_ path: String) -> SocketRoute? {
+        table.withLock { $0.sockets.first { $0.path == path } }
+    }
+
+    /// Tenant of a request; nil when it names none that may be.
+    func tenant(of headers: HTTPFields) -> Tenant? {
+        try? HTTPEndpoint.tenant(of: headers, options.tenancy)
     }
 
     func respond(to request: Request, context: EndpointContext) async throws -> Response {
@@ -208,7 +222,7 @@ final class HTTPEndpoint: HTTPResponder {
                 call.pathParameters[String(name)] = percentDecoded(value.utf8)
             }
             if route.needsTenant {
-                call.tenant = try HTTPEndpoint.tenant(of: request, options.tenancy)
+                call.tenant = try HTTPEndpoint.tenant(of: request.headers, options.tenancy)
             }
             call.parameters = decodeForm(request.uri.query ?? "")
             call.body = try await body(of: request, route, share)
@@ -278,9 +292,9 @@ final class HTTPEndpoint: HTTPResponder {
         return bytes
     }
 
-    private static func tenant(of request: Request, _ tenancy: Tenancy) throws -> Tenant {
+    private static func tenant(of headers: HTTPFields, _ tenancy: Tenancy) throws -> Tenant {
         guard tenancy == .header else { return .anonymous }
-        guard let name = request.headers[.scopeOrgID], !name.isEmpty else {
+        guard let name = headers[.scopeOrgID], !name.isEmpty else {
             throw APIError(.unauthorized, "no org id")
         }
         let tenant = Tenant(name)

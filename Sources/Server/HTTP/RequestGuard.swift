@@ -22,7 +22,7 @@ struct ConnectionLimits: Sendable {
 
 /// Counts the bytes that come in before the decoder has made anything of them: a head without an
 /// end is not kept for ever. Confined to the event loop.
-final class HeadByteCounter: ChannelInboundHandler {
+final class HeadByteCounter: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
 
@@ -49,7 +49,7 @@ final class HeadByteCounter: ChannelInboundHandler {
 ///
 /// A client that sends a byte a second holds a descriptor and what it has sent so far, for a
 /// bounded time.
-final class RequestGuard: ChannelDuplexHandler {
+final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = HTTPServerRequestPart
     typealias OutboundIn = HTTPServerResponsePart
@@ -181,6 +181,13 @@ final class RequestGuard: ChannelDuplexHandler {
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if let event = event as? ChannelEvent, event == .inputClosed { watch.close() }
         context.fireUserInboundEventTriggered(event)
+    }
+
+    /// The connection has become something else.
+    func handlerRemoved(context: ChannelHandlerContext) {
+        stopTimer()
+        writeTimer?.cancel()
+        writeTimer = nil
     }
 
     func channelInactive(context: ChannelHandlerContext) {

@@ -13,9 +13,9 @@ extension HTTPField.Name {
 
 /// Streams, with the categories of labels apart when the client asked for that.
 func writeStreams(
-    _ result: LogQueryResult, categorize: Bool, _ warnings: [String]
+    _ result: LogQueryResult, categorize: Bool, _ context: ReadContext, queueNanos: Int64
 ) -> APIResponse {
-    prometheusSuccess(warnings: warnings, reserving: 1 << 16) { json in
+    prometheusSuccess(warnings: context.warnings, reserving: 1 << 16) { json in
         json.beginObject()
         json.member("resultType", "streams")
         if categorize {
@@ -27,45 +27,53 @@ func writeStreams(
         json.key("result")
         json.beginArray()
         for stream in result.streams {
-            json.beginObject()
-            json.key("stream")
-            writeLabels(stream.labels, into: &json)
-            json.key("values")
-            json.beginArray()
-            for entry in stream.entries {
-                json.beginArray()
-                json.string(String(entry.nanos))
-                entry.line.withUnsafeBytes { json.string($0) }
-                if categorize {
-                    json.beginObject()
-                    if !entry.metadata.isEmpty {
-                        json.key("structuredMetadata")
-                        writeLabels(entry.metadata, into: &json)
-                    }
-                    if !entry.parsed.isEmpty {
-                        json.key("parsed")
-                        writeLabels(entry.parsed, into: &json)
-                    }
-                    json.endObject()
-                }
-                json.endArray()
-            }
-            json.endArray()
-            json.endObject()
+            writeStream(stream.labels, stream.entries, categorize: categorize, into: &json)
         }
         json.endArray()
-        writeStatistics(
-            result.statistics,
-            returned: result.streams.reduce(0) { $0 + $1.entries.count }, into: &json)
+        LokiStatistics(
+            result.statistics, returned: result.streams.reduce(0) { $0 + $1.entries.count },
+            context, queueNanos: queueNanos
+        ).write(into: &json)
         json.endObject()
     }
 }
 
+/// A stream with its entries.
+func writeStream(
+    _ labels: Labels, _ entries: [LogEntry], categorize: Bool, into json: inout JSONWriter
+) {
+    json.beginObject()
+    json.key("stream")
+    writeLabels(labels, into: &json)
+    json.key("values")
+    json.beginArray()
+    for entry in entries {
+        json.beginArray()
+        json.string(String(entry.nanos))
+        entry.line.withUnsafeBytes { json.string($0) }
+        if categorize {
+            json.beginObject()
+            if !entry.metadata.isEmpty {
+                json.key("structuredMetadata")
+                writeLabels(entry.metadata, into: &json)
+            }
+            if !entry.parsed.isEmpty {
+                json.key("parsed")
+                writeLabels(entry.parsed, into: &json)
+            }
+            json.endObject()
+        }
+        json.endArray()
+    }
+    json.endArray()
+    json.endObject()
+}
+
 /// A vector, matrix or scalar.
 func writeMetricResult(
-    _ result: MetricResult, instant: Bool, _ warnings: [String]
+    _ result: MetricResult, instant: Bool, _ context: ReadContext, queueNanos: Int64
 ) -> APIResponse {
-    prometheusSuccess(warnings: warnings, reserving: 1 << 16) { json in
+    prometheusSuccess(warnings: context.warnings, reserving: 1 << 16) { json in
         json.beginObject()
         switch result.value {
         case .scalar(let value) where instant:
@@ -94,8 +102,23 @@ func writeMetricResult(
             for one in series { writeSeries(one, result.steps, instant, into: &json) }
             json.endArray()
         }
-        writeStatistics(result.statistics, returned: 0, into: &json)
+        LokiStatistics(
+            result.statistics, returned: result.valueCount, context, queueNanos: queueNanos
+        ).write(into: &json)
         json.endObject()
+    }
+}
+
+extension MetricResult {
+    /// Points of the answer.
+    fileprivate var valueCount: Int {
+        switch value {
+        case .scalar: steps.count
+        case .series(let series):
+            series.reduce(0) { sum, one in
+                sum + (0..<steps.count).count { one.column.kinds[$0] == .float }
+            }
+        }
     }
 }
 
@@ -120,21 +143,4 @@ private func writePoint(_ nanos: Int64, _ value: Double, into json: inout JSONWr
     json.seconds(millis: nanos / 1_000_000)
     json.floatString(value)
     json.endArray()
-}
-
-private func writeStatistics(
-    _ statistics: LogQLStatistics, returned: Int, into json: inout JSONWriter
-) {
-    json.key("stats")
-    json.beginObject()
-    json.key("summary")
-    json.beginObject()
-    json.member("totalBytesProcessed", statistics.bytesRead)
-    json.member("totalLinesProcessed", statistics.linesRead)
-    json.member("totalPostFilterLines", statistics.linesKept)
-    json.member("totalEntriesReturned", returned)
-    json.member(
-        "totalStructuredMetadataBytesProcessed", statistics.metadataBytesRead)
-    json.endObject()
-    json.endObject()
 }

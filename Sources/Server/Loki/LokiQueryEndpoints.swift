@@ -13,7 +13,7 @@ struct LokiQueryEndpoints: Sendable {
 
     init(service: QueryService) { self.service = service }
 
-    func parse(_ text: String) throws -> LogQLExpression {
+    func parse(_ text: String) throws(APIError) -> LogQLExpression {
         do {
             return try LogQLParser.parse(text)
         } catch {
@@ -36,8 +36,9 @@ struct LokiQueryEndpoints: Sendable {
         let tenant = request.tenant
         let engine = self.engine
         return try await run { context in
+            let queueNanos = context.elapsedNanos
             let result = try engine.queryInstant(metric, tenant: tenant, atNanos: at, context)
-            return writeMetricResult(result, instant: true, context.warnings)
+            return writeMetricResult(result, instant: true, context, queueNanos: queueNanos)
         }
     }
 
@@ -52,8 +53,9 @@ struct LokiQueryEndpoints: Sendable {
             let step = try step(request, start, end)
             let steps = try EvaluationSteps(startNanos: start, endNanos: end, stepNanos: step)
             return try await run { context in
+                let queueNanos = context.elapsedNanos
                 let result = try engine.queryRange(metric, tenant: tenant, steps, context)
-                return writeMetricResult(result, instant: false, context.warnings)
+                return writeMetricResult(result, instant: false, context, queueNanos: queueNanos)
             }
         case .log(let selector):
             var query = LogQuery(
@@ -65,15 +67,17 @@ struct LokiQueryEndpoints: Sendable {
             query.intervalNanos = try interval(request)
             let wanted = query
             return try await run { context in
+                let queueNanos = context.elapsedNanos
                 let result = try engine.queryLogs(wanted, context)
-                return writeStreams(result, categorize: categorize, context.warnings)
+                return writeStreams(
+                    result, categorize: categorize, context, queueNanos: queueNanos)
             }
         }
     }
 
-    func run(
-        _ work: @escaping @Sendable (ReadContext) throws -> APIResponse
-    ) async throws -> APIResponse {
+    func run<T: Sendable>(
+        _ work: @escaping @Sendable (ReadContext) throws -> T
+    ) async throws -> T {
         do {
             return try await service.run(wording: lokiWording, work)
         } catch let error as LogQLQueryError {
@@ -171,11 +175,10 @@ struct LokiQueryEndpoints: Sendable {
         return millis &* 1_000_000
     }
 
-    func limit(_ request: APIRequest) throws -> Int {
+    func limit(_ request: APIRequest) throws(APIError) -> Int {
         guard let text = request.nonEmpty("limit") else { return 100 }
-        guard let limit = Int(text), limit > 0 else {
-            throw APIError(.badData, "limit must be a positive value")
-        }
+        let limit = try goInteger(text)
+        guard limit > 0 else { throw APIError(.badData, "limit must be a positive value") }
         return limit
     }
 

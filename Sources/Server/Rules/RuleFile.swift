@@ -18,6 +18,8 @@ package struct RuleFileOptions: Sendable {
     package var parser = ParserOptions()
     /// Of groups that name none.
     package var tenant = Tenant.anonymous
+    /// Of groups that name none.
+    package var language = RuleLanguage.promql
     /// Keys nobody knows are passed over.
     package var ignoresUnknownFields = false
 
@@ -92,6 +94,32 @@ package struct RuleFile: Sendable {
         return file
     }
 
+    /// Reads and checks one group that stands alone.
+    ///
+    /// - Throws: `RuleFileError` with all that is wrong.
+    package static func group(
+        _ text: String, path: String, _ options: RuleFileOptions
+    ) throws(RuleFileError) -> RuleGroupDefinition {
+        var file = RuleFile(path: path)
+        var faults: [String] = []
+        let node: Node?
+        guard isShallow(text) else {
+            throw RuleFileError(file: path, faults: ["nested too deeply"])
+        }
+        do { node = try Yams.compose(yaml: text) } catch {
+            throw RuleFileError(file: path, faults: ["not valid YAML: \(error)"])
+        }
+        guard let node else { throw RuleFileError(file: path, faults: ["no rule group"]) }
+        var names: Set<String> = []
+        do throws(ConfigurationError) {
+            try file.add(node, options, &names, &faults)
+        } catch { faults.append(error.description) }
+        guard faults.isEmpty, let group = file.groups.first else {
+            throw RuleFileError(file: path, faults: faults)
+        }
+        return group
+    }
+
     /// Whether the YAML nests no deeper than rules ever do: the parser follows nesting by recursion.
     static func isShallow(_ text: String) -> Bool {
         var brackets = 0
@@ -131,6 +159,7 @@ package struct RuleFile: Sendable {
         group.labels = try section.texts("labels")
         faults += group.labelFaults(options.names)
         group.tenant = try section.tenant() ?? options.tenant
+        group.language = options.language
         if let language = try section.string("language") {
             guard let known = RuleLanguage(rawValue: language) else {
                 throw section.failure(

@@ -3,6 +3,7 @@
 
 import Base
 import Logging
+import PromQL
 import Rules
 import Scrape
 import Synchronization
@@ -22,6 +23,11 @@ final class RuleService: Sendable {
         /// By name of the set.
         var discovered: [String: [TargetGroup]] = [:]
         var isEnded = false
+        /// Groups of the configuration, and what rules are evaluated with.
+        var configured: [RuleGroupDefinition] = []
+        var environment: RuleEnvironment?
+        var groupOptions = RuleFileOptions()
+        var stored: StoredRules?
     }
 
     let ruler: Ruler
@@ -32,12 +38,16 @@ final class RuleService: Sendable {
     private let logger: Logger
     private let slots: EvaluationSlots
     private let http: OutgoingHTTP
+    private let parser: ParserOptions
     private let state = Mutex(State())
+    /// The newest groups are applied last.
+    private let applying = Mutex(())
     /// Seconds that the queues of alerts have at the end.
     private static let drainSeconds = 3.0
 
     init(_ options: ServerOptions, _ logger: Logger, _ clock: any Clock) {
         self.options = options.rules
+        parser = options.features.parser
         self.clock = clock
         self.logger = logger
         http = OutgoingHTTP(clock: clock)
@@ -49,10 +59,14 @@ final class RuleService: Sendable {
     }
 
     /// The data directory is open.
-    func open(_ queries: QueryService, _ sink: any RuleSink) {
+    ///
+    /// - Parameter stored: groups that came over the API.
+    func open(_ queries: QueryService, _ sink: any RuleSink, _ stored: StoredRules) {
+        if let fault = stored.fault { logger.error("posted rules cannot be read: \(fault)") }
         state.withLock { state in
             state.queries = queries
             state.sink = sink
+            state.stored = stored
         }
     }
 
@@ -83,7 +97,101 @@ final class RuleService: Sendable {
         environment.resendDelayMillis = Int64(options.resendDelaySeconds * 1000)
         environment.outageToleranceMillis = Int64(options.outageToleranceSeconds * 1000)
         environment.gracePeriodMillis = Int64(options.gracePeriodSeconds * 1000)
-        ruler.apply(configuration.ruleGroups, environment)
+        let ready = environment
+        state.withLock { state in
+            state.configured = configuration.ruleGroups
+            state.environment = ready
+            state.groupOptions = configuration.ruleOptions(self.parser)
+        }
+        applyGroups()
+    }
+
+    // MARK: Posted groups
+
+    func stored() throws(APIError) -> StoredRules {
+        guard let stored = state.withLock({ $0.stored }) else {
+            throw APIError(.unavailable, "rules are not ready yet", retryAfterSeconds: 1)
+        }
+        return stored
+    }
+
+    /// Stores a group and puts it into force.
+    ///
+    /// - Throws: `APIError` with all that is wrong with it.
+    func post(_ text: String, namespace: String, tenant: Tenant) throws {
+        let stored = try stored()
+        let (options, configured) = state.withLock { ($0.groupOptions, $0.configured) }
+        let group: RuleGroupDefinition
+        do throws(RuleFileError) {
+            group = try Self.group(text, namespace, tenant, options)
+        } catch { throw APIError(.badData, error.faults.joined(separator: "; ")) }
+        guard group.tenant == tenant else {
+            throw APIError(.badData, "tenant of a posted group is that of the request")
+        }
+        if let other = configured.first(where: { $0.name == group.name && $0.tenant == tenant }) {
+            throw APIError(
+                .badData,
+                "group \(quotedText(group.name)) is in the rule file \(other.file): a posted group "
+                    + "needs another name")
+        }
+        try stored.put(
+            StoredGroup(
+                tenant: tenant.name, namespace: namespace, name: group.name, text: text))
+        applyGroups()
+    }
+
+    /// - Parameter name: nil = all groups of the namespace.
+    /// - Returns: whether there was any.
+    func remove(namespace: String, name: String?, tenant: Tenant) throws -> Bool {
+        let found = try stored().remove(tenant: tenant, namespace: namespace, name: name)
+        if found { applyGroups() }
+        return found
+    }
+
+    /// Expressions of posted groups are LogQL unless they say otherwise.
+    private static func group(
+        _ text: String, _ namespace: String, _ tenant: Tenant, _ options: RuleFileOptions
+    ) throws(RuleFileError) -> RuleGroupDefinition {
+        var options = options
+        options.tenant = tenant
+        options.language = .logql
+        // Tenants may have namespaces of the same name.
+        var group = try RuleFile.group(
+            text, path: "posted/\(tenant.name)/\(namespace)", options)
+        group.namespace = namespace
+        return group
+    }
+
+    /// Has the ruler evaluate the groups of the configuration and those that were posted.
+    private func applyGroups() { applying.withLock { _ in applyGroupsInTurn() } }
+
+    private func applyGroupsInTurn() {
+        let (configured, environment, options, stored) = state.withLock { state in
+            (
+                state.configured, state.isEnded ? nil : state.environment, state.groupOptions,
+                state.stored
+            )
+        }
+        guard let environment else { return }
+        var groups = configured
+        for one in stored?.groups ?? [] {
+            do throws(RuleFileError) {
+                let tenant = Tenant(one.tenant)
+                let group = try Self.group(one.text, one.namespace, tenant, options)
+                if let other = configured.first(where: {
+                    $0.name == group.name && $0.tenant == tenant
+                }) {
+                    logger.error(
+                        "posted group \(one.name) is not evaluated: \(other.file) has one of its name"
+                    )
+                    continue
+                }
+                groups.append(group)
+            } catch {
+                logger.error("posted group \(one.name) is not evaluated: \(error)")
+            }
+        }
+        ruler.apply(groups, environment)
     }
 
     // MARK: Alertmanagers

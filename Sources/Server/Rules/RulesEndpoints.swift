@@ -95,7 +95,7 @@ struct RulesEndpoints: Sendable {
         func rules(of group: RuleGroup) -> [Rule] {
             guard group.definition.tenant == tenant,
                 groups.isEmpty || groups.contains(group.definition.name),
-                files.isEmpty || files.contains(group.definition.file)
+                files.isEmpty || files.contains(group.definition.shownFile)
             else { return [] }
             return group.rules.filter { rule in
                 guard rule.definition.isAlert ? wantsAlerts : wantsRecords,
@@ -158,7 +158,7 @@ struct RulesEndpoints: Sendable {
         let status = group.status
         json.beginObject()
         json.member("name", group.definition.name)
-        json.member("file", group.definition.file)
+        json.member("file", group.definition.shownFile)
         json.key("rules")
         json.beginArray()
         for rule in rules { write(rule, excludesAlerts, into: &json) }

@@ -9,6 +9,7 @@ struct PushMetrics: Sendable {
     let lines: LineCounters
     let groups: PushGroups
     let intake: OTLPIntake
+    let tails: TailFeed
 
     func collect(into metrics: SelfMetrics) {
         let taken = "tern_lines_total"
@@ -36,6 +37,18 @@ struct PushMetrics: Sendable {
             load(lines.statsDSeries))
         metrics.show(
             "tern_pushed_groups", .gauge, "Groups that jobs pushed.", Double(groups.groupCount))
+        metrics.show(
+            "tern_tails", .gauge, "Live tails of logs.", Double(tails.watcherCount))
+        metrics.show(
+            "tern_tail_feed_bytes", .gauge, "Bytes of batches that tails have not had yet.",
+            Double(tails.heldBytes))
+        metrics.show(
+            "tern_tail_frames_total", .counter, "Frames sent to tails.",
+            load(tails.counters.frames))
+        metrics.show(
+            "tern_tail_dropped_entries_total", .counter,
+            "Lines that tails which have ended did not take in time.",
+            load(tails.counters.dropped))
         metrics.show(
             "tern_otlp_delta_streams", .gauge, "Streams of delta temporality that are remembered.",
             Double(intake.deltaStreams))

@@ -74,11 +74,13 @@ extension Kernel {
     /// Rewrites the tenant's parts that carry deletions without what is deleted. Returns when none
     /// of those that carried some at the call does so any more.
     ///
+    /// - Parameter signal: whose parts; nil = of all.
     /// - Throws: what kept a part from being rewritten; its deletions go on being honoured.
-    package func cleanDeletions(tenant: String) async throws {
+    package func cleanDeletions(tenant: String, of signal: Signal? = nil) async throws {
         let ids = state.withLock { state in
             state.handles.values.filter {
                 $0.descriptor.tenant == tenant && !$0.descriptor.deletions.isEmpty
+                    && (signal == nil || signal == $0.descriptor.signal)
             }.map(\.descriptor.id)
         }
         // One job per part, so that deletions and retention get their turn in between.

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// The statistics of an answer in Loki's shape.
+
+import Base
+import LogQL
+import Telemetry
+
+/// What a query cost. Source: grafana/loki `pkg/logqlmodel/stats/stats.proto`; what has no equivalent
+/// in one process without chunks and caches is 0.
+struct LokiStatistics: Sendable {
+    var query: LogQLStatistics
+    /// Lines or samples of the answer.
+    var returned: Int
+    /// Rows that the store decoded, and bytes of their lines: before the query's own filters.
+    var decodedRows: Int
+    var decodedBytes: Int
+    var execSeconds: Double
+    var queueSeconds: Double
+
+    /// Call when the query is done, with the time that it began to run at, on `context`'s clock.
+    init(
+        _ query: LogQLStatistics, returned: Int, _ context: ReadContext, queueNanos: Int64
+    ) {
+        self.query = query
+        self.returned = returned
+        decodedRows = context.samplesRead
+        decodedBytes = context.bytesRead
+        execSeconds = Double(max(0, context.elapsedNanos - queueNanos)) / 1e9
+        queueSeconds = Double(queueNanos) / 1e9
+    }
+
+    private static let caches = [
+        "chunk", "index", "result", "statsResult", "volumeResult", "seriesResult", "labelResult",
+        "instantMetricResult", "logResult", "taskResult",
+    ]
+    private static let cacheCounts = [
+        "entriesFound", "entriesRequested", "entriesStored", "bytesReceived", "bytesSent",
+        "requests", "downloadTime", "queryLengthServed",
+    ]
+    private static let dataObjectCounts = [
+        "prePredicateDecompressedRows", "prePredicateDecompressedBytes",
+        "prePredicateDecompressedStructuredMetadataBytes", "postPredicateRows",
+        "postPredicateDecompressedBytes", "postPredicateStructuredMetadataBytes",
+        "postFilterRows", "pagesScanned", "pagesDownloaded", "pagesDownloadedBytes",
+        "pageBatches", "totalRowsAvailable", "totalPageDownloadTime", "wireBytesTransferred",
+    ]
+
+    /// The member `stats` of an answer's data.
+    func write(into json: inout JSONWriter) {
+        json.key("stats")
+        json.beginObject()
+        writeSummary(into: &json)
+        json.key("querier")
+        json.beginObject()
+        json.key("store")
+        writeStore(isRead: true, into: &json)
+        json.key("querierExecTime")
+        number(execSeconds, into: &json)
+        json.endObject()
+        json.key("ingester")
+        json.beginObject()
+        for name in ["totalReached", "totalChunksMatched", "totalBatches", "totalLinesSent"] {
+            json.member(name, 0)
+        }
+        json.key("store")
+        writeStore(isRead: false, into: &json)
+        json.endObject()
+        json.key("cache")
+        json.beginObject()
+        for cache in Self.caches {
+            json.key(cache)
+            zeros(Self.cacheCounts, into: &json)
+        }
+        json.endObject()
+        json.key("index")
+        json.beginObject()
+        for name in ["totalChunks", "postFilterChunks", "shardsDuration"] { json.member(name, 0) }
+        json.member("usedBloomFilters", false)
+        for name in ["totalStreams", "chunkRefsLookupTime", "bloomFilterTime"] {
+            json.member(name, 0)
+        }
+        json.endObject()
+        json.endObject()
+    }
+
+    private func writeSummary(into json: inout JSONWriter) {
+        json.key("summary")
+        json.beginObject()
+        json.member("bytesProcessedPerSecond", perSecond(query.bytesRead))
+        json.member("linesProcessedPerSecond", perSecond(query.linesRead))
+        json.member("totalBytesProcessed", query.bytesRead)
+        json.member("totalLinesProcessed", query.linesRead)
+        json.key("execTime")
+        number(execSeconds, into: &json)
+        json.key("queueTime")
+        number(queueSeconds, into: &json)
+        json.member("subqueries", 0)
+        json.member("totalEntriesReturned", returned)
+        json.member("splits", 0)
+        json.member("shards", 0)
+        json.member("totalPostFilterLines", query.linesKept)
+        json.member("totalStructuredMetadataBytesProcessed", query.metadataBytesRead)
+        json.endObject()
+    }
+
+    private func writeStore(isRead: Bool, into json: inout JSONWriter) {
+        json.beginObject()
+        for name in ["totalChunksRef", "totalChunksDownloaded", "chunksDownloadTime"] {
+            json.member(name, 0)
+        }
+        json.member("queryReferencedStructuredMetadata", isRead && query.metadataBytesRead > 0)
+        json.member("queryUsedV2Engine", false)
+        json.key("chunk")
+        json.beginObject()
+        for (name, value) in [
+            ("headChunkBytes", 0), ("headChunkLines", 0), ("decompressedBytes", decodedBytes),
+            ("decompressedLines", decodedRows), ("compressedBytes", 0), ("totalDuplicates", 0),
+            ("postFilterLines", query.linesKept), ("headChunkStructuredMetadataBytes", 0),
+            ("decompressedStructuredMetadataBytes", query.metadataBytesRead),
+        ] {
+            json.member(name, isRead ? value : 0)
+        }
+        json.endObject()
+        for name in [
+            "chunkRefsFetchTime", "congestionControlLatency", "pipelineWrapperFilteredLines",
+        ] {
+            json.member(name, 0)
+        }
+        json.key("dataobj")
+        zeros(Self.dataObjectCounts, into: &json)
+        json.endObject()
+    }
+
+    private func zeros(_ names: [String], into json: inout JSONWriter) {
+        json.beginObject()
+        for name in names { json.member(name, 0) }
+        json.endObject()
+    }
+
+    private func perSecond(_ count: Int) -> Int {
+        execSeconds > 0 ? Int(exactly: (Double(count) / execSeconds).rounded()) ?? .max : 0
+    }
+
+    private func number(_ seconds: Double, into json: inout JSONWriter) {
+        var text: [UInt8] = []
+        appendFloatPlain(seconds, into: &text)
+        json.raw(text)
+    }
+}
