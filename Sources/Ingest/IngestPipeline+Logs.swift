@@ -26,7 +26,7 @@ extension IngestPipeline {
         counters.linesRefused.wrappingAdd(report.refusals.count, ordering: .relaxed)
         report.rows = kept.rowCount
         if kept.rowCount == 0 { return report }
-        LogEnrichment().apply(to: &kept)
+        enrichment.apply(to: &kept)
         let enriched = kept
         var writer = ByteWriter(reserving: enriched.arena.count + 64 * enriched.rowCount + 1024)
         enriched.encode(into: &writer)

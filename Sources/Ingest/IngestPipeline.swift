@@ -28,6 +28,8 @@ package final class IngestPipeline: Sendable {
     package let limiter: SeriesLimiter
     package let senders = SenderTable()
     package let counters = IngestCounters()
+    /// What is added to log lines.
+    package let enrichment: LogEnrichment
     private let clock: any Clock
     private let limits: IngestLimits
     private let pool: WorkerPool
@@ -36,14 +38,15 @@ package final class IngestPipeline: Sendable {
 
     package init(
         kernel: Kernel, metrics: MetricStore, logs: LogStore, traces: TraceStore,
-        observers: [any BatchObserving], forward: ForwardQueue? = nil, clock: any Clock,
-        limits: IngestLimits
+        observers: [any BatchObserving], forward: ForwardQueue? = nil,
+        enrichment: LogEnrichment = LogEnrichment(), clock: any Clock, limits: IngestLimits
     ) {
         self.kernel = kernel
         self.metrics = metrics
         self.logs = logs
         self.traces = traces
         self.observers = observers
+        self.enrichment = enrichment
         self.forward = forward
         limiter = SeriesLimiter(seed: IngestPipeline.recentSeries(metrics, clock))
         self.clock = clock

@@ -13,6 +13,7 @@ import Storage
 import Synchronization
 import Telemetry
 import TraceStore
+import Wire
 
 /// The stores of one server, empty until a kernel opens them.
 struct Stores: Sendable {
@@ -51,6 +52,7 @@ struct CoreSettings: Sendable {
     var forwardNames: [String]
     var forward = ForwardQueue.Limits()
     var tenantLimits = TenantLimitTable()
+    var enrichment = LogEnrichment()
     /// Within which a request to delete logs can be taken back.
     var deleteCancelSeconds = 86_400.0
 
@@ -65,6 +67,7 @@ struct CoreSettings: Sendable {
         queryLogFile = options.queryLogFile
         forwardNames = (configuration?.forwardDestinations ?? []).map(\.forward.name)
         tenantLimits = configuration?.limits ?? TenantLimitTable()
+        enrichment = configuration?.logs ?? LogEnrichment()
         deleteCancelSeconds =
             configuration?.storage.deleteCancelSeconds ?? deleteCancelSeconds
         forward.maxBytes = options.forwardBytes
@@ -147,7 +150,8 @@ struct Core: Sendable {
         let tails = TailFeed()
         let pipeline = IngestPipeline(
             kernel: kernel, metrics: stores.metrics, logs: stores.logs, traces: stores.traces,
-            observers: [stores.correlation, tails], forward: forward, clock: clock, limits: limits)
+            observers: [stores.correlation, tails], forward: forward,
+            enrichment: settings.enrichment, clock: clock, limits: limits)
         pipeline.limiter.set(settings.tenantLimits)
         let queries = QueryService(
             metrics: stores.metrics, logs: stores.logs, traces: stores.traces, clock: clock,

@@ -83,7 +83,7 @@ func makeRoutes(
     ]
 
     let push = LokiPushEndpoint(pipeline: pipeline)
-    let logs = LokiQueryEndpoints(service: service)
+    let logs = LokiQueryEndpoints(service: service, enrichment: pipeline.enrichment)
     routes += [
         Route(
             [.post], "/loki/api/v1/push", .loki, bodyLimit: LokiPushEndpoint.bodyLimit, push.push),

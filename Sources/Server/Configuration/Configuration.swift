@@ -31,6 +31,8 @@ package struct Configuration: Sendable {
     package var tracing: TracingSettings?
     /// Our section `limits`.
     package var limits = TenantLimitTable()
+    /// What is added to log lines.
+    package var logs = LogEnrichment()
     /// Notes for the operator: accepted, but without effect, and why.
     package var notes: [String] = []
     /// The text it was read from, for `status/config`.
@@ -101,6 +103,7 @@ package struct Configuration: Sendable {
             configuration.storage = try StorageSettings(&section)
         }
         try configuration.readLimits(&top)
+        try configuration.readLogs(&top)
         if var section = try top.section("otlp") {
             configuration.otlp = try OTLPSettings(&section, context.names)
         }

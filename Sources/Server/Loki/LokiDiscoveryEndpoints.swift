@@ -104,10 +104,12 @@ extension LokiQueryEndpoints {
         json.beginObject()
         json.key("limits")
         json.beginObject()
-        json.member("discover_log_levels", true)
+        json.member("discover_log_levels", enrichment.detectsLevel)
         json.key("discover_service_name")
         json.beginArray()
-        for name in ServiceName.sources { json.string("\(name)") }
+        if enrichment.discoversService {
+            for name in enrichment.serviceSources { json.string(name.buffer) }
+        }
         json.endArray()
         json.member("volume_enabled", true)
         json.endObject()

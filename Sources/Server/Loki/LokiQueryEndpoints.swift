@@ -5,13 +5,20 @@ import Base
 import HTTPTypes
 import LogQL
 import Telemetry
+import Wire
 
 /// query, query_range, labels, label values, series.
 struct LokiQueryEndpoints: Sendable {
     let service: QueryService
     var engine: LogQLEngine { LogQLEngine(reader: service.logs, clock: service.clock) }
 
-    init(service: QueryService) { self.service = service }
+    /// What ingest adds to lines.
+    let enrichment: LogEnrichment
+
+    init(service: QueryService, enrichment: LogEnrichment = LogEnrichment()) {
+        self.service = service
+        self.enrichment = enrichment
+    }
 
     func parse(_ text: String) throws(APIError) -> LogQLExpression {
         do {

@@ -11,6 +11,8 @@ import Telemetry
 /// of the columns stay. Old label and metadata bytes stay behind in the arena. O(bytes).
 package struct LogEnrichment: Sendable {
     package var discoversService = true
+    /// Labels that name a service, best first.
+    package var serviceSources = ServiceName.defaultSources
     package var detectsLevel = true
     package var liftsTraceContext = true
     package var levels = LevelDetection()
@@ -32,7 +34,8 @@ package struct LogEnrichment: Sendable {
         for index in batch.streams.indices {
             builder.reset()
             let isMissing = batch.arena.withSlice(batch.streams[index].slice) { labels in
-                guard let value = ServiceName.discover(labels) else { return false }
+                guard let value = ServiceName.discover(labels, sources: serviceSources)
+                else { return false }
                 forEachLabel(in: labels) { builder.append($0, $1) }
                 builder.append(ServiceName.label.bytes, value)
                 return true

@@ -11,14 +11,20 @@ package enum ServiceName {
     package static let unknown: StaticString = "unknown_service"
 
     /// Labels that name a service, best first. Source: grafana/loki `discover_service_name`.
-    package static let sources: [StaticString] = [
+    package static let defaultSourceNames = [
         "service", "app", "application", "app_name", "name", "app_kubernetes_io_name", "container",
         "container_name", "k8s_container_name", "component", "workload", "job", "k8s_job_name",
     ]
 
+    package static let defaultSources = defaultSourceNames.map { SharedBytes(Array($0.utf8)) }
+
     /// Value that `service_name` should get, or nil when the stream has one or wants none
     /// (streams of aggregated metrics).
-    package static func discover(_ labels: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
+    ///
+    /// - Parameter sources: labels that name a service, best first.
+    package static func discover(
+        _ labels: UnsafeRawBufferPointer, sources: [SharedBytes] = defaultSources
+    ) -> UnsafeRawBufferPointer? {
         var best = sources.count
         var found = unknown.bytes
         var isSettled = false
@@ -26,7 +32,7 @@ package enum ServiceName {
             if equalBytes(name, label.bytes) || name.elementsEqual("__aggregated_metric__".utf8) {
                 isSettled = true
             }
-            if let rank = sources.firstIndex(where: { equalBytes(name, $0.bytes) }), rank < best {
+            if let rank = sources.firstIndex(where: { equalBytes(name, $0.buffer) }), rank < best {
                 best = rank
                 found = value
             }
