@@ -86,9 +86,7 @@ struct SearchIndexBuilder {
     // MARK: - Words
 
     private mutating func addWords(of block: TemplateBlock) {
-        for template in block.templates {
-            for piece in template.pieces { addWords(piece) }
-        }
+        for piece in block.pieces { addWords(piece) }
     }
 
     /// Values are not taken apart: a word that is part of one is found by its letters.
