@@ -190,18 +190,22 @@ static const uint8_t field_ends[256] = {
     [')'] = 1, [']'] = 1, ['}'] = 1, ['>'] = 1, ['"'] = 1, ['\''] = 1, ['|'] = 1,
 };
 
-/// End of the value of a field that begins at `from`, `=` or a quote before it.
+bool tern_ends_field(uint8_t byte) { return field_ends[byte] != 0; }
+
+/// End of the value of a field that begins at `from`, `=` or a quote before it. `is_mixed`: whether it
+/// has digits or, in quotes, backslashes.
 static inline size_t field_end(const uint8_t *line, size_t count, size_t from, bool quoted,
-                               bool *has_digit) {
+                               bool *is_mixed) {
     size_t i = from;
-    bool digit = false;
+    bool mixed = false;
     while (i < count) {
         uint8_t byte = line[i];
         if (quoted ? byte == '"' : field_ends[byte] != 0) break;
-        digit |= kinds[byte] == DIGIT;
-        i += byte == '\\' && quoted ? 2 : 1;
+        bool escape = byte == '\\' && quoted;
+        mixed |= escape || kinds[byte] == DIGIT;
+        i += escape ? 2 : 1;
     }
-    *has_digit = digit;
+    *is_mixed = mixed;
     return i < count ? i : count;
 }
 
@@ -228,17 +232,17 @@ long tern_take_values(const uint8_t *line, size_t count, size_t readable, uint32
             at = mark + 1;
             if (quoted) {
                 if (mark == closing || mark == 0) continue;
-                uint8_t before = line[mark - 1];
-                if (before == ' ' && mark > 1) before = line[mark - 2];
-                if (before != ':' && before != '=') continue;
+                // The sign before the quote must be the template's own.
+                size_t sign = line[mark - 1] == ' ' && mark > 1 ? mark - 2 : mark - 1;
+                if (sign < copied || (line[sign] != ':' && line[sign] != '=')) continue;
             } else if (at < count && line[at] == '"') {
                 continue;
             }
-            bool has_digit = false;
-            size_t end = field_end(line, count, at, quoted, &has_digit);
+            bool is_mixed = false;
+            size_t end = field_end(line, count, at, quoted, &is_mixed);
             closing = end;
             // Of a field with digits what has them is a value.
-            if (end == at || has_digit) continue;
+            if (end == at || is_mixed) continue;
             from = at;
             to = end;
             at = done = end;

@@ -3,7 +3,7 @@
 
 /// Sections of a log part (the file around them: `PartFormat`), little-endian:
 ///
-///     info     (1)  u8 version = 1 | varint streams | varint blocks | varint frames | varint rows
+///     info     (1)  u8 version = 2 | varint streams | varint blocks | varint frames | varint rows
 ///     symbols  (2)  varint count | count × (varint length, bytes)     distinct, ascending bytewise
 ///     streams  (3)  varint count | per stream, ascending by labels:
 ///                     varint pairs | pairs × (varint name symbol, varint value symbol)
@@ -14,8 +14,16 @@
 ///                     varint storedCount | varint plainCount | u32 crc32c(stored)
 ///     blocks   (6)  per block, ascending by (stream, time):
 ///                     varint stream | varint rows | i64 min nanos | varint max − min |
+///                     varint (bytes of lines × 2 + 1 where lines are templates and values) |
 ///                     4 columns × (varint frame, varint offset, varint count)
-///     7, 9          reserved: distinct tokens, id filter
+///     words    (7)  varint frames of lines | per frame, ascending:
+///                     varint distance − 1 to the one before, the first its number |
+///                     varint (longest run of letters in values × 2 + 1 where words are listed) |
+///                     varint letters in values: bits 0–25 A–Z, 26–51 a–z |
+///                   varint words | 0 words: nothing, else frame, offset, count as varints
+///     ids      (9)  varint frames of lines | per frame, as in words:
+///                     varint digits of the longest id | varint ids | [frame, offset, count] |
+///                   varint ids of all frames, 0 = no filter | [frame, offset, count]
 ///     data (256 …)  frames, back to back, read one at a time
 ///
 /// A *block* is one stream over one stretch of time, at most about 1 MiB of lines. Its columns lie
@@ -54,8 +62,13 @@
 ///                 3, 4:         nothing: text of the row's trace id, span id; present where that is
 ///     ids       twice (16 bytes each, then 8): u8 kind |
 ///                 0: none · 1: one id of all rows · 2: rows × id · 3: bitmap | present × id
+///
+///     dictionary    ascending: words × (u8 letters shared with the one before, u8 others, bytes) |
+///                   per word: varint frames of lines n |
+///                   n = all: nothing | 8 n > all: bitmap | n × distance − 1 to the one before
+///     filter        see `XorFilter`
 enum LogFormat {
-    static let version: UInt8 = 1
+    static let version: UInt8 = 2
 
     enum Section {
         static let info: UInt16 = 1
@@ -64,6 +77,8 @@ enum LogFormat {
         static let postings: UInt16 = 4
         static let frames: UInt16 = 5
         static let blocks: UInt16 = 6
+        static let words: UInt16 = 7
+        static let identifiers: UInt16 = 9
         static let data: UInt16 = 256
     }
 

@@ -29,7 +29,7 @@ extension LogStore {
         var builder = ReadPlan.Builder()
         for handle in ordered {
             let part = try LogPart(handle)
-            builder.add(part, streams: Array(part.index.streams.indices), range: .all)
+            try builder.add(part, streams: Array(part.index.streams.indices), range: .all)
         }
         let plan = builder.plan()
         let byteCount = ordered.reduce(0) { $0 + $1.reader.bytes.count }
@@ -83,6 +83,14 @@ extension LogStore {
                     problem: "postings are not those of the streams"))
         }
         let cache = FrameCache(limitBytes: 16 << 20)
+        do {
+            try opened.checkSearchIndex(cache)
+        } catch let error as PartCorruption {
+            if !faults.contains(error) { faults.append(error) }
+        } catch {
+            faults.append(
+                PartCorruption(name: part.reader.name, offset: 0, problem: "\(error)"))
+        }
         for number in opened.blocks.indices {
             do {
                 _ = try DecodedRows.decode(
@@ -158,7 +166,8 @@ struct PartSink: RowSink {
         builders.append(
             LogPartBuilder(
                 level: level, blockBytes: configuration.blockBytes,
-                blockRows: configuration.blockRows))
+                blockRows: configuration.blockRows,
+                lineFrameBytes: configuration.lineFrameBytes))
         numbers[key] = builders.count - 1
         return builders.count - 1
     }

@@ -14,6 +14,9 @@ package struct LogStoreConfiguration: Sendable {
     package var blockBytes = 1 << 20
     /// Most rows of a block.
     package var blockRows = 16_384
+    /// Lines of neighbouring blocks are compressed, and searched for, together up to this size; bytes
+    /// before compression.
+    package var lineFrameBytes = LogFormat.lineFrameTarget
     /// zstd level at sealing and at small merges, whose output is soon merged again. On real logs
     /// level 3 is slower than 1 and no smaller.
     package var sealLevel: Int32 = 1

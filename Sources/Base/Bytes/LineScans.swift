@@ -28,11 +28,50 @@ package func findWord(
 /// A value is a run of ASCII letters and digits with a digit in it. Of a number with a unit (`35ms`)
 /// or a name with a number (`worker3`) only the digits are the value, unless all letters might be
 /// hexadecimal digits. A value is also what a field of logfmt or JSON holds, `level=info` or
-/// `"msg": "request finished"`, when there is no digit in it.
+/// `"msg": "request finished"`, when there is no digit and, in quotes, no backslash in it.
 package final class LineSplitter {
     private let most: Int
     private let slices: UnsafeMutablePointer<tern_slice>
     private let text: UnsafeMutablePointer<UInt8>
+
+    /// What may stand in a value.
+    package enum Alphabet {
+        /// ASCII letters and digits.
+        case alphanumeric
+        /// All but what ends a field: blanks, quotes, `, ; & ) ] } > |` and line ends.
+        case field
+        /// All but `"` and backslashes.
+        case quoted
+
+        /// By the text between the value before, or the start of the line, and the value.
+        package init(before piece: UnsafeRawBufferPointer) {
+            let n = piece.count
+            guard n > 0 else {
+                self = .alphanumeric
+                return
+            }
+            if piece[n - 1] == UInt8(ascii: "=") {
+                self = .field
+                return
+            }
+            guard piece[n - 1] == UInt8(ascii: "\""), n > 1 else {
+                self = .alphanumeric
+                return
+            }
+            let sign = piece[n - 2] == UInt8(ascii: " ") && n > 2 ? piece[n - 3] : piece[n - 2]
+            let isField = sign == UInt8(ascii: ":") || sign == UInt8(ascii: "=")
+            self = isField ? .quoted : .alphanumeric
+        }
+
+        package func contains(_ byte: UInt8) -> Bool {
+            switch self {
+            case .alphanumeric:
+                byte &- UInt8(ascii: "0") < 10 || (byte | 0x20) &- UInt8(ascii: "a") < 26
+            case .field: !tern_ends_field(byte)
+            case .quoted: byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
+            }
+        }
+    }
 
     /// - Parameters:
     ///   - longest: bytes of the longest line.

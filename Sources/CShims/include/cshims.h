@@ -118,7 +118,7 @@ typedef struct {
     uint32_t offset, count;
 } tern_slice;
 /// Takes the values out of a line: what stands behind `=` or in quotes behind `:` or `=` and has no
-/// digit, and runs of ASCII letters and digits that have a digit, of those with letters beyond f only
+/// digit and no backslash, and runs of ASCII letters and digits that have a digit, of those with letters beyond f only
 /// the digits when these are one group at one end. Writes to `text` the line with a zero byte for
 /// each value, to `values` where they lie, `base` added.
 ///
@@ -126,6 +126,8 @@ typedef struct {
 /// Returns the number of values; -1 when there are more than `most`.
 long tern_take_values(const uint8_t *line, size_t count, size_t readable, uint32_t base,
                       uint8_t *text, size_t *text_count, tern_slice *values, size_t most);
+/// Whether a byte ends the value of a field that has no quotes.
+bool tern_ends_field(uint8_t byte);
 
 // MARK: regular expressions (RE2)
 

@@ -180,122 +180,17 @@ enum TemplateColumn {
         }
     }
 
-    /// A template that is being read.
-    private struct Template {
-        var pieces: [UnsafeRawBufferPointer]
-        /// Of its first place.
-        var cursor = 0
-        var rows = 0
-    }
-
-    /// Puts lines together again.
-    ///
-    /// - Parameters:
-    ///   - n: lines, one at least.
-    ///   - total: bytes of all lines.
-    ///   - ids: of each line; asked for when a value is one.
-    /// - Returns: the lines back to back, and where each lies.
-    /// - Throws: `MalformedBytes`, also when the lines do not come to `total`.
+    /// Puts all lines together again; see `TemplateBlock`.
     static func decode(
-        _ bytes: UnsafeRawBufferPointer, rows n: Int, total: Int, ids: () throws -> [RowIDs]
+        _ bytes: SharedBytes, rows n: Int, total: Int,
+        ids: @escaping () throws -> [RowIDs]
     ) throws -> (text: SharedBytes, lines: [ByteSlice]) {
-        var reader = ByteReader(bytes)
-        var templates = try readTemplates(&reader)
-        let numbers = try readNumbers(&reader, n, templates.count)
-        numbers.forEach(n) { templates[$0].rows += 1 }
-        var cursors: [ValueCursor] = []
-        for number in templates.indices {
-            templates[number].cursor = cursors.count
-            for _ in 1..<templates[number].pieces.count {
-                cursors.append(try ValueCursor(&reader, templates[number].rows))
-            }
-        }
-        guard reader.isAtEnd else { throw reader.malformed("end of the lines") }
-        var rowIDs: [RowIDs] = []
-        if cursors.contains(where: { $0.needsIDs }) {
-            rowIDs = try ids()
-            guard rowIDs.count == n else { throw reader.malformed("ids of the rows") }
-        }
-        var lines = [ByteSlice](repeating: .empty, count: n)
-        let memory = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: max(total, 1), alignment: 16)
-        do throws(MalformedBytes) {
-            guard let base = memory.baseAddress else { throw reader.malformed("memory") }
-            var out = LineBuffer(base, capacity: total)
-            for row in 0..<n {
-                let start = out.count
-                let template = numbers[row]
-                let pieces = templates[template].pieces.count
-                let cursor = templates[template].cursor
-                try out.append(templates[template].pieces[0])
-                for place in 1..<pieces {
-                    try cursors[cursor &+ place &- 1].next(
-                        into: &out, ids: rowIDs[row])
-                    try out.append(templates[template].pieces[place])
-                }
-                lines[row] = ByteSlice(offset: start, count: out.count &- start)
-            }
-            guard out.count == total else { throw reader.malformed("lines of \(total) bytes") }
-        } catch {
-            memory.deallocate()
-            throw error
-        }
-        let text = SharedBytes(
-            UnsafeRawBufferPointer(start: memory.baseAddress, count: total),
-            release: { memory.deallocate() })
-        return (text, lines)
-    }
-
-    private static func readTemplates(
-        _ reader: inout ByteReader
-    ) throws(MalformedBytes) -> [Template] {
-        let count = try reader.length(limit: LogFormat.maxTemplates, "templates")
-        guard count > 0 else { throw reader.malformed("a template") }
-        var templates: [Template] = []
-        for _ in 0..<count {
-            let places = try reader.length(limit: LogFormat.maxPlaces, "values of a line")
-            var pieces: [UnsafeRawBufferPointer] = []
-            for _ in 0...places { pieces.append(try reader.lengthPrefixed()) }
-            templates.append(Template(pieces: pieces))
-        }
-        return templates
-    }
-
-    /// Template of each row.
-    private struct Numbers {
-        /// 0, 1 or 2 bytes for each.
-        var width: Int
-        var bytes: UnsafeRawBufferPointer
-
-        @inline(__always)
-        subscript(row: Int) -> Int {
-            switch width {
-            case 0: 0
-            case 1: Int(bytes[row])
-            default: Int(bytes[2 &* row]) | Int(bytes[2 &* row &+ 1]) &<< 8
-            }
-        }
-
-        func forEach(_ n: Int, _ body: (Int) -> Void) { for row in 0..<n { body(self[row]) } }
-    }
-
-    private static func readNumbers(
-        _ reader: inout ByteReader, _ n: Int, _ templates: Int
-    ) throws(MalformedBytes) -> Numbers {
-        let kind = try reader.u8()
-        guard kind <= LogFormat.Templates.words else {
-            throw reader.malformed("kind of template numbers")
-        }
-        let numbers = Numbers(width: Int(kind), bytes: try reader.bytes(n * Int(kind)))
-        for row in 0..<n where numbers[row] >= templates {
-            throw reader.malformed("numbers of \(templates) templates")
-        }
-        return numbers
+        try TemplateBlock(bytes.buffer, owner: bytes, rows: n, total: total, ids: ids).build(nil)
     }
 }
 
 /// Byte strings to dense numbers in order of appearance.
-private struct TextTable {
+struct TextTable {
     private var arena: [UInt8] = []
     private var entries: [(hash: UInt64, slice: ByteSlice)] = []
     /// Number + 1; 0 = free. Length is a power of two.

@@ -31,19 +31,14 @@ struct ValueCursor {
             self.reader = ByteReader(try reader.bytes(n))
         case LogFormat.Value.strings:
             self.reader = reader
-            var total = 0
-            for _ in 0..<n {
-                total += try reader.length(
-                    limit: max(0, reader.remaining - total), "length of a value")
-            }
-            text = ByteReader(try reader.bytes(total))
+            text = ByteReader(try reader.bytes(try reader.sumOfVarints(n)))
         case LogFormat.Value.numbers, LogFormat.Value.deltas:
             width = Int(try reader.u8())
             guard width <= LogFormat.Value.maxDigits else {
                 throw reader.malformed("at most \(LogFormat.Value.maxDigits) digits")
             }
             self.reader = reader
-            for _ in 0..<n { _ = try reader.varint() }
+            try reader.skipVarints(n)
         case LogFormat.Value.hex:
             width = try reader.length(limit: reader.remaining, "bytes of a value")
             let (total, overflow) = n.multipliedReportingOverflow(by: width)
@@ -84,6 +79,21 @@ struct ValueCursor {
             try out.append(hex: id.traceHigh)
             try out.append(hex: id.traceLow)
         default: try out.append(hex: ids().span)
+        }
+    }
+
+    /// Passes over values.
+    ///
+    /// - Parameter n: no more than are left.
+    mutating func skip(_ n: Int) throws(MalformedBytes) {
+        switch kind {
+        case LogFormat.Value.dictionary: try reader.skip(n)
+        case LogFormat.Value.strings: try text.skip(try reader.sumOfVarints(n))
+        case LogFormat.Value.numbers: try reader.skipVarints(n)
+        case LogFormat.Value.deltas:
+            for _ in 0..<n { previous = previous &+ UInt64(bitPattern: try reader.zigzag()) }
+        case LogFormat.Value.hex: try reader.skip(n * width)
+        default: break
         }
     }
 }

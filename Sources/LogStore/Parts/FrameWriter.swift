@@ -40,8 +40,13 @@ struct FrameStore {
         return frames.count - 1
     }
 
-    mutating func store(_ plain: [UInt8], as index: Int) {
-        let packed = Zstd.compress(plain, level: level)
+    /// - Parameters:
+    ///   - compresses: false for bytes without order.
+    ///   - level: instead of the store's.
+    mutating func store(
+        _ plain: [UInt8], as index: Int, compresses: Bool = true, level: Int32? = nil
+    ) {
+        let packed = compresses ? Zstd.compress(plain, level: level ?? self.level) : plain
         let isSmaller = packed.count < plain.count
         let stored = isSmaller ? packed : plain
         let open = sections[sections.count - 1].count
@@ -57,10 +62,14 @@ struct FrameStore {
 /// Frames of one kind of column.
 struct FrameWriter {
     let targetCount: Int
+    private let compresses: Bool
     private var plain: [UInt8] = []
     private var index: Int?
 
-    init(targetCount: Int) { self.targetCount = targetCount }
+    init(targetCount: Int, compresses: Bool = true) {
+        self.targetCount = targetCount
+        self.compresses = compresses
+    }
 
     /// Adds a column and says where it will be.
     mutating func place(_ column: [UInt8], in store: inout FrameStore) -> ColumnLocation {
@@ -78,7 +87,7 @@ struct FrameWriter {
 
     mutating func flush(_ store: inout FrameStore) {
         guard let index else { return }
-        store.store(plain, as: index)
+        store.store(plain, as: index, compresses: compresses)
         plain.removeAll(keepingCapacity: true)
         self.index = nil
     }

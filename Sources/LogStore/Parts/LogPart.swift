@@ -14,6 +14,7 @@ final class LogPart: Sendable {
     /// Blocks of stream i are `blockStarts[i]..<blockStarts[i + 1]`.
     private let blockStarts: [Int]
     let frames: [LogFrame]
+    let search: SearchIndex
     private let dataSections: [PartReader.Section]
     /// Streams ascending by label hash.
     private let byHash: [UInt32]
@@ -62,6 +63,10 @@ final class LogPart: Sendable {
             kind = LogFormat.Section.blocks
             blocks = try LogPart.blocks(
                 try reader.read(kind), frames: frames, streamCount: index.streams.count)
+            kind = LogFormat.Section.words
+            search = try SearchIndex(
+                words: try reader.read(kind), ids: try reader.read(LogFormat.Section.identifiers),
+                frames: frames)
             let rows = blocks.reduce(0) { $0 + Int($1.rows) }
             guard counts == (index.streams.count, blocks.count, frames.count, rows) else {
                 throw fault(LogFormat.Section.info, "counts differ from what the part holds")
@@ -130,6 +135,8 @@ final class LogPart: Sendable {
                 let minNanos = try reader.i64()
                 let span = try reader.varint()
                 let maxNanos = minNanos &+ Int64(bitPattern: span)
+                let form = try reader.length(
+                    limit: LogFormat.maxFrameCount * 2 + 1, "bytes of lines")
                 guard stream < streamCount, rows > 0, maxNanos >= minNanos else {
                     throw reader.malformed("block of a known stream with rows")
                 }
@@ -142,7 +149,8 @@ final class LogPart: Sendable {
                 blocks.append(
                     LogBlock(
                         stream: UInt32(stream), rows: UInt32(rows), minNanos: minNanos,
-                        maxNanos: maxNanos, numbers: try column(&reader),
+                        maxNanos: maxNanos, lineBytes: UInt32(form >> 1),
+                        isTemplated: form & 1 == 1, numbers: try column(&reader),
                         lines: try column(&reader), metadata: try column(&reader),
                         ids: try column(&reader)))
             }

@@ -11,6 +11,10 @@ struct LogBlock: Sendable, Hashable {
     var rows: UInt32
     var minNanos: Int64
     var maxNanos: Int64
+    /// Of all lines, whatever form they are kept in.
+    var lineBytes: UInt32
+    /// Whether lines are kept as templates and values.
+    var isTemplated: Bool
     var numbers: ColumnLocation
     var lines: ColumnLocation
     var metadata: ColumnLocation
@@ -31,8 +35,9 @@ struct LogPartBuilder {
 
     private var store: FrameStore
     private var numberFrames = FrameWriter(targetCount: LogFormat.columnFrameTarget)
-    private var lineFrames = FrameWriter(targetCount: LogFormat.lineFrameTarget)
+    private var lineFrames: FrameWriter
     private var metadataFrames = FrameWriter(targetCount: LogFormat.columnFrameTarget)
+    private var search = SearchIndexBuilder()
     private var idFrames = FrameWriter(targetCount: LogFormat.columnFrameTarget)
 
     // The open block.
@@ -46,7 +51,12 @@ struct LogPartBuilder {
     ///   - level: of zstd.
     ///   - blockBytes: lines and metadata of a block stay below, unless one row is larger.
     ///   - blockRows: most rows of a block.
-    init(level: Int32, blockBytes: Int, blockRows: Int) {
+    ///   - lineFrameBytes: frames of lines are closed when they reach this.
+    init(
+        level: Int32, blockBytes: Int, blockRows: Int,
+        lineFrameBytes: Int = LogFormat.lineFrameTarget
+    ) {
+        lineFrames = FrameWriter(targetCount: lineFrameBytes)
         store = FrameStore(level: level)
         self.blockBytes = blockBytes
         self.blockRows = max(1, min(blockRows, LogFormat.maxBlockRows))
@@ -86,14 +96,20 @@ struct LogPartBuilder {
         } else {
             LengthColumn.encodeTemplated(total: lines.count, into: &numbers)
         }
+        let place = lineFrames.place(templated ?? lines, in: &store)
+        if place.count > 0 {
+            search.add(
+                frame: place.frame, lines: lines, lengths: lengths, templated: templated, ids: ids,
+                in: &store)
+        }
         metadata.encode(ids: ids, into: &pairs)
         IdentifierColumns.encode(ids, into: &identifiers)
         blocks.append(
             LogBlock(
                 stream: UInt32(streams.count - 1), rows: UInt32(nanos.count), minNanos: first,
-                maxNanos: last,
+                maxNanos: last, lineBytes: UInt32(lines.count), isTemplated: templated != nil,
                 numbers: numberFrames.place(numbers.bytes, in: &store),
-                lines: lineFrames.place(templated ?? lines, in: &store),
+                lines: place,
                 metadata: metadataFrames.place(pairs.bytes, in: &store),
                 ids: idFrames.place(identifiers.bytes, in: &store)))
         rowCount += nanos.count
@@ -111,6 +127,7 @@ struct LogPartBuilder {
         closeBlock()
         flushFrames()
         if rowCount == 0 { return nil }
+        let (words, identifiers) = search.finish(&store)
 
         var info = ByteWriter()
         info.u8(LogFormat.version)
@@ -127,6 +144,8 @@ struct LogPartBuilder {
         part.add(kind: LogFormat.Section.postings, index.encodedPostings(), .zstd(level: 3))
         part.add(kind: LogFormat.Section.frames, encodedFrames(), .zstd(level: 3))
         part.add(kind: LogFormat.Section.blocks, encodedBlocks(), .zstd(level: 3))
+        part.add(kind: LogFormat.Section.words, words, .zstd(level: 3))
+        part.add(kind: LogFormat.Section.identifiers, identifiers, .zstd(level: 3))
         for (ordinal, data) in store.sections.enumerated() {
             part.add(kind: LogFormat.Section.data + UInt16(ordinal), data)
         }
@@ -162,6 +181,7 @@ struct LogPartBuilder {
             out.varint(UInt64(block.rows))
             out.i64(block.minNanos)
             out.varint(UInt64(bitPattern: block.maxNanos &- block.minNanos))
+            out.varint(UInt64(block.lineBytes) << 1 | (block.isTemplated ? 1 : 0))
             for column in [block.numbers, block.lines, block.metadata, block.ids] {
                 out.varint(UInt64(column.frame))
                 out.varint(UInt64(column.offset))

@@ -102,66 +102,42 @@ final class DecodedRows {
 
     // MARK: - From a part
 
-    /// Decodes a block as far as needed: times first, then lines, and the other columns only when a
-    /// row is left. Nil when none is.
+    /// Decodes a block as far as needed: what is searched for first, then times, then the lines that
+    /// are left, and the other columns only when there are any. Nil when there are none.
     static func decode(
         _ number: Int, of part: LogPart, range: NanosRange, filter: LineSelector,
         cache: FrameCache?, _ context: ReadContext
     ) throws -> DecodedRows? {
         let block = part.blocks[number]
-        let n = Int(block.rows)
-        // A block without numbers cannot be: even one row has a time.
-        guard block.numbers.count > 0 else {
-            throw PartCorruption(
-                name: part.reader.name, offset: 0, problem: "block \(number) has no times")
+        let source = try BlockLines(number, of: part, cache)
+        guard let found = try source.search(filter) else {
+            context.count(blocks: 1, .searched)
+            try context.count(samples: Int(block.rows), bytes: Int(block.lineBytes))
+            return nil
         }
-        let (nanos, lengths) = try part.column(block.numbers, number, cache) { bytes, _ in
-            var reader = ByteReader(bytes)
-            let nanos = try TimeColumn.decode(&reader, rows: n)
-            guard nanos.first == block.minNanos, nanos.last == block.maxNanos else {
-                throw reader.malformed("times from \(block.minNanos) to \(block.maxNanos)")
-            }
-            let lengths = try LengthColumn.decode(
-                &reader, rows: n, total: Int(block.lines.count))
-            guard reader.isAtEnd else { throw reader.malformed("end of the column") }
-            return (nanos, lengths)
-        }
+        let (nanos, lengths) = try part.numbers(number, cache)
         let first = lowerBound(nanos, range.first.rawValue)
         let end =
-            range.last.rawValue == .max ? n : lowerBound(nanos, range.last.rawValue + 1)
+            range.last.rawValue == .max
+            ? nanos.count : lowerBound(nanos, range.last.rawValue + 1)
         guard first < end else { return nil }
-        var owner = SharedBytes([])
-        var base = owner.buffer
-        let lines: [ByteSlice]
-        var rowIDs: [RowIDs]?
-        switch lengths {
-        case .slices(let slices):
-            lines = slices
-            if block.lines.count > 0 {
-                owner = try part.frame(block.lines.frame, cache)
-                base = block.lines.bytes(in: owner)
-            }
-        case .templated(let total):
-            (owner, lines) = try part.column(block.lines, number, cache) { bytes, _ in
-                try TemplateColumn.decode(bytes, rows: n, total: total) {
-                    rowIDs = try part.ids(number, cache)
-                    return rowIDs ?? []
-                }
-            }
-            base = owner.buffer
-        }
+        var selection = (first..<end).map { UInt32($0) }
+        if case .rows(let hits) = found { selection.removeAll { !hits[Int($0)] } }
+        try context.count(samples: end - first, bytes: Int(block.lineBytes))
+        context.count(blocks: 1, .read)
+        if selection.isEmpty { return nil }
+        let (text, lines) = try source.lines(lengths, selection)
         let rows = DecodedRows(
-            nanos: nanos, sequences: [], lines: lines, isContiguous: true, owner: owner, base: base,
-            selection: (first..<end).map { UInt32($0) }, byteCount: base.count)
-        try context.count(samples: end - first, bytes: rows.byteCount)
-        filter.apply(to: rows)
+            nanos: nanos, sequences: [], lines: lines, isContiguous: !block.isTemplated,
+            owner: text,
+            base: source.isPlain ? source.plain : text.buffer, selection: selection,
+            byteCount: text.count)
+        filter.apply(to: rows, needlesAreFound: block.isTemplated)
         if rows.selection.isEmpty { return nil }
-        if block.ids.count > 0 {
-            rows.ids = try rowIDs ?? part.ids(number, cache)
-        }
+        if block.ids.count > 0 { rows.ids = try source.ids() }
         if block.metadata.count > 0 {
             rows.metadata = try part.column(block.metadata, number, cache) { bytes, owner in
-                let columns = try MetadataColumns(bytes, owner: owner, rows: n)
+                let columns = try MetadataColumns(bytes, owner: owner, rows: Int(block.rows))
                 return columns.constantBytes().map { .constant($0) } ?? .columns(columns)
             }
         }
@@ -188,6 +164,37 @@ extension ColumnLocation {
 }
 
 extension LogPart {
+    /// Times of a block's rows and lengths of their lines.
+    func numbers(
+        _ number: Int, _ cache: FrameCache?
+    ) throws -> (nanos: [Int64], lengths: LengthColumn.Lengths) {
+        let block = blocks[number]
+        // A block without numbers cannot be: even one row has a time.
+        guard block.numbers.count > 0 else {
+            throw PartCorruption(
+                name: reader.name, offset: 0, problem: "block \(number) has no times")
+        }
+        return try column(block.numbers, number, cache) { bytes, _ in
+            var reader = ByteReader(bytes)
+            let nanos = try TimeColumn.decode(&reader, rows: Int(block.rows))
+            guard nanos.first == block.minNanos, nanos.last == block.maxNanos else {
+                throw reader.malformed("times from \(block.minNanos) to \(block.maxNanos)")
+            }
+            let lengths = try LengthColumn.decode(
+                &reader, rows: Int(block.rows), total: Int(block.lines.count))
+            guard reader.isAtEnd else { throw reader.malformed("end of the column") }
+            let total =
+                switch lengths {
+                case .slices: block.isTemplated ? -1 : Int(block.lines.count)
+                case .templated(let total): block.isTemplated ? total : -1
+                }
+            guard total == Int(block.lineBytes) else {
+                throw reader.malformed("lines of \(block.lineBytes) bytes")
+            }
+            return (nanos, lengths)
+        }
+    }
+
     /// Trace and span ids of a block's rows; empty when none has any.
     func ids(_ number: Int, _ cache: FrameCache?) throws -> [RowIDs] {
         let block = blocks[number]
@@ -204,8 +211,17 @@ extension LogPart {
         _ body: (UnsafeRawBufferPointer, SharedBytes) throws -> T
     ) throws -> T {
         let frame = try frame(location.frame, cache)
+        return try naming(location, block) {
+            try frame.withBytes { _ in try body(location.bytes(in: frame), frame) }
+        }
+    }
+
+    /// Names the place when a decoder refuses.
+    func naming<T>(
+        _ location: ColumnLocation, _ block: Int, _ body: () throws -> T
+    ) throws -> T {
         do {
-            return try frame.withBytes { _ in try body(location.bytes(in: frame), frame) }
+            return try body()
         } catch let error as MalformedBytes {
             throw fault(location.frame, "block \(block): \(error)")
         }

@@ -41,12 +41,58 @@ struct LineSelector {
         tests += expressions
     }
 
+    /// What lines must have.
+    var terms: SearchTerms {
+        var terms = SearchTerms()
+        for case .contains(let needle) in tests { terms.add(needle: needle) }
+        return terms
+    }
+
+    /// Whether any line of a text that holds many may pass.
+    func mayHold(_ text: UnsafeRawBufferPointer) -> Bool {
+        if rejectsAll { return false }
+        for case .contains(let needle) in tests
+        where needle.withUnsafeBytes({ find($0, in: text) }) == nil {
+            return false
+        }
+        return true
+    }
+
+    /// Rows of a block that pass all needles; nil when none does.
+    func rows(of block: TemplateBlock) throws -> BlockLines.Found? {
+        if rejectsAll { return nil }
+        var result: [Bool]?
+        for test in tests {
+            let needle: [UInt8]
+            let isWanted: Bool
+            switch test {
+            case .contains(let text): (needle, isWanted) = (text, true)
+            case .notContains(let text): (needle, isWanted) = (text, false)
+            case .matches, .notMatches: continue
+            }
+            guard let hits = try needle.withUnsafeBytes({ try block.rowsContaining($0) }) else {
+                if isWanted { return nil }
+                continue
+            }
+            if let known = result {
+                result = zip(known, hits).map { $0 && $1 == isWanted }
+            } else {
+                result = isWanted ? hits : hits.map { !$0 }
+            }
+        }
+        guard let result else { return .all }
+        return result.contains(true) ? .rows(result) : nil
+    }
+
     /// Narrows the selection to rows that may pass.
-    func apply(to rows: DecodedRows) {
+    ///
+    /// - Parameter needlesAreFound: whether `rows(of:)` has been at work already.
+    func apply(to rows: DecodedRows, needlesAreFound: Bool = false) {
         if rejectsAll { rows.selection = [] }
         for test in tests {
             if rows.selection.isEmpty { return }
             switch test {
+            case .contains where needlesAreFound, .notContains where needlesAreFound: continue
             case .contains(let needle): keep(rows, having: needle, true)
             case .notContains(let needle): keep(rows, having: needle, false)
             case .matches(let expression):

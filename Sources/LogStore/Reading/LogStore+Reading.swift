@@ -13,12 +13,17 @@ extension LogStore {
         try context.check()
         if filter.rejectsAll { return }
         noteMissing(request.tenant, request.range, context)
+        let terms = filter.terms
         let (parts, heads) = snapshot(request.tenant)
         let source = ReadSource(
             parts: parts.filter {
                 request.range.overlaps(
                     first: $0.descriptor.minNanos, last: $0.descriptor.maxNanos)
-            }.map { ($0, $0.index.matching(request.matchers)) },
+            }.map {
+                SourcePart(
+                    part: $0, streams: $0.index.matching(request.matchers),
+                    skipper: BlockSkipper($0, terms, cache, context))
+            },
             heads: heads.map { $0.views(request.matchers, request.range) })
         try read(source, request, filter, context, body)
     }
@@ -32,7 +37,7 @@ extension LogStore {
         let isDescending = request.order == .newestFirst
         let days = source.days(of: request.range)
         for range in isDescending ? days.reversed() : days {
-            let plan = source.plan(range)
+            let plan = try source.plan(range)
             var merge = RowMerge(
                 plan, range: range, filter: filter, cache: cache, isDescending: isDescending,
                 context, damaged: .skip)
@@ -114,7 +119,7 @@ extension LogStore {
         let source = ReadSource(
             parts: parts.filter {
                 range.overlaps(first: $0.descriptor.minNanos, last: $0.descriptor.maxNanos)
-            }.map { ($0, $0.streams(hash: streamHash)) },
+            }.map { SourcePart(part: $0, streams: $0.streams(hash: streamHash), skipper: nil) },
             heads: heads.map { $0.views(hash: streamHash, range) })
         var result = LogBatch()
         let request = LogRequest(tenant: tenant, matchers: [], range: range, order: .oldestFirst)
@@ -126,10 +131,17 @@ extension LogStore {
     }
 }
 
+/// A part, its matching streams, and what passes over its blocks.
+struct SourcePart {
+    let part: LogPart
+    let streams: [Int]
+    let skipper: BlockSkipper?
+}
+
 /// A snapshot of what a read may look at: parts with their matching streams, and heads.
 struct ReadSource {
     /// In order of arrival.
-    let parts: [(part: LogPart, streams: [Int])]
+    let parts: [SourcePart]
     /// In order of arrival, after the parts.
     let heads: [[StreamView]]
 
@@ -149,9 +161,12 @@ struct ReadSource {
         return pieces
     }
 
-    func plan(_ range: NanosRange) -> ReadPlan {
+    func plan(_ range: NanosRange) throws -> ReadPlan {
         var builder = ReadPlan.Builder()
-        for (part, streams) in parts { builder.add(part, streams: streams, range: range) }
+        for source in parts {
+            try builder.add(
+                source.part, streams: source.streams, range: range, skipper: source.skipper)
+        }
         for views in heads { builder.add(views, range: range) }
         return builder.plan()
     }

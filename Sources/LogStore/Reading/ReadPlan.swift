@@ -51,8 +51,10 @@ struct ReadPlan {
             return labels.count - 1
         }
 
-        /// Adds the blocks of these streams that overlap the range.
-        mutating func add(_ part: LogPart, streams: [Int], range: NanosRange) {
+        /// Adds the blocks of these streams that overlap the range and are not passed over.
+        mutating func add(
+            _ part: LogPart, streams: [Int], range: NanosRange, skipper: BlockSkipper? = nil
+        ) throws {
             defer { source += 1 }
             for stream in streams {
                 var found: Int?
@@ -61,6 +63,7 @@ struct ReadPlan {
                     guard range.overlaps(first: block.minNanos, last: block.maxNanos) else {
                         continue
                     }
+                    if let skipper, try skipper.skips(block) { continue }
                     let index = found ?? slot(part.index.streams[stream])
                     found = index
                     pieces[index].append(

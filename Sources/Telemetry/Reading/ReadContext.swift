@@ -43,6 +43,7 @@ package final class ReadContext: Sendable {
     private let samples = Atomic<Int>(0)
     private let bytes = Atomic<Int>(0)
     private let missing = Mutex<[String]>([])
+    private let blocks = BlockCounters()
     private let now: @Sendable () -> Int64
     private let startNanos: Int64
     private let deadlineNanos: Int64
@@ -111,6 +112,12 @@ package final class ReadContext: Sendable {
         bytes.wrappingAdd(b, ordering: .relaxed)
         if total > sampleLimit { throw .rowLimit(name: "samples", limit: sampleLimit) }
     }
+
+    /// Counts blocks by what became of them.
+    package func count(blocks n: Int, _ fate: BlockFate) { blocks.add(n, fate) }
+
+    /// Blocks that this became of.
+    package func blockCount(_ fate: BlockFate) -> Int { blocks.count(fate) }
 
     /// Most entries of `warnings`.
     package static let maxWarnings = 10

@@ -14,9 +14,9 @@ private func roundTrip(_ lines: [[UInt8]], ids: [RowIDs] = []) throws -> Bool {
     guard let coded = TemplateColumn.encode(text, lines.map { UInt32($0.count) }, ids: ids) else {
         return false
     }
-    let decoded = try coded.withUnsafeBytes {
-        try TemplateColumn.decode($0, rows: lines.count, total: text.count) { ids }
-    }
+    let decoded = try TemplateColumn.decode(
+        SharedBytes(coded), rows: lines.count, total: text.count
+    ) { ids }
     #expect(Array(decoded.text.buffer) == text)
     var offset = 0
     for (line, slice) in zip(lines, decoded.lines) {
@@ -117,6 +117,7 @@ private func roundTrip(_ lines: [[UInt8]], ids: [RowIDs] = []) throws -> Bool {
     }
     let text = lines.flatMap { $0 }
     let good = try #require(TemplateColumn.encode(text, lines.map { UInt32($0.count) }))
+    let needles = ["a", "7", "=1", "0a1b", "12 "].map { Array($0.utf8) }
     var refused = 0
     for _ in 0..<20_000 {
         var bytes = good
@@ -130,9 +131,15 @@ private func roundTrip(_ lines: [[UInt8]], ids: [RowIDs] = []) throws -> Bool {
             }
         }
         do {
-            let decoded = try bytes.withUnsafeBytes {
-                try TemplateColumn.decode($0, rows: lines.count, total: text.count) { [] }
+            let shared = SharedBytes(bytes)
+            let block = try TemplateBlock(
+                shared.buffer, owner: shared, rows: lines.count, total: text.count
+            ) { [] }
+            for needle in needles {
+                _ = try needle.withUnsafeBytes { try block.rowsContaining($0) }
             }
+            _ = try block.build([1, UInt32(lines.count - 1)])
+            let decoded = try block.build(nil)
             #expect(decoded.text.count == text.count)
             #expect(decoded.lines.allSatisfy { $0.range.upperBound <= text.count })
         } catch is MalformedBytes { refused += 1 }

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+// Templated lines of a block, searched and rebuilt row by row.
+
+import Base
+import Telemetry
+
+/// Lines kept as templates and values, opened but not rebuilt. Belongs to one thread.
+///
+/// A needle is looked for in the templates first: where its bytes lie in one template's own text, all
+/// its rows have it; where it can only lie across values, just the columns of those places are
+/// looked at; mostly it lies nowhere. Only rows that are wanted in the end are put together.
+final class TemplateBlock {
+    struct Template {
+        var pieces: [UnsafeRawBufferPointer]
+        /// Of its first place among all columns.
+        var firstColumn = 0
+        var rows = 0
+    }
+    /// Template of each row.
+    struct Numbers {
+        /// 0, 1 or 2 bytes for each.
+        var width: Int
+        var bytes: UnsafeRawBufferPointer
+
+        @inline(__always)
+        subscript(row: Int) -> Int {
+            switch width {
+            case 0: 0
+            case 1: Int(bytes[row])
+            default: Int(bytes[2 &* row]) | Int(bytes[2 &* row &+ 1]) &<< 8
+            }
+        }
+    }
+
+    /// Keeps `bytes`.
+    private let owner: SharedBytes
+    private let bytes: UnsafeRawBufferPointer
+    let rows: Int
+    /// Bytes of all lines.
+    let total: Int
+    private(set) var templates: [Template] = []
+    let numbers: Numbers
+    private let columnStart: Int
+    private var foundColumns: [ValueView]?
+    private var foundIDs: [RowIDs]?
+    private let readIDs: () throws -> [RowIDs]
+
+    /// - Parameters:
+    ///   - bytes: a column of `LogFormat`, inside memory that `owner` keeps alive.
+    ///   - n: lines, one at least.
+    ///   - total: bytes of all lines.
+    ///   - ids: of each line; asked for when a value is one.
+    /// - Throws: `MalformedBytes`; values are checked when they are read.
+    init(
+        _ bytes: UnsafeRawBufferPointer, owner: SharedBytes, rows n: Int, total: Int,
+        ids: @escaping () throws -> [RowIDs]
+    ) throws(MalformedBytes) {
+        self.owner = owner
+        self.bytes = bytes
+        rows = n
+        self.total = total
+        readIDs = ids
+        var reader = ByteReader(bytes)
+        let count = try reader.length(limit: LogFormat.maxTemplates, "templates")
+        guard count > 0 else { throw reader.malformed("a template") }
+        templates.reserveCapacity(count)
+        var column = 0
+        for _ in 0..<count {
+            let places = try reader.length(limit: LogFormat.maxPlaces, "values of a line")
+            var pieces: [UnsafeRawBufferPointer] = []
+            pieces.reserveCapacity(places + 1)
+            for _ in 0...places { pieces.append(try reader.lengthPrefixed()) }
+            templates.append(Template(pieces: pieces, firstColumn: column))
+            column += places
+        }
+        let kind = try reader.u8()
+        guard kind <= LogFormat.Templates.words else {
+            throw reader.malformed("kind of template numbers")
+        }
+        numbers = Numbers(width: Int(kind), bytes: try reader.bytes(n * Int(kind)))
+        columnStart = reader.offset
+        for row in 0..<n {
+            let template = numbers[row]
+            guard template < count else { throw reader.malformed("numbers of \(count) templates") }
+            templates[template].rows &+= 1
+        }
+    }
+
+    /// The columns of all places, found at first use.
+    func columns() throws(MalformedBytes) -> [ValueView] {
+        if let foundColumns { return foundColumns }
+        var reader = ByteReader(bytes)
+        try reader.skip(columnStart)
+        var columns: [ValueView] = []
+        for template in templates {
+            for _ in 1..<template.pieces.count {
+                columns.append(try ValueView(&reader, template.rows))
+            }
+        }
+        guard reader.isAtEnd else { throw reader.malformed("end of the lines") }
+        foundColumns = columns
+        return columns
+    }
+
+    /// Ids of all rows.
+    func ids() throws -> [RowIDs] {
+        if let foundIDs { return foundIDs }
+        let ids = try readIDs()
+        guard ids.count == rows else { throw ByteReader(bytes).malformed("ids of the rows") }
+        foundIDs = ids
+        return ids
+    }
+
+    /// Ids of the rows of one template, in order.
+    func ids(of template: Int) throws -> [RowIDs] {
+        let all = try ids()
+        return (0..<rows).compactMap { numbers[$0] == template ? all[$0] : nil }
+    }
+
+    // MARK: - Rebuilding
+
+    /// Puts lines together.
+    ///
+    /// - Parameter selection: rows, ascending; nil = all.
+    /// - Returns: the lines back to back, and for each row where its line lies; empty for rows that
+    ///   are not selected.
+    /// - Throws: `MalformedBytes`, also when all lines do not come to `total`.
+    func build(_ selection: [UInt32]?) throws -> (text: SharedBytes, lines: [ByteSlice]) {
+        let columns = try columns()
+        let rowIDs = columns.contains { $0.needsIDs } ? try ids() : []
+        var cursors: [ValueCursor] = []
+        cursors.reserveCapacity(columns.count)
+        for column in columns {
+            var reader = ByteReader(bytes)
+            try reader.skip(column.start)
+            cursors.append(try ValueCursor(&reader, column.count))
+        }
+        var lines = [ByteSlice](repeating: .empty, count: rows)
+        let memory = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: max(total, 1), alignment: 16)
+        var written = 0
+        do throws(MalformedBytes) {
+            guard let base = memory.baseAddress else {
+                throw ByteReader(bytes).malformed("memory")
+            }
+            var out = LineBuffer(base, capacity: total)
+            if let selection {
+                try build(selection, &cursors, rowIDs, &lines, &out)
+            } else {
+                for row in 0..<rows { try build(row, &cursors, rowIDs, &lines, &out) }
+                guard out.count == total else {
+                    throw ByteReader(bytes).malformed("lines of \(total) bytes")
+                }
+            }
+            written = out.count
+        } catch {
+            memory.deallocate()
+            throw error
+        }
+        let text = SharedBytes(
+            UnsafeRawBufferPointer(start: memory.baseAddress, count: written),
+            release: { memory.deallocate() })
+        return (text, lines)
+    }
+
+    @inline(__always)
+    private func build(
+        _ row: Int, _ cursors: inout [ValueCursor], _ rowIDs: [RowIDs],
+        _ lines: inout [ByteSlice], _ out: inout LineBuffer
+    ) throws(MalformedBytes) {
+        let start = out.count
+        let template = numbers[row]
+        let places = templates[template].pieces.count
+        let column = templates[template].firstColumn
+        try out.append(templates[template].pieces[0])
+        for place in 1..<places {
+            try cursors[column &+ place &- 1].next(into: &out, ids: rowIDs[row])
+            try out.append(templates[template].pieces[place])
+        }
+        lines[row] = ByteSlice(offset: start, count: out.count &- start)
+    }
+
+    private func build(
+        _ selection: [UInt32], _ cursors: inout [ValueCursor], _ rowIDs: [RowIDs],
+        _ lines: inout [ByteSlice], _ out: inout LineBuffer
+    ) throws(MalformedBytes) {
+        // Rows of each template that lie between the last one built and the next.
+        var passed = [Int](repeating: 0, count: templates.count)
+        var next = 0
+        for selected in selection {
+            let row = Int(selected)
+            while next < row {
+                passed[numbers[next]] &+= 1
+                next &+= 1
+            }
+            next = row + 1
+            let template = numbers[row]
+            if passed[template] > 0 {
+                let column = templates[template].firstColumn
+                for place in 0..<(templates[template].pieces.count - 1) {
+                    try cursors[column &+ place].skip(passed[template])
+                }
+                passed[template] = 0
+            }
+            try build(row, &cursors, rowIDs, &lines, &out)
+        }
+    }
+}
