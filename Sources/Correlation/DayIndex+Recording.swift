@@ -210,13 +210,24 @@ struct HeadIndex: Sendable {
                 }
             }
         }
-        for row in 0..<batch.rowCount where !batch.traceIDs[row].isZero {
-            let nanos = batch.nanos[row]
-            let stream = batch.streams[Int(batch.rowStreams[row])]
-            with(nanos) {
-                $0.addLog(
-                    batch.traceIDs[row], LogReference(streamHash: stream.hash, nanos: nanos),
-                    limits)
+        // Lines of a batch are mostly of one day, which is then looked up once.
+        var row = 0
+        while row < batch.rowCount {
+            let number = utcDay(ofNanos: batch.nanos[row])
+            let start = row
+            row += 1
+            while row < batch.rowCount, utcDay(ofNanos: batch.nanos[row]) == number { row += 1 }
+            let rows = (start..<row).filter { !batch.traceIDs[$0].isZero }
+            guard let first = rows.first else { continue }
+            with(batch.nanos[first]) { day in
+                for row in rows {
+                    let nanos = batch.nanos[row]
+                    let stream = batch.streams[Int(batch.rowStreams[row])]
+                    day.see(nanos)
+                    day.addLog(
+                        batch.traceIDs[row], LogReference(streamHash: stream.hash, nanos: nanos),
+                        limits)
+                }
             }
         }
     }

@@ -21,6 +21,7 @@
 ///                     varint (longest run of letters in values × 2 + 1 where words are listed) |
 ///                     varint letters in values: bits 0–25 A–Z, 26–51 a–z |
 ///                   varint words | 0 words: nothing, else frame, offset, count as varints
+///     traces   (8)  varint trace ids, 0 = blocks keep their own | per chunk: varint frame
 ///     ids      (9)  varint frames of lines | per frame, as in words:
 ///                     varint digits of the longest id | varint ids | [frame, offset, count] |
 ///                   varint ids of all frames, 0 = no filter | [frame, offset, count]
@@ -61,7 +62,15 @@
 ///                 2 strings:    present × varint length | bytes
 ///                 3, 4:         nothing: text of the row's trace id, span id; present where that is
 ///     ids       twice (16 bytes each, then 8): u8 kind |
-///                 0: none · 1: one id of all rows · 2: rows × id · 3: bitmap | present × id
+///                 0: none · 1: one id of all rows · 2: rows × id · 3: bitmap | present × id |
+///                 4 (traces): u8 presence | [presence 1: bitmap] |
+///                   present × zigzag distance of its number among the part's to the one before,
+///                   from 0
+///                 5 (spans, after 4): u8 presence | [bitmap] |
+///                   present × varint number among the spans of the row's trace
+///
+///     chunk of trace ids   4,096 of them, the last fewer: ids × 16 bytes, high half first |
+///                          per trace: varint spans | spans × 8 bytes
 ///
 ///     dictionary    ascending: words × (u8 letters shared with the one before, u8 others, bytes) |
 ///                   per word: varint frames of lines n |
@@ -78,6 +87,7 @@ enum LogFormat {
         static let frames: UInt16 = 5
         static let blocks: UInt16 = 6
         static let words: UInt16 = 7
+        static let traces: UInt16 = 8
         static let identifiers: UInt16 = 9
         static let data: UInt16 = 256
     }
@@ -137,6 +147,17 @@ enum LogFormat {
         static let constant: UInt8 = 1
         static let all: UInt8 = 2
         static let some: UInt8 = 3
+        /// Numbers of the part's trace ids.
+        static let traceNumbers: UInt8 = 4
+        /// Numbers of spans in the rows' traces.
+        static let spanNumbers: UInt8 = 5
+    }
+
+    /// Trace ids that a part keeps once.
+    enum Traces {
+        static let chunkCount = 4096
+        /// Most of a part.
+        static let maxCount = 1 << 24
     }
 
     /// Most rows of a block. A reader refuses more, since a constant column needs no bytes per row.

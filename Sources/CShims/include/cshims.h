@@ -105,6 +105,30 @@ long tern_find(const uint8_t *_Nullable hay, size_t count, const uint8_t *_Nulla
 /// Offset of the first byte equal to `a` or `b`, or `count`.
 size_t tern_find_either(const uint8_t *_Nullable hay, size_t count, uint8_t a, uint8_t b);
 
+/// Offset at or after `from` where the name of a level may begin: `tra`, `deb`, `fat`, `cri`, `err`,
+/// `war` or `inf` in any case; `count` when nowhere.
+size_t tern_find_level(const uint8_t *line, size_t count, size_t from);
+/// Offset at or after `from` of a word of lower-case letters that stands there in lower case or,
+/// whole, in upper case; `count` when nowhere.
+size_t tern_find_word(const uint8_t *line, size_t count, const uint8_t *lower, size_t word_count,
+                      size_t from);
+
+/// A piece of bytes: offset and count.
+typedef struct {
+    uint32_t offset, count;
+} tern_slice;
+/// Takes the values out of a line: what stands behind `=` or in quotes behind `:` or `=` and has no
+/// digit and no backslash, and runs of ASCII letters and digits that have a digit, of those with letters beyond f only
+/// the digits when these are one group at one end. Writes to `text` the line with a zero byte for
+/// each value, to `values` where they lie, `base` added.
+///
+/// `readable`: bytes from `line` on that may be read. `text` has room for count + most + 16 bytes.
+/// Returns the number of values; -1 when there are more than `most`.
+long tern_take_values(const uint8_t *line, size_t count, size_t readable, uint32_t base,
+                      uint8_t *text, size_t *text_count, tern_slice *values, size_t most);
+/// Whether a byte ends the value of a field that has no quotes.
+bool tern_ends_field(uint8_t byte);
+
 // MARK: regular expressions (RE2)
 
 typedef struct tern_regex tern_regex;

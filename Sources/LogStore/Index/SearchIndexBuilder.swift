@@ -62,23 +62,27 @@ struct SearchIndexBuilder {
                     shared.buffer, owner: shared, rows: lengths.count, total: lines.count
                 ) { rowIDs }
                 addWords(of: block)
-                try block.columns().forEach { column in
-                    try column.survey(&units[units.count - 1].letters)
+                var letters = LetterSurvey()
+                for column in try block.columns() {
+                    try column.survey(&letters) { addWords($0) }
                 }
+                units[units.count - 1].letters.merge(letters)
             } catch {
                 // What was just written can be read; if not, nothing may be skipped.
                 units[units.count - 1].isListed = false
             }
         }
         addIDs(metadata)
+        let splitter =
+            templated == nil
+            ? LineSplitter(longest: Int(lengths.max() ?? 0), most: LogFormat.maxPlaces) : nil
         lines.withUnsafeBytes { lines in
             var offset = 0
             for (row, length) in lengths.enumerated() {
-                let line = UnsafeRawBufferPointer(
-                    rebasing: lines[offset..<(offset + Int(length))])
+                let range = offset..<(offset + Int(length))
                 offset += Int(length)
-                if templated == nil { addWords(ofLine: line) }
-                addIDs(line, rowIDs[row])
+                if let splitter { addWords(of: range, lines, splitter) }
+                addIDs(UnsafeRawBufferPointer(rebasing: lines[range]), rowIDs[row])
             }
         }
     }
@@ -86,20 +90,26 @@ struct SearchIndexBuilder {
     // MARK: - Words
 
     private mutating func addWords(of block: TemplateBlock) {
-        for template in block.templates {
-            for piece in template.pieces { addWords(piece) }
-        }
+        for piece in block.pieces { addWords(piece) }
     }
 
-    /// Values are not taken apart: a word that is part of one is found by its letters.
-    private mutating func addWords(ofLine line: UnsafeRawBufferPointer) {
-        var start = 0
-        LineTokens.forEachValue(line) { _, value in
-            addWords(UnsafeRawBufferPointer(rebasing: line[start..<value.lowerBound]))
-            units[units.count - 1].letters.add(UnsafeRawBufferPointer(rebasing: line[value]))
-            start = value.upperBound
+    /// Values with digits are not taken apart: a word that is part of one is found by its letters.
+    private mutating func addWords(
+        of range: Range<Int>, _ lines: UnsafeRawBufferPointer, _ splitter: LineSplitter
+    ) {
+        let isSplit = splitter.split(range, of: lines) { text, values in
+            addWords(text)
+            for slice in values.bindMemory(to: ByteSlice.self) {
+                let value = UnsafeRawBufferPointer(rebasing: lines[slice.range])
+                if value.contains(where: { $0 &- UInt8(ascii: "0") < 10 }) {
+                    units[units.count - 1].letters.add(value)
+                } else {
+                    addWords(value)
+                }
+            }
+            return true
         }
-        addWords(UnsafeRawBufferPointer(rebasing: line[start...]))
+        if isSplit == nil { addWords(UnsafeRawBufferPointer(rebasing: lines[range])) }
     }
 
     private mutating func addWords(_ text: UnsafeRawBufferPointer) {

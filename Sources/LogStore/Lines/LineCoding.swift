@@ -29,13 +29,10 @@ enum LineCoding {
         }
         if bytes == 0 { return nil }
         let isWhole = rows == lengths.count
-        let sample = isWhole ? lines : Array(lines[..<bytes])
-        guard
-            let coded = TemplateColumn.encode(
-                sample, Array(lengths[..<rows]), ids: Array(ids[..<rows]))
+        guard let coded = TemplateColumn.encode(lines, lengths, ids: ids, rows: rows)
         else { return nil }
         let packed = Zstd.compress(coded, level: 1).count
-        let plain = Zstd.compress(sample, level: 1).count
+        let plain = Zstd.compress(isWhole ? lines : Array(lines[..<bytes]), level: 1).count
         guard Double(packed) < worthwhile * Double(plain) else { return nil }
         return isWhole ? coded : TemplateColumn.encode(lines, lengths, ids: ids)
     }

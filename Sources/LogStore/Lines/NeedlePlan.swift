@@ -29,13 +29,14 @@ enum NeedlePlan {
     ///   - pieces: the template's text around its places, one more than places.
     ///   - needle: not empty.
     ///
-    /// Relies on what the format says of values: ASCII letters and digits, except where the template
-    /// is nothing but one value.
-    init(_ pieces: [UnsafeRawBufferPointer], _ needle: UnsafeRawBufferPointer) {
+    /// Relies on what the format says of values: those of a field end where it ends, others are ASCII
+    /// letters and digits, except where the template is nothing but one value.
+    init(_ pieces: ArraySlice<UnsafeRawBufferPointer>, _ needle: UnsafeRawBufferPointer) {
         for piece in pieces where piece.count >= needle.count && find(needle, in: piece) != nil {
             self = .always
             return
         }
+        let pieces = Array(pieces)
         let places = pieces.count - 1
         if places == 0 {
             self = .never
@@ -62,16 +63,19 @@ enum NeedlePlan {
         let needle: UnsafeRawBufferPointer
         var ways: [[Condition]] = []
         private var path: [Condition] = []
+        /// What may stand in the values of each place.
+        private let alphabets: [LineSplitter.Alphabet]
 
         init(pieces: [UnsafeRawBufferPointer], needle: UnsafeRawBufferPointer) {
             self.pieces = pieces
             self.needle = needle
+            alphabets = pieces.dropLast().map { LineSplitter.Alphabet(before: $0) }
         }
 
         mutating func run() {
             let count = needle.count
-            let leading = valueEnd(from: 0)
             for place in 0..<(pieces.count - 1) {
+                let leading = valueEnd(place, from: 0)
                 // From inside the text in front of the value.
                 path = []
                 let piece = pieces[place]
@@ -101,7 +105,7 @@ enum NeedlePlan {
         /// The needle goes on from `start` where a value begins.
         private mutating func value(_ place: Int, from start: Int) {
             if ways.count > NeedlePlan.maxWays { return }
-            let leading = valueEnd(from: start)
+            let leading = valueEnd(place, from: start)
             if leading == needle.count {
                 ways.append(
                     path + [Condition(place: place, kind: .prefix, text: start..<leading)])
@@ -140,18 +144,13 @@ enum NeedlePlan {
             return true
         }
 
-        /// End of the letters and digits that begin at `start`.
-        private func valueEnd(from start: Int) -> Int {
+        /// End of what may be in a value of the place and begins at `start`.
+        private func valueEnd(_ place: Int, from start: Int) -> Int {
             var end = start
-            while end < needle.count, isAlphanumeric(needle[end]) { end += 1 }
+            while end < needle.count, alphabets[place].contains(needle[end]) { end += 1 }
             return end
         }
     }
-}
-
-@inline(__always)
-func isAlphanumeric(_ byte: UInt8) -> Bool {
-    byte &- UInt8(ascii: "0") < 10 || (byte | 0x20) &- UInt8(ascii: "a") < 26
 }
 
 extension TemplateBlock {
@@ -169,7 +168,9 @@ extension TemplateBlock {
         var isAny = false
         for number in templates.indices {
             let hits: ValueHits
-            switch NeedlePlan(templates[number].pieces, needle) {
+            let template = templates[number]
+            let text = pieces[template.firstPiece...(template.firstPiece + template.places)]
+            switch NeedlePlan(text, needle) {
             case .never: hits = .none
             case .always: hits = templates[number].rows > 0 ? .all : .none
             case .unknown: hits = try rebuilt(number, needle)

@@ -23,9 +23,19 @@ enum TemplateColumn {
     static func encode(
         _ lines: [UInt8], _ lengths: [UInt32], ids: [RowIDs] = []
     ) -> [UInt8]? {
+        encode(lines, lengths, ids: ids, rows: lengths.count)
+    }
+
+    /// See `encode(_:_:ids:)`: of the first rows only.
+    static func encode(
+        _ lines: [UInt8], _ lengths: [UInt32], ids: [RowIDs], rows: Int
+    ) -> [UInt8]? {
         lines.withUnsafeBytes { lines in
-            guard let rows = Rows(lines, lengths) else { return nil }
-            return rows.encoded(lines, ids)
+            lengths.withUnsafeBufferPointer { lengths in
+                guard let taken = Rows(lines, UnsafeBufferPointer(rebasing: lengths[..<rows]))
+                else { return nil }
+                return taken.encoded(lines, ids)
+            }
         }
     }
 
@@ -42,20 +52,20 @@ enum TemplateColumn {
         var places: [Int] = []
         var rowCounts: [Int] = []
 
-        init?(_ lines: UnsafeRawBufferPointer, _ lengths: [UInt32]) {
+        init?(_ lines: UnsafeRawBufferPointer, _ lengths: UnsafeBufferPointer<UInt32>) {
             let limit = min(LogFormat.maxTemplates, 16 + lengths.count / 4)
             templates.reserveCapacity(lengths.count)
             starts.reserveCapacity(lengths.count)
-            // A template is no longer than its line, but for the marks.
-            let room = Int(lengths.max() ?? 0) + LogFormat.maxPlaces + 1
-            let scratch = UnsafeMutableRawPointer.allocate(byteCount: room, alignment: 16)
-            defer { scratch.deallocate() }
+            values.reserveCapacity(lengths.count * 4)
+            let splitter = LineSplitter(
+                longest: Int(lengths.max() ?? 0), most: LogFormat.maxPlaces)
+            let hasMarks =
+                findEither(TemplateColumn.mark, TemplateColumn.mark, in: lines) < lines.count
             var offset = 0
             for length in lengths {
-                let line = UnsafeRawBufferPointer(
-                    rebasing: lines[offset..<(offset + Int(length))])
+                let range = offset..<(offset + Int(length))
                 let first = values.count
-                let number = texts.intern(take(line, at: offset, scratch))
+                let number = take(range, of: lines, splitter, mayHaveMarks: hasMarks)
                 if number == places.count {
                     guard places.count < limit else { return nil }
                     places.append(values.count - first)
@@ -64,46 +74,31 @@ enum TemplateColumn {
                 rowCounts[number] += 1
                 templates.append(UInt32(truncatingIfNeeded: number))
                 starts.append(UInt32(truncatingIfNeeded: first))
-                offset += Int(length)
+                offset = range.upperBound
             }
         }
 
-        /// Appends the values of a line and writes its template's text.
+        /// Appends the values of a line.
+        ///
+        /// - Returns: the number of its template.
         private mutating func take(
-            _ line: UnsafeRawBufferPointer, at offset: Int, _ scratch: UnsafeMutableRawPointer
-        ) -> UnsafeRawBufferPointer {
-            let first = values.count
-            var written = 0
-            var copied = 0
-            var marks = 0
-            func copy(to end: Int) {
-                guard let base = line.baseAddress, end > copied else { return }
-                (scratch + written).copyMemory(from: base + copied, byteCount: end &- copied)
-                written &+= end &- copied
-            }
-            if findEither(TemplateColumn.mark, TemplateColumn.mark, in: line) == line.count {
-                LineTokens.forEachValue(line) { _, value in
-                    marks &+= 1
-                    if marks > LogFormat.maxPlaces { return }
-                    copy(to: value.lowerBound)
-                    scratch.storeBytes(
-                        of: TemplateColumn.mark, toByteOffset: written, as: UInt8.self)
-                    written &+= 1
-                    values.append(
-                        ByteSlice(offset: offset &+ value.lowerBound, count: value.count))
-                    copied = value.upperBound
+            _ range: Range<Int>, of lines: UnsafeRawBufferPointer, _ splitter: LineSplitter,
+            mayHaveMarks: Bool
+        ) -> Int {
+            let hasMark =
+                mayHaveMarks
+                && lines[range].contains(TemplateColumn.mark)
+            if !hasMark {
+                let number = splitter.split(range, of: lines) { text, found in
+                    values.append(contentsOf: found.bindMemory(to: ByteSlice.self))
+                    return texts.intern(text)
                 }
-                if marks <= LogFormat.maxPlaces {
-                    copy(to: line.count)
-                    return UnsafeRawBufferPointer(start: scratch, count: written)
-                }
+                if let number { return number }
             }
             // A line that has the mark itself, or more values than are worth their columns, is one
             // value as a whole.
-            values.removeLast(values.count - first)
-            values.append(ByteSlice(offset: offset, count: line.count))
-            scratch.storeBytes(of: TemplateColumn.mark, as: UInt8.self)
-            return UnsafeRawBufferPointer(start: scratch, count: 1)
+            values.append(ByteSlice(offset: range.lowerBound, count: range.count))
+            return withUnsafeBytes(of: TemplateColumn.mark) { texts.intern($0) }
         }
 
         func encoded(_ lines: UnsafeRawBufferPointer, _ ids: [RowIDs]) -> [UInt8] {
@@ -120,25 +115,55 @@ enum TemplateColumn {
                 order[next[Int(template)]] = UInt32(truncatingIfNeeded: row)
                 next[Int(template)] += 1
             }
-            var column: [ByteSlice] = []
-            for number in places.indices {
-                let rows = order[(ends[number] - rowCounts[number])..<ends[number]]
-                let rowIDs = ids.isEmpty ? [] : rows.map { ids[Int($0)] }
-                for place in 0..<places[number] {
-                    column.removeAll(keepingCapacity: true)
-                    for row in rows { column.append(values[Int(starts[Int(row)]) + place]) }
-                    ValueColumn.encode(column, lines, ids: rowIDs, into: &out)
+            let most = rowCounts.max() ?? 0
+            let survey = ValueSurvey(rows: most)
+            let column = UnsafeMutableBufferPointer<ByteSlice>.allocate(capacity: most)
+            defer { column.deallocate() }
+            order.withUnsafeBufferPointer { order in
+                for number in places.indices {
+                    let rows = UnsafeBufferPointer(
+                        rebasing: order[(ends[number] - rowCounts[number])..<ends[number]])
+                    var rowIDs: [RowIDs]?
+                    for place in 0..<places[number] {
+                        gather(rows, place, into: column)
+                        ValueColumn.encode(
+                            UnsafeBufferPointer(rebasing: column[..<rows.count]), lines,
+                            ids: {
+                                if let known = rowIDs { return known }
+                                let all = ids.isEmpty ? [] : rows.map { ids[Int($0)] }
+                                rowIDs = all
+                                return all
+                            }, survey, into: &out)
+                    }
                 }
             }
             return out.bytes
         }
 
+        /// The values of some rows at one place.
+        private func gather(
+            _ rows: UnsafeBufferPointer<UInt32>, _ place: Int,
+            into column: UnsafeMutableBufferPointer<ByteSlice>
+        ) {
+            starts.withUnsafeBufferPointer { starts in
+                values.withUnsafeBufferPointer { values in
+                    for (index, row) in rows.enumerated() {
+                        column[index] = values[Int(starts[Int(row)]) &+ place]
+                    }
+                }
+            }
+        }
+
         private func write(_ text: ArraySlice<UInt8>, _ places: Int, _ out: inout ByteWriter) {
             out.varint(places)
-            for piece in text.split(
-                separator: TemplateColumn.mark, omittingEmptySubsequences: false)
-            {
-                out.lengthPrefixed(Array(piece))
+            text.withUnsafeBytes { text in
+                var rest = text[...]
+                for _ in 0..<places {
+                    let piece = rest.prefix { $0 != TemplateColumn.mark }
+                    out.lengthPrefixed(UnsafeRawBufferPointer(rebasing: piece))
+                    rest = rest[min(piece.endIndex + 1, rest.endIndex)...]
+                }
+                out.lengthPrefixed(UnsafeRawBufferPointer(rebasing: rest))
             }
         }
 

@@ -91,18 +91,30 @@ struct ValueView {
         }
     }
 
-    /// Adds the letters of all values; numbers have none.
-    func survey(_ letters: inout LetterSurvey) throws(MalformedBytes) {
+    /// Adds the letters of values that have digits; numbers have none. Others go to `word`: each at
+    /// least once.
+    func survey(
+        _ letters: inout LetterSurvey, _ word: (UnsafeRawBufferPointer) -> Void
+    ) throws(MalformedBytes) {
         var reader = ByteReader(body)
+        func take(_ value: UnsafeRawBufferPointer) {
+            if value.contains(where: { $0 &- UInt8(ascii: "0") < 10 }) {
+                letters.add(value)
+            } else {
+                word(value)
+            }
+        }
         switch kind {
-        case LogFormat.Value.constant: letters.add(try reader.lengthPrefixed())
+        case LogFormat.Value.constant: take(try reader.lengthPrefixed())
         case LogFormat.Value.dictionary:
             let values = try reader.length(limit: LogFormat.Value.maxDictionary, "values")
-            for _ in 0..<values { letters.add(try reader.lengthPrefixed()) }
+            for _ in 0..<values { take(try reader.lengthPrefixed()) }
         case LogFormat.Value.strings:
-            // Where values meet, runs are taken for longer than they are: never for shorter.
+            var lengths = reader
             try reader.skipVarints(count)
-            letters.add(try reader.bytes(reader.remaining))
+            for _ in 0..<count {
+                take(try reader.bytes(try lengths.length(limit: reader.remaining, "length")))
+            }
         case LogFormat.Value.hex:
             letters.add(
                 lowerHexDigits: 2 * (try reader.length(limit: reader.remaining, "bytes")))

@@ -40,6 +40,81 @@ enum IdentifierColumns {
         for id in present { write(id, &out) }
     }
 
+    /// Appends references to the ids of the part.
+    ///
+    /// - Parameters:
+    ///   - traces: number of each row's trace + 1, 0 = none; some row has one.
+    ///   - spans: number of each row's span in its trace + 1, 0 = none; or empty.
+    static func encode(traces: [UInt32], spans: [UInt32], into out: inout ByteWriter) {
+        out.u8(LogFormat.Identifier.traceNumbers)
+        writePresence(traces, &out)
+        var previous: Int64 = 0
+        for trace in traces where trace > 0 {
+            out.zigzag(Int64(trace - 1) - previous)
+            previous = Int64(trace - 1)
+        }
+        guard !spans.isEmpty else {
+            out.u8(LogFormat.Identifier.none)
+            return
+        }
+        out.u8(LogFormat.Identifier.spanNumbers)
+        writePresence(spans, &out)
+        for span in spans where span > 0 { out.varint(UInt64(span - 1)) }
+    }
+
+    private static func writePresence(_ numbers: [UInt32], _ out: inout ByteWriter) {
+        let isEverywhere = !numbers.contains(0)
+        out.u8(isEverywhere ? 0 : 1)
+        if !isEverywhere { out.raw(bitmap(of: numbers.count) { numbers[$0] > 0 }) }
+    }
+
+    /// - Parameter part: looks up ids that the column refers to.
+    static func decode(
+        _ bytes: UnsafeRawBufferPointer, rows n: Int, part: TraceReader
+    ) throws -> [RowIDs] {
+        guard bytes.first == LogFormat.Identifier.traceNumbers else {
+            return try decode(bytes, rows: n)
+        }
+        var ids = [RowIDs](repeating: .none, count: n)
+        var reader = ByteReader(bytes)
+        _ = try reader.u8()
+        var numbers = [Int](repeating: -1, count: n)
+        var number: Int64 = 0
+        try forEachPresent(&reader, n) { reader, row in
+            let (sum, overflow) = number.addingReportingOverflow(try reader.zigzag())
+            guard !overflow, let place = Int(exactly: sum) else {
+                throw reader.malformed("number of a trace")
+            }
+            number = sum
+            numbers[row] = place
+            (ids[row].traceHigh, ids[row].traceLow) = try part.trace(place)
+        }
+        switch try reader.u8() {
+        case LogFormat.Identifier.none: break
+        case LogFormat.Identifier.spanNumbers:
+            try forEachPresent(&reader, n) { reader, row in
+                let index = try reader.length(limit: LogFormat.Traces.maxCount, "span")
+                guard numbers[row] >= 0 else { throw reader.malformed("span of a trace") }
+                ids[row].span = try part.span(index, ofTrace: numbers[row])
+            }
+        default: throw reader.malformed("kind of span column")
+        }
+        guard reader.isAtEnd else { throw reader.malformed("end of ids") }
+        return ids
+    }
+
+    private static func forEachPresent(
+        _ reader: inout ByteReader, _ n: Int, _ body: (inout ByteReader, Int) throws -> Void
+    ) throws {
+        switch try reader.u8() {
+        case 0: for row in 0..<n { try body(&reader, row) }
+        case 1:
+            let present = try reader.bytes((n + 7) / 8)
+            for row in 0..<n where isSet(row, in: present) { try body(&reader, row) }
+        default: throw reader.malformed("presence of ids")
+        }
+    }
+
     static func decode(
         _ bytes: UnsafeRawBufferPointer, rows n: Int
     ) throws(MalformedBytes) -> [RowIDs] {

@@ -15,6 +15,7 @@ final class LogPart: Sendable {
     private let blockStarts: [Int]
     let frames: [LogFrame]
     let search: SearchIndex
+    let traces: TraceDictionary
     private let dataSections: [PartReader.Section]
     /// Streams ascending by label hash.
     private let byHash: [UInt32]
@@ -74,6 +75,8 @@ final class LogPart: Sendable {
             search = try SearchIndex(
                 words: try reader.read(kind), ids: try reader.read(LogFormat.Section.identifiers),
                 frames: frames)
+            kind = LogFormat.Section.traces
+            traces = try TraceDictionary(try reader.read(kind), frameCount: frames.count)
             let rows = blocks.reduce(0) { $0 + Int($1.rows) }
             guard counts == (index.streams.count, blocks.count, frames.count, rows) else {
                 throw fault(LogFormat.Section.info, "counts differ from what the part holds")

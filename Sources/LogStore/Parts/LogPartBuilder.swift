@@ -47,6 +47,10 @@ struct LogPartBuilder {
     private var metadata = MetadataEncoder()
     private var ids: [RowIDs] = []
 
+    private var traces = TraceTable()
+    /// Blocks whose ids are written at the end, when all are known.
+    private var referring: [(block: Int, rows: TraceTable.Rows)] = []
+
     /// - Parameters:
     ///   - level: of zstd.
     ///   - blockBytes: lines and metadata of a block stay below, unless one row is larger.
@@ -88,7 +92,7 @@ struct LogPartBuilder {
 
     private mutating func closeBlock() {
         guard let first = nanos.first, let last = nanos.last else { return }
-        var numbers = ByteWriter(), pairs = ByteWriter(), identifiers = ByteWriter()
+        var numbers = ByteWriter(), pairs = ByteWriter()
         TimeColumn.encode(nanos, into: &numbers)
         let templated = LineCoding.templates(lines, lengths, ids: ids)
         if templated == nil {
@@ -103,7 +107,6 @@ struct LogPartBuilder {
                 metadata: metadata, in: &store)
         }
         metadata.encode(ids: ids, into: &pairs)
-        IdentifierColumns.encode(ids, into: &identifiers)
         blocks.append(
             LogBlock(
                 stream: UInt32(streams.count - 1), rows: UInt32(nanos.count), minNanos: first,
@@ -111,7 +114,8 @@ struct LogPartBuilder {
                 numbers: numberFrames.place(numbers.bytes, in: &store),
                 lines: place,
                 metadata: metadataFrames.place(pairs.bytes, in: &store),
-                ids: idFrames.place(identifiers.bytes, in: &store)))
+                ids: .none))
+        placeIDs(ofBlock: blocks.count - 1)
         rowCount += nanos.count
         minNanos = min(minNanos, first)
         maxNanos = max(maxNanos, last)
@@ -122,9 +126,34 @@ struct LogPartBuilder {
         ids.removeAll(keepingCapacity: true)
     }
 
+    private mutating func placeIDs(ofBlock block: Int) {
+        guard ids.contains(where: { $0 != .none }) else { return }
+        if let rows = traces.take(ids, nanos) {
+            referring.append((block, rows))
+            return
+        }
+        var own = ByteWriter()
+        IdentifierColumns.encode(ids, into: &own)
+        blocks[block].ids = idFrames.place(own.bytes, in: &store)
+    }
+
+    /// Writes the ids of the blocks that refer to the part's, and those themselves.
+    ///
+    /// - Returns: the section that points at them.
+    private mutating func placeTraces() -> [UInt8] {
+        let sorted = traces.sorted()
+        for (block, rows) in referring {
+            var references = ByteWriter()
+            sorted.encode(rows, into: &references)
+            blocks[block].ids = idFrames.place(references.bytes, in: &store)
+        }
+        return sorted.place(in: &store)
+    }
+
     /// The finished part; nil when it has no rows. Nothing may be added afterwards.
     mutating func finish(tenant: String, day: Int32, retentionClass: UInt8) -> PartDraft? {
         closeBlock()
+        let traceIDs = placeTraces()
         flushFrames()
         if rowCount == 0 { return nil }
         let (words, identifiers) = search.finish(&store)
@@ -145,6 +174,7 @@ struct LogPartBuilder {
         part.add(kind: LogFormat.Section.frames, encodedFrames(), .zstd(level: 3))
         part.add(kind: LogFormat.Section.blocks, encodedBlocks(), .zstd(level: 3))
         part.add(kind: LogFormat.Section.words, words, .zstd(level: 3))
+        part.add(kind: LogFormat.Section.traces, traceIDs)
         part.add(kind: LogFormat.Section.identifiers, identifiers, .zstd(level: 3))
         for (ordinal, data) in store.sections.enumerated() {
             part.add(kind: LogFormat.Section.data + UInt16(ordinal), data)

@@ -249,7 +249,8 @@ extension LogPart {
         let block = blocks[number]
         if block.ids.count == 0 { return [] }
         return try column(block.ids, number, cache) { bytes, _ in
-            try IdentifierColumns.decode(bytes, rows: Int(block.rows))
+            try IdentifierColumns.decode(
+                bytes, rows: Int(block.rows), part: TraceReader(self, cache))
         }
     }
 

@@ -217,19 +217,14 @@ package struct LevelDetection: Sendable {
     /// `/api/error-handler` and `pkg.error.Type` name no level. A colour code before it is no part
     /// of a word.
     static func level(ofText line: UnsafeRawBufferPointer) -> LogLevel {
-        var i = 0
+        var i = findLevelName(in: line, from: 0)
         while i < line.count {
-            // A level starts with one of t, d, f, c, e, w, i.
-            switch line[i] | 0x20 {
-            case 0x74, 0x64, 0x66, 0x63, 0x65, 0x77, 0x69:
-                if startsWord(line, at: i), let (level, length) = word(line, at: i),
-                    endsWord(line, at: i &+ length)
-                {
-                    return level
-                }
-            default: break
+            if startsWord(line, at: i), let (level, length) = word(line, at: i),
+                endsWord(line, at: i &+ length)
+            {
+                return level
             }
-            i &+= 1
+            i = findLevelName(in: line, from: i &+ 1)
         }
         return .unknown
     }

@@ -21,8 +21,9 @@ package struct LogEnrichment: Sendable {
 
     package func apply(to batch: inout LogBatch) {
         if discoversService { addServiceNames(&batch) }
-        if detectsLevel { addLevels(&batch) }
+        // Metadata is searched for ids before every row has some.
         if liftsTraceContext { liftTraceContext(&batch) }
+        if detectsLevel { addLevels(&batch) }
     }
 
     private static let levelName: StaticString = "detected_level"
@@ -157,13 +158,16 @@ package struct LogEnrichment: Sendable {
             batch.arena.withSlice(stream.slice) { TraceContextScan.context(inLabels: $0) }
         }
         for row in 0..<batch.rowCount where batch.traceIDs[row].isZero {
-            let found =
-                batch.arena.withSlice(batch.metadata[row]) {
-                    TraceContextScan.context(inLabels: $0)
-                } ?? streamContexts[Int(batch.rowStreams[row])]
-                ?? batch.arena.withSlice(batch.lines[row]) {
-                    TraceContextScan.context(inLine: $0)
-                }
+            let metadata = batch.metadata[row]
+            let found = batch.arena.withUnsafeBytes { arena in
+                (metadata.isEmpty
+                    ? nil
+                    : TraceContextScan.context(
+                        inLabels: UnsafeRawBufferPointer(rebasing: arena[metadata.range])))
+                    ?? streamContexts[Int(batch.rowStreams[row])]
+                    ?? TraceContextScan.context(
+                        inLine: UnsafeRawBufferPointer(rebasing: arena[batch.lines[row].range]))
+            }
             guard let found else { continue }
             batch.traceIDs[row] = found.traceID
             if batch.spanIDs[row].isZero { batch.spanIDs[row] = found.spanID }

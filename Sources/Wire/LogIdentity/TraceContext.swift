@@ -28,11 +28,11 @@ package struct TraceContext: Equatable, Sendable {
 package enum TraceContextScan {
     /// The first trace id of a line. About as fast as the substring search when there is none.
     package static func context(inLine line: UnsafeRawBufferPointer) -> TraceContext? {
-        guard let found = first("race", "RACE", in: line, { traceID(in: line, word: $0) }) else {
+        guard let found = first("race", in: line, { traceID(in: line, word: $0) }) else {
             return nil
         }
         if !found.spanID.isZero { return found }
-        let span = first("pan", "PAN", in: line) { spanID(in: line, word: $0) }
+        let span = first("pan", in: line) { spanID(in: line, word: $0) }
         return TraceContext(traceID: found.traceID, spanID: span ?? .zero)
     }
 
@@ -111,31 +111,17 @@ package enum TraceContextScan {
         }
     }
 
-    /// Calls `body` with the offset of each occurrence of either spelling, in order of the text,
-    /// until it gives something. A mixed spelling such as `rAcE` is nobody's.
+    /// Calls `body` with the offset of each occurrence of the word in lower or in upper case, in order
+    /// of the text, until it gives something. A mixed spelling such as `rAcE` is nobody's.
     private static func first<T>(
-        _ lower: StaticString, _ upper: StaticString, in line: UnsafeRawBufferPointer,
-        _ body: (Int) -> T?
+        _ word: StaticString, in line: UnsafeRawBufferPointer, _ body: (Int) -> T?
     ) -> T? {
-        var a = next(lower, in: line, from: 0), b = next(upper, in: line, from: 0)
-        while a < line.count || b < line.count {
-            if a <= b {
-                if let found = body(a) { return found }
-                a = next(lower, in: line, from: a + 1)
-            } else {
-                if let found = body(b) { return found }
-                b = next(upper, in: line, from: b + 1)
-            }
+        var at = findWord(word, in: line, from: 0)
+        while at < line.count {
+            if let found = body(at) { return found }
+            at = findWord(word, in: line, from: at + 1)
         }
         return nil
-    }
-
-    private static func next(
-        _ word: StaticString, in line: UnsafeRawBufferPointer, from start: Int
-    ) -> Int {
-        guard start < line.count else { return line.count }
-        let rest = UnsafeRawBufferPointer(rebasing: line[start...])
-        return find(word.bytes, in: rest).map { start + $0 } ?? line.count
     }
 
     // MARK: lines

@@ -238,3 +238,13 @@ import Testing
         #expect(words.count == 2)
     }
 }
+
+@Test func digitsAreCounted() {
+    var number: UInt64 = 1
+    for digits in 1...20 {
+        #expect(decimalDigits(number) == digits)
+        #expect(decimalDigits(number - 1) == max(1, digits - 1))
+        if digits < 20 { number *= 10 }
+    }
+    #expect(decimalDigits(.max) == 20)
+}
