@@ -3,15 +3,44 @@
 
 import Base
 import HTTPTypes
+import Ingest
 import LogQL
 import Telemetry
 
 /// query, query_range, labels, label values, series.
 struct LokiQueryEndpoints: Sendable {
     let service: QueryService
+    let tenantLimits: @Sendable (Tenant) -> LogTenantLimits
     var engine: LogQLEngine { LogQLEngine(reader: service.logs, clock: service.clock) }
 
-    init(service: QueryService) { self.service = service }
+    init(
+        service: QueryService,
+        tenantLimits: @escaping @Sendable (Tenant) -> LogTenantLimits = { _ in
+            LogTenantLimits()
+        }
+    ) {
+        self.service = service
+        self.tenantLimits = tenantLimits
+    }
+
+    /// What the request may ask for.
+    func limits(_ request: APIRequest) throws(APIError) -> LogQueryLimits {
+        try LogQueryLimits(tenantLimits(request.tenant), request)
+    }
+
+    /// The query of a request, within its limits.
+    func expression(_ request: APIRequest) throws(APIError) -> LogQLExpression {
+        let limits = try limits(request)
+        let text = request.parameter("query") ?? ""
+        try limits.checkText(text)
+        let expression = try parse(text)
+        try limits.checkSelectors(expression)
+        return expression
+    }
+
+    private func engine(_ limits: LogQueryLimits) -> LogQLEngine {
+        LogQLEngine(reader: limits.bounded(service.logs), clock: service.clock)
+    }
 
     func parse(_ text: String) throws(APIError) -> LogQLExpression {
         do {
@@ -22,7 +51,8 @@ struct LokiQueryEndpoints: Sendable {
     }
 
     func query(_ request: APIRequest) async throws -> APIResponse {
-        let expression = try parse(request.parameter("query") ?? "")
+        let limits = try limits(request)
+        let expression = try expression(request)
         let at = try lokiTime(request.nonEmpty("time")) ?? service.clock.wallNanos
         guard case .metric(let metric) = expression else {
             throw APIError(
@@ -31,8 +61,8 @@ struct LokiQueryEndpoints: Sendable {
                     + "to a range query type")
         }
         let tenant = request.tenant
-        let engine = self.engine
-        return try await run { context in
+        let engine = engine(limits)
+        return try await run(limits.timeoutSeconds) { context in
             let queueNanos = context.elapsedNanos
             let result = try engine.queryInstant(metric, tenant: tenant, atNanos: at, context)
             return writeMetricResult(result, instant: true, context, queueNanos: queueNanos)
@@ -40,15 +70,16 @@ struct LokiQueryEndpoints: Sendable {
     }
 
     func queryRange(_ request: APIRequest) async throws -> APIResponse {
-        let expression = try parse(request.parameter("query") ?? "")
+        let limits = try limits(request)
+        let expression = try expression(request)
         let (start, end) = try bounds(request)
         let tenant = request.tenant
-        let engine = self.engine
+        let engine = engine(limits)
         switch expression {
         case .metric(let metric):
             let step = try step(request, start, end)
             let steps = try EvaluationSteps(startNanos: start, endNanos: end, stepNanos: step)
-            return try await run { context in
+            return try await run(limits.timeoutSeconds) { context in
                 let queueNanos = context.elapsedNanos
                 let result = try engine.queryRange(metric, tenant: tenant, steps, context)
                 return writeMetricResult(result, instant: false, context, queueNanos: queueNanos)
@@ -62,7 +93,7 @@ struct LokiQueryEndpoints: Sendable {
             query.separatesCategories = categorize
             query.intervalNanos = try interval(request)
             let wanted = query
-            return try await run { context in
+            return try await run(limits.timeoutSeconds) { context in
                 let queueNanos = context.elapsedNanos
                 let result = try engine.queryLogs(wanted, context)
                 return writeStreams(
@@ -72,10 +103,12 @@ struct LokiQueryEndpoints: Sendable {
     }
 
     func run<T: Sendable>(
+        _ timeoutSeconds: Double? = nil,
         _ work: @escaping @Sendable (ReadContext) throws -> T
     ) async throws -> T {
         do {
-            return try await service.run(wording: lokiWording, work)
+            return try await service.run(
+                timeoutSeconds: timeoutSeconds, wording: lokiWording, work)
         } catch let error as LogQLQueryError {
             throw APIError(.badData, error.description)
         } catch let error as APIError {
@@ -165,6 +198,7 @@ struct LokiQueryEndpoints: Sendable {
         guard end >= start else {
             throw APIError(.badData, "end timestamp must not be before or equal to start time")
         }
+        try limits(request).checkLength(start, end)
         return (start, end)
     }
 
@@ -172,6 +206,7 @@ struct LokiQueryEndpoints: Sendable {
         guard let text = request.nonEmpty("limit") else { return 100 }
         let limit = try goInteger(text)
         guard limit > 0 else { throw APIError(.badData, "limit must be a positive value") }
+        try limits(request).checkEntries(limit)
         return limit
     }
 
@@ -183,7 +218,7 @@ struct LokiQueryEndpoints: Sendable {
         return overflow ? .max : nanos
     }
 
-    private func direction(_ request: APIRequest) throws -> LogQuery.Direction {
+    func direction(_ request: APIRequest) throws -> LogQuery.Direction {
         switch (request.nonEmpty("direction") ?? "backward").lowercased() {
         case "backward": .backward
         case "forward": .forward
