@@ -13,6 +13,8 @@ package struct LogWriteReport: Sendable {
     package var rows = 0
     package var duplicates = 0
     package var refusals = Refusals()
+    /// Whether a limit on rates or streams refused some of it: it may be sent again later.
+    package var isLimited = false
 }
 
 extension IngestPipeline {
@@ -22,7 +24,7 @@ extension IngestPipeline {
         logs batch: LogBatch, tenant: Tenant
     ) async throws(IngestError) -> LogWriteReport {
         var report = LogWriteReport()
-        var kept = admit(batch, &report.refusals)
+        var kept = limited(admit(batch, &report.refusals), tenant, &report)
         counters.linesRefused.wrappingAdd(report.refusals.count, ordering: .relaxed)
         report.rows = kept.rowCount
         if kept.rowCount == 0 { return report }
@@ -79,6 +81,13 @@ extension LogBatch {
         if rows.isEmpty { return self }
         var kept = withoutRows()
         for row in 0..<rowCount where !rows.contains(row) { kept.addRow(row, of: self) }
+        return kept
+    }
+
+    /// The batch with some rows only.
+    func keepingRows(_ isKept: (Int) -> Bool) -> LogBatch {
+        var kept = withoutRows()
+        for row in 0..<rowCount where isKept(row) { kept.addRow(row, of: self) }
         return kept
     }
 

@@ -26,6 +26,7 @@ package final class IngestPipeline: Sendable {
     package let forward: ForwardQueue?
     /// Limits of tenants; none until they are set.
     package let limiter: SeriesLimiter
+    let logLimiter = LogLimiter()
     package let senders = SenderTable()
     package let counters = IngestCounters()
     /// What is added to log lines.

@@ -83,7 +83,7 @@ func makeRoutes(
     ]
 
     let push = LokiPushEndpoint(pipeline: pipeline)
-    let logs = LokiQueryEndpoints(service: service, enrichment: pipeline.enrichment)
+    let logs = core.logQueries
     routes += [
         Route(
             [.post], "/loki/api/v1/push", .loki, bodyLimit: LokiPushEndpoint.bodyLimit, push.push),
@@ -104,6 +104,7 @@ func makeRoutes(
     ]
 
     routes += core.tail.routes()
+    routes += LegacyEndpoints(logs: logs, push: push, kernel: core.kernel).routes()
     routes += DeleteEndpoints(
         deletes: core.deletes, clock: core.clock, isEnabled: core.settings.enableAdminAPI
     ).routes()
@@ -138,7 +139,14 @@ func makeSockets(_ core: Core) -> [SocketRoute] { core.tail.sockets() }
 extension Core {
     /// Live tails of logs.
     var tail: TailEndpoint {
-        TailEndpoint(logs: LokiQueryEndpoints(service: queries), feed: tails, pool: tailPool)
+        TailEndpoint(logs: logQueries, feed: tails, pool: tailPool)
+    }
+
+    var logQueries: LokiQueryEndpoints {
+        let limiter = pipeline.limiter
+        return LokiQueryEndpoints(service: queries, enrichment: pipeline.enrichment) {
+            limiter.limits(of: $0).logs
+        }
     }
 }
 

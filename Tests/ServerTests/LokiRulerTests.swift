@@ -3,12 +3,12 @@
 
 import Base
 import Logging
-import Rules
 import Storage
 import Telemetry
 import TestKit
 import Testing
 
+@testable import Rules
 @testable import Server
 
 @Suite struct LokiRulerTests {

@@ -31,6 +31,36 @@ import Testing
         }
     }
 
+    @Test func oldPathsSpeakTheOldFormat() async throws {
+        try await withServer { server in
+            let now = SystemClock().wallNanos / 1_000_000_000 * 1_000_000_000
+            let body =
+                "{\"streams\":[{\"stream\":{\"app\":\"a\",\"b\":\"c\"},\"values\":[[\"\(now)\",\"x \\\"y\\\"\"]]}]}"
+            let pushed = try await server.post(
+                "/api/prom/push", "application/json", Array(body.utf8))
+            #expect(pushed.status == 204)
+            let query = try await server.get("/api/prom/query?query=%7Bapp%3D%22a%22%7D")
+            let stream = try CorpusJSON(parsing: query.body)["streams"]?.array.first
+            #expect(
+                stream?["labels"]?.string?.hasPrefix(#"{app="a", b="c", "#) == true,
+                "\(query.text)")
+            #expect(stream?["entries"]?.array.first?["ts"]?.string == rfc3339Text(nanos: now))
+            #expect(stream?["entries"]?.array.first?["line"]?.string == #"x "y""#)
+            let metric = try await server.get(
+                "/api/prom/query?query=rate(%7Bapp%3D%22a%22%7D%5B1m%5D)")
+            #expect(metric.status == 400)
+            let names = try await server.get("/api/prom/label")
+            #expect(names.text == #"{"values":["app","b","service_name"]}"#)
+            let values = try await server.get("/api/prom/label/b/values")
+            #expect(values.text == #"{"values":["c"]}"#)
+            let series = try await server.get("/api/prom/series?match=%7Bapp%3D%22a%22%7D")
+            #expect(series.text.contains(#""app":"a""#))
+            #expect(try await server.send("POST", "/flush").status == 204)
+            #expect(try await server.get("/services").text.contains("Running"))
+            #expect(try await server.get("/api/prom/label/b/values").text == values.text)
+        }
+    }
+
     private func expectMembers(of wanted: CorpusJSON, in found: CorpusJSON?, _ place: String) {
         guard case .object = wanted else {
             #expect(found != nil, "\(place) is missing")

@@ -3,7 +3,7 @@
 
 import Telemetry
 
-/// Limits of one tenant; 0 = none. All but the last are for series that are new: what is known goes
+/// Limits of one tenant; 0 = none. All for series but the last are for series that are new: what is known goes
 /// on whatever the limits say.
 package struct TenantLimits: Sendable, Equatable {
     /// Series with a sample in the current or the last clock hour.
@@ -16,6 +16,7 @@ package struct TenantLimits: Sendable, Equatable {
     package var maxLabelValueBytes = 0
     /// Samples, histograms and exemplars of one request or scrape.
     package var maxSamplesPerRequest = 0
+    package var logs = LogTenantLimits()
 
     package init() {}
 

@@ -45,6 +45,37 @@ extension YAMLSection {
         limits.maxLabelValueBytes = try int(key(.maxLabelValueBytes)) ?? limits.maxLabelValueBytes
         limits.maxSamplesPerRequest =
             try int(key(.maxSamplesPerRequest)) ?? limits.maxSamplesPerRequest
+        if var logs = try section("logs") {
+            try logs.readLogLimits(&limits.logs)
+            try logs.finish()
+        }
         return limits
+    }
+
+    /// The keys of `limits.logs`; those that are absent stay as they are.
+    private mutating func readLogLimits(
+        _ limits: inout LogTenantLimits
+    ) throws(ConfigurationError) {
+        limits.ingestionRateBytes = try byteSize("ingestion_rate") ?? limits.ingestionRateBytes
+        limits.ingestionBurstBytes =
+            try byteSize("ingestion_burst_size") ?? limits.ingestionBurstBytes
+        limits.perStreamRateBytes =
+            try byteSize("per_stream_rate_limit") ?? limits.perStreamRateBytes
+        limits.perStreamBurstBytes =
+            try byteSize("per_stream_rate_limit_burst") ?? limits.perStreamBurstBytes
+        limits.maxStreams = try int("max_streams") ?? limits.maxStreams
+        limits.maxEntriesPerQuery =
+            try int("max_entries_limit_per_query") ?? limits.maxEntriesPerQuery
+        limits.maxQueryTextBytes = try byteSize("max_query_text") ?? limits.maxQueryTextBytes
+        limits.maxQueryLengthSeconds =
+            try duration("max_query_length") ?? limits.maxQueryLengthSeconds
+        limits.maxQueryRangeSeconds =
+            try duration("max_query_range") ?? limits.maxQueryRangeSeconds
+        limits.maxQueryBytesRead =
+            try byteSize("max_query_bytes_read") ?? limits.maxQueryBytesRead
+        limits.requiredLabels = try strings("required_labels") ?? limits.requiredLabels
+        limits.requiredNumberLabels =
+            try int("required_number_labels") ?? limits.requiredNumberLabels
+        limits.maxTails = try int("max_concurrent_tail_requests") ?? limits.maxTails
     }
 }

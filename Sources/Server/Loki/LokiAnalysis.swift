@@ -10,20 +10,26 @@ extension LokiQueryEndpoints {
     func analyse(
         _ analysis: LogAnalysis, _ request: APIRequest, _ start: Int64, _ end: Int64
     ) async throws -> APIResponse {
+        let limits = try limits(request)
+        try limits.checkLength(start, end)
+        if let rows = analysis.limit { try limits.checkEntries(rows) }
         let limit = try limit(request)
         let direction = try direction(request)
         let categorize = request.headers[.encodingFlags]?.contains("categorize-labels") ?? false
         let tenant = request.tenant
-        let engine = self.engine
-        return try await run { context in
+        let engine = engine(limits)
+        return try await run(limits.timeoutSeconds) { context in
+            let queueNanos = context.elapsedNanos
             let result = try engine.analyse(
                 analysis, tenant: tenant, startNanos: start, endNanos: end, limit: limit,
                 direction: direction, separatesCategories: categorize, context)
             switch result {
             case .lines(let lines):
-                return writeStreams(lines, categorize: categorize, context.warnings)
+                return writeStreams(
+                    lines, categorize: categorize, context, queueNanos: queueNanos)
             case .table(let table, let isBucketed):
-                return writeMetricResult(table, instant: !isBucketed, context.warnings)
+                return writeMetricResult(
+                    table, instant: !isBucketed, context, queueNanos: queueNanos)
             }
         }
     }

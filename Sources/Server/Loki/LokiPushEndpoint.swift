@@ -31,7 +31,8 @@ struct LokiPushEndpoint: Sendable {
         let report = try await pipeline.write(logs: decoded.batch, tenant: request.tenant)
         let problems = [decoded.message, report.refusals.summary].filter { !$0.isEmpty }
         if problems.isEmpty { return .noContent }
-        throw APIError(.badData, problems.joined(separator: "\n"))
+        throw APIError(
+            report.isLimited ? .tooManyRequests : .badData, problems.joined(separator: "\n"))
     }
 
     private func decode(_ request: APIRequest) throws -> DecodedLogs {

@@ -3,6 +3,7 @@
 
 import Base
 import HTTPTypes
+import Ingest
 import LogQL
 import Telemetry
 import Wire
@@ -10,14 +11,40 @@ import Wire
 /// query, query_range, labels, label values, series.
 struct LokiQueryEndpoints: Sendable {
     let service: QueryService
+    let tenantLimits: @Sendable (Tenant) -> LogTenantLimits
     var engine: LogQLEngine { LogQLEngine(reader: service.logs, clock: service.clock) }
 
     /// What ingest adds to lines.
     let enrichment: LogEnrichment
 
-    init(service: QueryService, enrichment: LogEnrichment = LogEnrichment()) {
+    init(
+        service: QueryService, enrichment: LogEnrichment = LogEnrichment(),
+        tenantLimits: @escaping @Sendable (Tenant) -> LogTenantLimits = { _ in
+            LogTenantLimits()
+        }
+    ) {
         self.service = service
         self.enrichment = enrichment
+        self.tenantLimits = tenantLimits
+    }
+
+    /// What the request may ask for.
+    func limits(_ request: APIRequest) throws(APIError) -> LogQueryLimits {
+        try LogQueryLimits(tenantLimits(request.tenant), request)
+    }
+
+    /// The query of a request, within its limits.
+    func expression(_ request: APIRequest) throws(APIError) -> LogQLExpression {
+        let limits = try limits(request)
+        let text = request.parameter("query") ?? ""
+        try limits.checkText(text)
+        let expression = try parse(text)
+        try limits.checkSelectors(expression)
+        return expression
+    }
+
+    func engine(_ limits: LogQueryLimits) -> LogQLEngine {
+        LogQLEngine(reader: limits.bounded(service.logs), clock: service.clock)
     }
 
     func parse(_ text: String) throws(APIError) -> LogQLExpression {
@@ -29,7 +56,8 @@ struct LokiQueryEndpoints: Sendable {
     }
 
     func query(_ request: APIRequest) async throws -> APIResponse {
-        let expression = try parse(request.parameter("query") ?? "")
+        let limits = try limits(request)
+        let expression = try expression(request)
         let at = try lokiTime(request.nonEmpty("time")) ?? service.clock.wallNanos
         if case .analysis(let analysis) = expression {
             return try await analyse(analysis, request, at &- (try since(request)), at)
@@ -41,8 +69,8 @@ struct LokiQueryEndpoints: Sendable {
                     + "to a range query type")
         }
         let tenant = request.tenant
-        let engine = self.engine
-        return try await run { context in
+        let engine = engine(limits)
+        return try await run(limits.timeoutSeconds) { context in
             let queueNanos = context.elapsedNanos
             let result = try engine.queryInstant(metric, tenant: tenant, atNanos: at, context)
             return writeMetricResult(result, instant: true, context, queueNanos: queueNanos)
@@ -50,16 +78,17 @@ struct LokiQueryEndpoints: Sendable {
     }
 
     func queryRange(_ request: APIRequest) async throws -> APIResponse {
-        let expression = try parse(request.parameter("query") ?? "")
+        let limits = try limits(request)
+        let expression = try expression(request)
         let (start, end) = try bounds(request)
         let tenant = request.tenant
-        let engine = self.engine
+        let engine = engine(limits)
         switch expression {
         case .analysis(let analysis): return try await analyse(analysis, request, start, end)
         case .metric(let metric):
             let step = try step(request, start, end)
             let steps = try EvaluationSteps(startNanos: start, endNanos: end, stepNanos: step)
-            return try await run { context in
+            return try await run(limits.timeoutSeconds) { context in
                 let queueNanos = context.elapsedNanos
                 let result = try engine.queryRange(metric, tenant: tenant, steps, context)
                 return writeMetricResult(result, instant: false, context, queueNanos: queueNanos)
@@ -73,7 +102,7 @@ struct LokiQueryEndpoints: Sendable {
             query.separatesCategories = categorize
             query.intervalNanos = try interval(request)
             let wanted = query
-            return try await run { context in
+            return try await run(limits.timeoutSeconds) { context in
                 let queueNanos = context.elapsedNanos
                 let result = try engine.queryLogs(wanted, context)
                 return writeStreams(
@@ -83,10 +112,12 @@ struct LokiQueryEndpoints: Sendable {
     }
 
     func run<T: Sendable>(
+        _ timeoutSeconds: Double? = nil,
         _ work: @escaping @Sendable (ReadContext) throws -> T
     ) async throws -> T {
         do {
-            return try await service.run(wording: lokiWording, work)
+            return try await service.run(
+                timeoutSeconds: timeoutSeconds, wording: lokiWording, work)
         } catch let error as LogQLQueryError {
             throw APIError(.badData, error.description)
         } catch let error as APIError {
@@ -170,6 +201,7 @@ struct LokiQueryEndpoints: Sendable {
         guard end >= start else {
             throw APIError(.badData, "end timestamp must not be before or equal to start time")
         }
+        try limits(request).checkLength(start, end)
         return (start, end)
     }
 
@@ -186,6 +218,7 @@ struct LokiQueryEndpoints: Sendable {
         guard let text = request.nonEmpty("limit") else { return 100 }
         let limit = try goInteger(text)
         guard limit > 0 else { throw APIError(.badData, "limit must be a positive value") }
+        try limits(request).checkEntries(limit)
         return limit
     }
 

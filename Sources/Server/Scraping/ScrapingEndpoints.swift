@@ -21,6 +21,12 @@ struct ScrapingEndpoints: Sendable {
             Route([.get], "/api/v1/scrape_pools", .prometheus, scrapePools),
             Route([.get], "/api/v1/scrape_pools/config", .prometheus, scrapePoolConfiguration),
             Route([.get], "/api/v1/status/config", .prometheus, configuration),
+            // Loki's page of the same.
+            .open([.get], "/config") { [scraping] _ in
+                APIResponse(
+                    .ok, contentType: "text/plain; charset=utf-8",
+                    body: Array(scraping.configuration.shownText.utf8))
+            },
             Route([.get], "/api/v1/status/flags", .prometheus, flags),
             .open([.post, .put], "/-/reload", reload),
             .open([.post, .put], "/-/quit", quit),

@@ -3,14 +3,13 @@
 
 import Base
 import HTTPTypes
+import Ingest
 import Telemetry
 
 /// Live tails of log queries over WebSocket.
 struct TailEndpoint: Sendable {
     /// Times in seconds.
     struct Limits: Sendable {
-        /// Tails that one tenant may have. Loki's default is 10.
-        var perTenant = 100
         /// Between two pings.
         var pingSeconds = 1.0
         /// A reader from whom nothing has come for so long, not even the answer to a ping, is gone.
@@ -44,11 +43,12 @@ struct TailEndpoint: Sendable {
     private func admitted(_ request: APIRequest) throws(APIError) -> TailRequest {
         let wanted = try TailRequest(request, logs)
         let count = feed.watcherCount(request.tenant)
-        guard count < limits.perTenant else {
+        let most = logs.tenantLimits(request.tenant).maxTails
+        guard most == 0 || count < most else {
             throw APIError(
                 .badData,
                 "max concurrent tail requests limit exceeded, count > limit "
-                    + "(\(count + 1) > \(limits.perTenant))")
+                    + "(\(count + 1) > \(most))")
         }
         return wanted
     }

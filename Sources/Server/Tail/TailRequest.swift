@@ -20,8 +20,7 @@ struct TailRequest: Sendable {
 
     /// - Throws: `APIError` with Loki's text.
     init(_ request: APIRequest, _ logs: LokiQueryEndpoints) throws(APIError) {
-        let text = request.parameter("query") ?? ""
-        guard case .log(let selector) = try logs.parse(text) else {
+        guard case .log(let selector) = try logs.expression(request) else {
             throw APIError(.badData, "only log selector is supported")
         }
         self.selector = selector

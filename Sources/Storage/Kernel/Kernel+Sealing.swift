@@ -15,7 +15,7 @@ extension Kernel {
     }
 
     /// Seals until everything that was acknowledged before the call is in parts.
-    func sealAll() async throws {
+    package func sealAll() async throws {
         try await sealer.run { [self] in
             let end = log.state.withLock { $0.nextSequence }
             // A rotation that failed before is taken up first, and does not hold the newest commits.
