@@ -13,6 +13,8 @@ package struct LogWriteReport: Sendable {
     package var rows = 0
     package var duplicates = 0
     package var refusals = Refusals()
+    /// Which rows of the batch were refused, ascending, for protocols that answer each.
+    package var refusedRows: [(row: Int, reason: String)] = []
 }
 
 extension IngestPipeline {
@@ -22,7 +24,7 @@ extension IngestPipeline {
         logs batch: LogBatch, tenant: Tenant
     ) async throws(IngestError) -> LogWriteReport {
         var report = LogWriteReport()
-        var kept = admit(batch, &report.refusals)
+        var kept = admit(batch, &report)
         counters.linesRefused.wrappingAdd(report.refusals.count, ordering: .relaxed)
         report.rows = kept.rowCount
         if kept.rowCount == 0 { return report }
@@ -47,7 +49,7 @@ extension IngestPipeline {
     }
 
     /// Leaves out rows outside the admitted time, in Loki's words.
-    private func admit(_ batch: LogBatch, _ refusals: inout Refusals) -> LogBatch {
+    private func admit(_ batch: LogBatch, _ report: inout LogWriteReport) -> LogBatch {
         let range = admitted
         let limit = lineLimitBytes
         if batch.nanos.allSatisfy(range.contains),
@@ -58,16 +60,19 @@ extension IngestPipeline {
         var kept = batch.withoutRows()
         for row in 0..<batch.rowCount {
             let nanos = batch.nanos[row]
+            let reason: String
             if nanos < range.lowerBound {
-                refusals.add(
-                    "entry has timestamp too old: older than the retention of this server")
+                reason = "entry has timestamp too old: older than the retention of this server"
             } else if nanos > range.upperBound {
-                refusals.add("entry has timestamp too new")
+                reason = "entry has timestamp too new"
             } else if batch.lines[row].count > limit {
-                refusals.add("max entry size \(limit) bytes exceeded")
+                reason = "max entry size \(limit) bytes exceeded"
             } else {
                 kept.addRow(row, of: batch)
+                continue
             }
+            report.refusals.add(reason)
+            report.refusedRows.append((row, reason))
         }
         return kept
     }

@@ -13,7 +13,8 @@ func makeRoutes(
     let (pipeline, service, intake) = (core.pipeline, core.queries, core.intake)
     let admin = AdminEndpoints(
         pipeline: pipeline, metrics: metrics, scraping: scraping, queries: service,
-        push: PushMetrics(lines: startup.lines, groups: core.pushed, intake: intake),
+        push: PushMetrics(
+            lines: startup.lines, groups: core.pushed, intake: intake, doors: startup.logDoors),
         forwarding: forwarding)
     let both: [HTTPRequest.Method] = [.get, .post]
     let status = StatusEndpoints(core: core, startup: startup, scraping: scraping)
@@ -48,6 +49,7 @@ func makeRoutes(
         Route([.get], "/api/v1/status/active_queries", .prometheus, status.activeQueries))
     routes += prometheusRoutes(core, scraping, admin, status)
     routes += pushRoutes(core, startup)
+    routes += logDoorRoutes(core, startup)
 
     let series = SeriesEndpoints(service: service)
     let write = RemoteWriteEndpoint(pipeline: pipeline)
@@ -134,4 +136,11 @@ private func pushRoutes(_ core: Core, _ startup: Startup) -> [Route] {
         pipeline: core.pipeline, groups: core.pushed, clock: core.clock)
     let imports = ImportEndpoint(pipeline: core.pipeline, clock: core.clock)
     return influx.routes() + imports.routes() + pushed.routes()
+}
+
+/// Routes of the ways in for logs that are neither Loki's nor OTLP's.
+private func logDoorRoutes(_ core: Core, _ startup: Startup) -> [Route] {
+    let writer = LogDoorWriter(
+        pipeline: core.pipeline, clock: core.clock, counters: startup.logDoors)
+    return ElasticEndpoints(writer: writer).routes() + JSONLinesEndpoint(writer: writer).routes()
 }

@@ -46,11 +46,12 @@ package enum ElasticBulk {
 
     /// - Parameters:
     ///   - index: index of items that name none.
+    ///   - id: id of items that name none.
     /// - Throws: `MalformedBulk` for an action that is none, which leaves it open where the next
     ///   begins; `MalformedBytes` for more memory than the limits allow.
     package static func decode(
         _ body: UnsafeRawBufferPointer, index: String, _ mapping: LogRecordMapping,
-        receivedNanos: Int64, limits: LogLimits = LogLimits()
+        receivedNanos: Int64, id: String = "", limits: LogLimits = LogLimits()
     ) throws -> Request {
         var assembly = RecordAssembly(mapping, receivedNanos: receivedNanos, limits: limits)
         assembly.logs.result.batch.arena.reserveCapacity(body.count)
@@ -72,7 +73,8 @@ package enum ElasticBulk {
                 throw MalformedBulk(
                     description: "a bulk request has at most \(maxItems) items; send fewer at once")
             }
-            let item = try action(line, number, defaultIndex: index)
+            var item = try action(line, number, defaultIndex: index)
+            if item.id.isEmpty { item.id = id }
             if item.action == .delete {
                 request.items.append(item)
             } else {
