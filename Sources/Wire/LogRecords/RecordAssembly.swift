@@ -110,7 +110,7 @@ struct RecordAssembly {
 
     /// Adds the member at hand with the value that `write` appends. What makes a record larger than
     /// lines and metadata may be is not collected: the record is refused.
-    mutating func addMember(_ write: (inout [UInt8]) -> Void) {
+    mutating func addMember(isAdded: Bool = false, _ write: (inout [UInt8]) -> Void) {
         let limits = logs.limits
         if problem != nil { return }
         guard path.count <= limits.maxLabelNameBytes else {
@@ -127,7 +127,7 @@ struct RecordAssembly {
             problem = "record has more fields or bytes than a line with its metadata may have"
             return
         }
-        endField(name, isAdded: false)
+        endField(name, isAdded: isAdded)
     }
 
     // MARK: rows
@@ -259,19 +259,24 @@ extension RecordAssembly {
     /// stand for, numbers and booleans as written, arrays as JSON; null is no field.
     mutating func readObject(_ reader: inout JSONReader) throws(MalformedJSON) {
         try reader.beginObject()
-        while let key = try reader.nextKey() {
-            let mark = enter { key.append(to: &$0) }
-            switch try reader.peek() {
-            case .object: try readObject(&reader)
-            case .null: _ = try reader.nullIfPresent()
-            case .string:
-                let text = try reader.string()
-                addMember { text.append(to: &$0) }
-            case .array, .number, .bool:
-                let text = try reader.skipValue()
-                addMember { $0.append(contentsOf: text) }
-            }
-            leave(mark)
+        while let key = try reader.nextKey() { try readMember(key, &reader) }
+    }
+
+    /// Reads the value of one member.
+    mutating func readMember(
+        _ key: JSONText, _ reader: inout JSONReader
+    ) throws(MalformedJSON) {
+        let mark = enter { key.append(to: &$0) }
+        switch try reader.peek() {
+        case .object: try readObject(&reader)
+        case .null: _ = try reader.nullIfPresent()
+        case .string:
+            let text = try reader.string()
+            addMember { text.append(to: &$0) }
+        case .array, .number, .bool:
+            let text = try reader.skipValue()
+            addMember { $0.append(contentsOf: text) }
         }
+        leave(mark)
     }
 }
