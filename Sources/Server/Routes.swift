@@ -143,4 +143,5 @@ private func logDoorRoutes(_ core: Core, _ startup: Startup) -> [Route] {
     let writer = LogDoorWriter(
         pipeline: core.pipeline, clock: core.clock, counters: startup.logDoors)
     return ElasticEndpoints(writer: writer).routes() + JSONLinesEndpoint(writer: writer).routes()
+        + JournalEndpoint(writer: writer).routes() + EventEndpoints(writer: writer).routes()
 }

@@ -50,8 +50,16 @@ struct LogDoorWriter: Sendable {
         _ request: APIRequest, overload: APIError.Kind = .unavailable,
         _ work: @Sendable () async throws -> R
     ) async throws -> R {
+        try await perform(bytes: request.body.count, overload: overload, work)
+    }
+
+    /// See `perform(_:overload:_:)`; for what is not a whole request.
+    func perform<R: Sendable>(
+        bytes: Int, overload: APIError.Kind = .unavailable,
+        _ work: @Sendable () async throws -> R
+    ) async throws -> R {
         do {
-            return try await pipeline.perform(bytes: request.body.count, work)
+            return try await pipeline.perform(bytes: bytes, work)
         } catch IngestError.overloaded(let seconds) {
             throw APIError(
                 overload, "\(IngestError.overloaded(retryAfterSeconds: seconds))",

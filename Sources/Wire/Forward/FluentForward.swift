@@ -4,7 +4,7 @@
 import Base
 import Telemetry
 
-/// Messages of the forward protocol as log lines, and what is to be answered.
+/// Messages of the forward protocol as log lines.
 ///
 /// All four modes of version 1: Message, Forward, PackedForward and CompressedPackedForward (gzip),
 /// and the time with metadata that Fluent Bit sends. A record goes the way of a JSON object
@@ -17,8 +17,6 @@ package struct FluentForward {
     static let maxUnpackedBytes = 64 << 20
 
     private var assembly: RecordAssembly
-    /// Chunk ids that wait for their ack, which may be sent once the lines are durable.
-    package private(set) var chunks: [[UInt8]] = []
 
     package static let mapping: LogRecordMapping = {
         var mapping = LogRecordMapping()
@@ -49,6 +47,43 @@ package struct FluentForward {
             throw MalformedBytes(
                 offset: start, expected: "a message of at most \(maxMessageBytes) bytes")
         }
+    }
+
+    /// The id under which a message wants to be acknowledged; nil when it wants no ack.
+    ///
+    /// - Throws: `MalformedBytes` when it is no message.
+    package static func chunk(
+        of message: UnsafeRawBufferPointer
+    ) throws(MalformedBytes) -> [UInt8]? {
+        var reader = MessagePackReader(message)
+        guard case .array(let count) = try reader.next(), (2...4).contains(count) else {
+            throw reader.malformed("an array with a tag")
+        }
+        try reader.skip()
+        var ahead = reader
+        let body = try ahead.next()
+        // A time is followed by its record.
+        var isEvent = true
+        switch body {
+        case .array, .bytes: isEvent = false
+        default: break
+        }
+        guard count == (isEvent ? 4 : 3) else { return nil }
+        try reader.skip()
+        if isEvent { try reader.skip() }
+        guard case .map(let pairs) = try reader.next() else { return nil }
+        for _ in 0..<pairs {
+            guard case .bytes(let key) = try reader.next() else {
+                throw reader.malformed("a name in the option of a message")
+            }
+            if key.elementsEqual("chunk".utf8), case .bytes(let id) = try reader.next() {
+                guard id.count <= 1024 else { throw reader.malformed("a chunk id of 1024 bytes") }
+                return Array(id)
+            } else if !key.elementsEqual("chunk".utf8) {
+                try reader.skip()
+            }
+        }
+        return nil
     }
 
     /// The answer to a chunk: `{"ack": id}`.
@@ -103,7 +138,7 @@ package struct FluentForward {
         }
     }
 
-    /// Reads the option map: notes its chunk and says whether the entries are compressed.
+    /// Reads the option map and says whether the entries are compressed.
     private mutating func option(
         _ reader: inout MessagePackReader, isThere: Bool
     ) throws(MalformedBytes) -> Bool {
@@ -113,10 +148,7 @@ package struct FluentForward {
             guard case .bytes(let key) = try reader.next() else {
                 throw reader.malformed("a name in the option of a message")
             }
-            if key.elementsEqual("chunk".utf8), case .bytes(let id) = try reader.next() {
-                guard id.count <= 1024 else { throw reader.malformed("a chunk id of 1024 bytes") }
-                chunks.append(Array(id))
-            } else if key.elementsEqual("compressed".utf8) {
+            if key.elementsEqual("compressed".utf8) {
                 guard case .bytes(let name) = try reader.next() else {
                     throw reader.malformed("the name of a compression")
                 }
@@ -125,7 +157,7 @@ package struct FluentForward {
                 } else if !name.elementsEqual("text".utf8) {
                     throw reader.malformed("compression gzip or text")
                 }
-            } else if !key.elementsEqual("chunk".utf8) {
+            } else {
                 try reader.skip()
             }
         }
