@@ -8,6 +8,15 @@ import Synchronization
 import Telemetry
 import Wire
 
+/// A row that was not taken.
+package struct RefusedLogRow: Sendable, Equatable {
+    /// Number in the batch.
+    package var row: Int
+    package var reason: String
+    /// Whether a limit refused it, so that it may be sent again later.
+    package var isLimited: Bool
+}
+
 /// What became of a batch of log lines.
 package struct LogWriteReport: Sendable {
     package var rows = 0
@@ -15,6 +24,8 @@ package struct LogWriteReport: Sendable {
     package var refusals = Refusals()
     /// Whether a limit on rates or streams refused some of it: it may be sent again later.
     package var isLimited = false
+    /// Which rows of the batch were refused, ascending, for protocols that answer each.
+    package var refusedRows: [RefusedLogRow] = []
 }
 
 extension IngestPipeline {
@@ -24,7 +35,10 @@ extension IngestPipeline {
         logs batch: LogBatch, tenant: Tenant
     ) async throws(IngestError) -> LogWriteReport {
         var report = LogWriteReport()
-        var kept = limited(admit(batch, &report.refusals), tenant, &report)
+        // Numbers of the rows that are left, once some are not.
+        var numbers: [Int]?
+        var kept = limited(admit(batch, &numbers, &report), numbers, tenant, &report)
+        report.refusedRows.sort { $0.row < $1.row }
         counters.linesRefused.wrappingAdd(report.refusals.count, ordering: .relaxed)
         report.rows = kept.rowCount
         if kept.rowCount == 0 { return report }
@@ -49,7 +63,11 @@ extension IngestPipeline {
     }
 
     /// Leaves out rows outside the admitted time, in Loki's words.
-    private func admit(_ batch: LogBatch, _ refusals: inout Refusals) -> LogBatch {
+    ///
+    /// - Parameter numbers: where rows are left out, those of the rows that are left.
+    private func admit(
+        _ batch: LogBatch, _ numbers: inout [Int]?, _ report: inout LogWriteReport
+    ) -> LogBatch {
         let range = admitted
         let limit = lineLimitBytes
         if batch.nanos.allSatisfy(range.contains),
@@ -58,19 +76,26 @@ extension IngestPipeline {
             return batch
         }
         var kept = batch.withoutRows()
+        var rows: [Int] = []
         for row in 0..<batch.rowCount {
             let nanos = batch.nanos[row]
+            let reason: String
             if nanos < range.lowerBound {
-                refusals.add(
-                    "entry has timestamp too old: older than the retention of this server")
+                reason = "entry has timestamp too old: older than the retention of this server"
             } else if nanos > range.upperBound {
-                refusals.add("entry has timestamp too new")
+                reason = "entry has timestamp too new"
             } else if batch.lines[row].count > limit {
-                refusals.add("max entry size \(limit) bytes exceeded")
+                reason = "max entry size \(limit) bytes exceeded"
             } else {
                 kept.addRow(row, of: batch)
+                rows.append(row)
+                continue
             }
+            report.refusals.add(reason)
+            report.refusedRows.append(
+                RefusedLogRow(row: row, reason: reason, isLimited: false))
         }
+        numbers = rows
         return kept
     }
 }

@@ -14,7 +14,8 @@ func makeRoutes(
     let admin = AdminEndpoints(
         pipeline: pipeline, metrics: metrics, scraping: scraping, queries: service,
         push: PushMetrics(
-            lines: startup.lines, groups: core.pushed, intake: intake, tails: core.tails),
+            lines: startup.lines, groups: core.pushed, intake: intake, tails: core.tails,
+            doors: startup.logDoors),
         forwarding: forwarding)
     let both: [HTTPRequest.Method] = [.get, .post]
     let status = StatusEndpoints(core: core, startup: startup, scraping: scraping)
@@ -50,6 +51,7 @@ func makeRoutes(
         Route([.get], "/api/v1/status/active_queries", .prometheus, status.activeQueries))
     routes += prometheusRoutes(core, scraping, admin, status)
     routes += pushRoutes(core, startup)
+    routes += logDoorRoutes(core, startup)
 
     let series = SeriesEndpoints(service: service)
     let write = RemoteWriteEndpoint(pipeline: pipeline)
@@ -159,4 +161,12 @@ private func pushRoutes(_ core: Core, _ startup: Startup) -> [Route] {
         pipeline: core.pipeline, groups: core.pushed, clock: core.clock)
     let imports = ImportEndpoint(pipeline: core.pipeline, clock: core.clock)
     return influx.routes() + imports.routes() + pushed.routes()
+}
+
+/// Routes of the ways in for logs that are neither Loki's nor OTLP's.
+private func logDoorRoutes(_ core: Core, _ startup: Startup) -> [Route] {
+    let writer = LogDoorWriter(
+        pipeline: core.pipeline, clock: core.clock, counters: startup.logDoors)
+    return ElasticEndpoints(writer: writer).routes() + JSONLinesEndpoint(writer: writer).routes()
+        + JournalEndpoint(writer: writer).routes() + EventEndpoints(writer: writer).routes()
 }

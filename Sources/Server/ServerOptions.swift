@@ -44,6 +44,8 @@ package struct ServerOptions: Sendable {
     /// Where Graphite's and StatsD's lines are taken, by TCP and UDP; nil = nowhere.
     package var graphite: ListenAddress?
     package var statsD: ListenAddress?
+    /// Sockets for logs.
+    package var logDoors = LogDoorOptions()
     /// How often StatsD's series are written.
     package var statsDFlushSeconds = 10.0
     /// How often what jobs pushed is written again.
@@ -116,6 +118,7 @@ extension ServerOptions {
             ("statsd.listen-address", statsD?.description ?? "off"),
             ("statsd.flush-interval", duration(statsDFlushSeconds)),
             ("push.interval", duration(pushIntervalSeconds)),
+        ] + logDoors.flags + [
             ("query.timeout", duration(queryTimeoutSeconds)),
             ("query.max-concurrency", "\(queryConcurrency)"),
             ("query.max-samples", "\(querySamples)"),

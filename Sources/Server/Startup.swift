@@ -17,6 +17,7 @@ final class Startup: Sendable {
     private let startNanos: Int64
     /// What the line listeners count; they are up before the data is.
     let lines = LineCounters()
+    let logDoors = LogDoorCounters()
     /// When the server was started.
     let startWallNanos: Int64
 

@@ -61,6 +61,9 @@ package enum TernServer {
         // They are shut down in reverse order: first no more requests, then the rest.
         var group = ServiceGroupConfiguration(
             services: [core, forwarding]
+                + (try logDoorServices(options.logDoors, startup, clock, logger) {
+                    announce($0, $1, $2, logger)
+                })
                 + listeners(options, endpoint, startup, logger, quiet, clock) {
                     scraping.listening(on: $0)
                 } + [scraping],
@@ -78,17 +81,21 @@ package enum TernServer {
         logger.info("stopped")
     }
 
+    private static func announce(_ host: String, _ port: Int, _ name: String, _ logger: Logger) {
+        logger.info(
+            "listening",
+            metadata: [
+                "address": "\(ListenAddress(host: host, port: port))", "serves": "\(name)",
+            ])
+    }
+
     private static func listeners(
         _ options: ServerOptions, _ endpoint: HTTPEndpoint, _ startup: Startup, _ logger: Logger,
         _ quiet: Logger, _ clock: any Clock,
         onListening: @escaping @Sendable (ListenAddress) -> Void
     ) -> [any Service] {
         @Sendable func announce(_ host: String, _ port: Int, _ name: String) {
-            logger.info(
-                "listening",
-                metadata: [
-                    "address": "\(ListenAddress(host: host, port: port))", "serves": "\(name)",
-                ])
+            self.announce(host, port, name, logger)
         }
         var services: [any Service] = []
         let web = options.listen.map { ($0, "http") }

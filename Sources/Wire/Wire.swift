@@ -14,6 +14,9 @@
 /// | OTLP logs | `OTLPLogs.decodeProtobuf`, `.decodeJSON` | `OTLPLogs.encode` |
 /// | OTLP traces | `OTLPTraces.decodeProtobuf`, `.decodeJSON` | `OTLPTraces.encode` |
 /// | Loki push | `LokiPush` | `LokiPush` |
+/// | Elasticsearch's bulk requests, JSON lines | `ElasticBulk`, `JSONLines` | |
+/// | syslog | `SyslogFraming`, `Syslog` | |
+/// | journal export, Fluentd's forward | `JournalExportReader`, `FluentForward` | |
 /// | answers to OTLP | | `OTLPResponse` |
 ///
 /// No I/O, no clock, no store: the time of a scrape or of arrival is an argument. Decoders throw

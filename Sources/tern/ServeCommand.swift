@@ -132,6 +132,7 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(name: .customLong("log.format"), help: "logfmt or json (logfmt).")
     var logFormat: String?
 
+    @OptionGroup var logDoors: LogDoorFlags
     @OptionGroup var rules: RuleFlags
 
     func run() async throws {
@@ -148,6 +149,7 @@ struct ServeCommand: AsyncParsableCommand {
     private func options() throws -> ServerOptions {
         var options = ServerOptions()
         options.rules = try rules.options()
+        options.logDoors = try logDoors.options()
         options.configurationFile = flagValue(configFile, "config.file")
         options.autoReload = autoReload || flagValue(nil, "config.auto-reload") == "true"
         options.autoReloadSeconds =

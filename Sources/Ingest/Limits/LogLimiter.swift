@@ -150,20 +150,27 @@ extension LogTenantLimits {
 
 extension IngestPipeline {
     /// Leaves out the streams of a batch that a limit of the tenant refuses; all when that is it.
+    ///
+    /// - Parameter numbers: of the batch's rows as they were sent; nil = their own.
     func limited(
-        _ batch: LogBatch, _ tenant: Tenant, _ report: inout LogWriteReport
+        _ batch: LogBatch, _ numbers: [Int]?, _ tenant: Tenant, _ report: inout LogWriteReport
     ) -> LogBatch {
         let limits = limiter.limits(of: tenant).logs
         guard limits.limitsIngest else { return batch }
         let verdict = logLimiter.check(batch, tenant, limits, nowNanos: nowNanos)
         if verdict.isEmpty { return batch }
         report.isLimited = true
+        for row in 0..<batch.rowCount {
+            guard let reason = verdict.all ?? verdict.streams[batch.rowStreams[row]] else {
+                continue
+            }
+            if verdict.all == nil { report.refusals.add(reason) }
+            report.refusedRows.append(
+                RefusedLogRow(row: numbers?[row] ?? row, reason: reason, isLimited: true))
+        }
         if let reason = verdict.all {
             report.refusals.add(reason, count: batch.rowCount)
             return LogBatch()
-        }
-        for row in 0..<batch.rowCount {
-            if let reason = verdict.streams[batch.rowStreams[row]] { report.refusals.add(reason) }
         }
         return batch.keepingRows { verdict.streams[batch.rowStreams[$0]] == nil }
     }

@@ -105,7 +105,7 @@ package struct APIError: Error, Sendable, Equatable, CustomStringConvertible {
 
 /// Shape of a family's errors.
 package enum ErrorShape: Sendable {
-    case prometheus, loki, otlp, plain
+    case prometheus, loki, otlp, elasticsearch, plain
 
     /// The shape of the family that a path belongs to, whether or not it is served.
     init(path: String) {
@@ -120,7 +120,7 @@ package enum ErrorShape: Sendable {
     var overload: APIError.Kind {
         switch self {
         case .prometheus, .plain: .unavailable
-        case .loki, .otlp: .tooManyRequests
+        case .loki, .otlp, .elasticsearch: .tooManyRequests
         }
     }
 
@@ -130,6 +130,7 @@ package enum ErrorShape: Sendable {
         case .prometheus: response = prometheusError(error)
         case .otlp:
             response = otlpError(error, to: request)
+        case .elasticsearch: response = elasticsearchError(error, to: request)
         case .loki, .plain:
             response = .text(error.message + "\n", status: status(error))
             response.headers[.xContentTypeOptions] = "nosniff"

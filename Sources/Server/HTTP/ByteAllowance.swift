@@ -35,3 +35,10 @@ final class ByteAllowance: Sendable {
         }
     }
 }
+
+/// Bytes that have passed.
+final class ByteCount: Sendable {
+    private let total = Atomic<Int>(0)
+    var value: Int { total.load(ordering: .relaxed) }
+    func add(_ byteCount: Int) { total.wrappingAdd(byteCount, ordering: .relaxed) }
+}

@@ -21,6 +21,19 @@ struct Route: Sendable {
     /// Whether the answer depends on the tenant.
     var needsTenant = true
     var handler: @Sendable (APIRequest) async throws -> APIResponse
+    /// Takes the body while it arrives, whatever its length; then `handler` is not called.
+    var streamHandler: (@Sendable (APIRequest, BodyPieces) async throws -> APIResponse)?
+
+    /// A route whose requests are taken while they arrive.
+    init(
+        streamed methods: [HTTPRequest.Method], _ path: String, _ shape: ErrorShape,
+        _ handler: @escaping @Sendable (APIRequest, BodyPieces) async throws -> APIResponse
+    ) {
+        self.init(methods, path, shape, bodyLimit: 0) { _ in
+            throw APIError(.internal, "a streamed route was asked for a whole body")
+        }
+        streamHandler = handler
+    }
 
     /// A route that answers whoever asks, the same.
     static func open(
@@ -216,6 +229,7 @@ final class HTTPEndpoint: HTTPResponder {
             method: request.method, path: request.uri.path, headers: request.headers)
         call.prefix = context.prefix
         let start = observer.now()
+        let pieces = BodyPieces(body: request.body)
         var answer: APIResponse
         do {
             for (name, value) in context.parameters {
@@ -225,24 +239,11 @@ final class HTTPEndpoint: HTTPResponder {
                 call.tenant = try HTTPEndpoint.tenant(of: request.headers, options.tenancy)
             }
             call.parameters = decodeForm(request.uri.query ?? "")
-            call.body = try await body(of: request, route, share)
-            if call.mediaType == "application/x-www-form-urlencoded" {
-                call.parameters =
-                    decodeForm(String(decoding: call.body, as: UTF8.self))
-                    + call.parameters
-            }
-            if let query = QueryDescription(call) {
-                answer = try await QueryDescription.$current.withValue(query) {
-                    try await route.handler(call)
-                }
-            } else if call.method == .post || call.method == .put {
-                let sender = MetricSender(
-                    via: route.path, address: context.peer, agent: call.headers[.userAgent] ?? "")
-                answer = try await MetricSender.$current.withValue(sender) {
-                    try await route.handler(call)
-                }
+            if let streamHandler = route.streamHandler {
+                answer = try await streamHandler(call, pieces)
             } else {
-                answer = try await route.handler(call)
+                call.body = try await body(of: request, route, share)
+                answer = try await self.answer(&call, context, route)
             }
         } catch let error as APIError {
             answer = route.shape.response(error, to: call)
@@ -255,9 +256,33 @@ final class HTTPEndpoint: HTTPResponder {
         }
         observer.finished(
             route: route.path, method: request.method.rawValue, status: answer.status.code,
-            startNanos: start, bodyCount: call.body.count, request: call)
+            startNanos: start, bodyCount: max(call.body.count, pieces.count.value), request: call)
         answer.compress(for: request.headers)
         return response(answer, to: request.headers, route.path)
+    }
+
+    /// Answers a request that is here whole.
+    private func answer(
+        _ call: inout APIRequest, _ context: EndpointContext, _ route: Route
+    ) async throws -> APIResponse {
+        if call.mediaType == "application/x-www-form-urlencoded" {
+            call.parameters =
+                decodeForm(String(decoding: call.body, as: UTF8.self))
+                + call.parameters
+        }
+        if let query = QueryDescription(call) {
+            return try await QueryDescription.$current.withValue(query) {
+                try await route.handler(call)
+            }
+        } else if call.method == .post || call.method == .put {
+            let sender = MetricSender(
+                via: route.path, address: context.peer, agent: call.headers[.userAgent] ?? "")
+            return try await MetricSender.$current.withValue(sender) {
+                try await route.handler(call)
+            }
+        } else {
+            return try await route.handler(call)
+        }
     }
 
     /// Collects the body within its limit of size and its share of memory; the connection's guard

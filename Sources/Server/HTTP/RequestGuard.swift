@@ -16,6 +16,8 @@ struct ConnectionLimits: Sendable {
     var writeSeconds = 60.0
     /// Bytes of a request line with its headers.
     var headBytes = 2 << 20
+    /// Paths whose bodies may go on for as long as something comes within `bodySeconds`.
+    var streamedPaths: Set<String> = Set(JournalEndpoint.paths)
     /// After an answer to a request that did not arrive whole: time for the client to read it.
     var lingerSeconds = 0.5
 }
@@ -63,6 +65,8 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private var unsentCount = 0
     private var writeTimer: Scheduled<Void>?
     private var headsRead = 0
+    /// Whether the request at hand may take as long as it wants.
+    private var isStreamed = false
     private var endsRead = 0
     private var answersWritten = 0
     /// An answer goes out whose request is not here whole: the last one of this connection.
@@ -140,8 +144,10 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
         counter.reset()
         if isDiscarding { return }
         switch unwrapInboundIn(data) {
-        case .head:
+        case .head(let head):
             headsRead += 1
+            isStreamed = limits.streamedPaths.contains(
+                HTTPEndpoint.split(String(head.uri.prefix { $0 != "?" })).path)
             // While earlier requests are being answered the body may wait in the client, which is
             // not its fault.
             if headsRead == answersWritten + 1 {
@@ -149,7 +155,10 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
             } else {
                 stopTimer()
             }
-        case .body: break
+        case .body:
+            if isStreamed, headsRead == answersWritten + 1 {
+                schedule(limits.bodySeconds, context) { $0.endBody($1) }
+            }
         case .end:
             endsRead += 1
             stopTimer()

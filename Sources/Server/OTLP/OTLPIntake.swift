@@ -97,6 +97,9 @@ struct OTLPIntake: Sendable {
                 ? try OTLPLogs.decodeJSON($0, options) : try OTLPLogs.decodeProtobuf($0, options)
         }
         let report = try await pipeline.write(logs: decoded.batch, tenant: tenant)
+        if report.isLimited, report.rows == 0 {
+            throw APIError(.tooManyRequests, report.refusals.summary, retryAfterSeconds: 1)
+        }
         return response(
             .logs, encoding, rejected: decoded.rejectedRows + report.refusals.count,
             [decoded.message, report.refusals.summary])

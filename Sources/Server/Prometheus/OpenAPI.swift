@@ -45,7 +45,16 @@ private let parametersByPath: [String: [String]] = [
     "/api/v1/import/prometheus/metrics/job/{labels}": ["timestamp", "extra_label"],
     "/loki/api/v1/query": ["query", "time", "limit", "direction"],
     "/loki/api/v1/query_range": ["query", "start", "end", "since", "step", "limit", "direction"],
+    "/_bulk": recordParameters, "/{index}/_bulk": recordParameters,
+    "/insert/elasticsearch/_bulk": recordParameters,
+    "/insert/elasticsearch/{index}/_bulk": recordParameters,
+    "/api/v1/import/jsonline": recordParameters, "/insert/jsonline": recordParameters,
+    "/insert/falco": recordParameters, "/insert/kubernetes-audit": recordParameters,
+    "/insert/trivy": recordParameters,
     "/api/search": ["q", "start", "end", "limit", "spss"],
+]
+private let recordParameters = [
+    "stream_fields", "message_field", "time_field", "ignore_fields", "extra_fields",
 ]
 private let searchParameters = [
     "match[]", "search[]", "fuzz_threshold", "fuzz_alg", "case_sensitive", "sort_by", "sort_dir",

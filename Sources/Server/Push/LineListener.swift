@@ -157,7 +157,7 @@ struct LineListener: Service {
 }
 
 /// Connections that are open.
-private final class OpenCount: Sendable {
+final class OpenCount: Sendable {
     private let count = Atomic<Int>(0)
 
     func enter(limit: Int) -> Bool {

@@ -10,8 +10,10 @@ struct PushMetrics: Sendable {
     let groups: PushGroups
     let intake: OTLPIntake
     let tails: TailFeed
+    let doors: LogDoorCounters
 
     func collect(into metrics: SelfMetrics) {
+        collectDoors(into: metrics)
         let taken = "tern_lines_total"
         metrics.declare(taken, .counter, "Samples and observations taken from lines, by protocol.")
         metrics.set(taken, "protocol=\"influx\"", load(lines.influxFields))
@@ -56,6 +58,24 @@ struct PushMetrics: Sendable {
             "tern_otlp_label_collisions_total", .counter,
             "Label names of OTLP points and resources that stood for several attributes.",
             Double(intake.translation.collisions))
+    }
+
+    private func collectDoors(into metrics: SelfMetrics) {
+        let taken = "tern_log_door_lines_total", rejected = "tern_log_door_lines_rejected_total"
+        metrics.declare(taken, .counter, "Log lines taken in, by door.")
+        metrics.declare(rejected, .counter, "Log lines that could not be taken, by door.")
+        for door in LogDoor.allCases {
+            let count = doors[door]
+            metrics.set(taken, "door=\"\(door.rawValue)\"", Double(count.lines))
+            metrics.set(rejected, "door=\"\(door.rawValue)\"", Double(count.rejected))
+        }
+        metrics.show(
+            "tern_log_door_datagrams_dropped_total", .counter,
+            "Datagrams of log lines that found no room.", load(doors.datagramsDropped))
+        metrics.show(
+            "tern_log_door_connections_refused_total", .counter,
+            "Connections for log lines closed: too many, or what no message is.",
+            load(doors.connectionsRefused))
     }
 
     private func load(_ counter: borrowing Atomic<Int>) -> Double {

@@ -67,6 +67,19 @@ debian() {
         > "$scratch/apt.log" 2>&1 || die "apt-get install ${missing[*]} failed: $(tail -3 "$scratch/apt.log")"
 }
 
+# unpacked PACKAGE...: their files below $unpacked, without installing them: for daemons that exclude each other as packages or would
+# be started by their installation. What they depend on is named too, or is installed with `debian`.
+unpacked=$scratch/packages
+unpacked() {
+    mkdir -p "$unpacked" "$scratch/downloads"
+    (cd "$scratch/downloads" && apt-get download -qq "$@" > "$scratch/apt.log" 2>&1) \
+        || { apt-get update -qq 2> /dev/null; (cd "$scratch/downloads" && apt-get download -qq "$@" > "$scratch/apt.log" 2>&1); } \
+        || die "apt-get download $* failed: $(tail -3 "$scratch/apt.log")"
+    local file
+    for file in "$scratch"/downloads/*.deb; do dpkg -x "$file" "$unpacked"; rm "$file"; done
+    unpacked_libraries=$unpacked/usr/lib/x86_64-linux-gnu:$unpacked/lib/x86_64-linux-gnu:$unpacked/usr/lib/x86_64-linux-gnu/systemd
+}
+
 # pypi PACKAGE...: a virtual environment of this script's own; $python is its interpreter.
 pypi() {
     python3 -m venv "$scratch/venv" 2> "$scratch/venv.log" || {
