@@ -106,7 +106,7 @@ final class LogPart: Sendable {
         deletions = try LogPart.deletions(of: handle, language)
         (index, blocks, frames) = (other.index, other.blocks, other.frames)
         (blockStarts, dataSections) = (other.blockStarts, other.dataSections)
-        (byHash, search) = (other.byHash, other.search)
+        (byHash, search, traces) = (other.byHash, other.search, other.traces)
     }
 
     private static func deletions(
