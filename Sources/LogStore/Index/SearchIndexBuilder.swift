@@ -37,8 +37,8 @@ struct SearchIndexBuilder {
     /// Units of each word, ascending.
     private var postings: [[UInt32]] = []
     private var wordBytes = 0
-    private var ids: [UInt64] = []
-    private var partIDs: [UInt64] = []
+    private var ids = KeySet()
+    private var partIDs = KeySet()
     private var filterFrames = FrameWriter(
         targetCount: LogFormat.columnFrameTarget, compresses: false)
 
@@ -168,20 +168,21 @@ struct SearchIndexBuilder {
 
     @inline(__always)
     private mutating func add(id key: UInt64) {
-        if ids.last != key { ids.append(key) }
+        if ids.keys.last != key { ids.insert(key) }
     }
 
     private mutating func closeUnit(_ store: inout FrameStore) {
         guard !units.isEmpty else { return }
         let unit = units.count - 1
-        let distinct = sortedUnique(ids)
-        ids.removeAll(keepingCapacity: true)
-        if distinct.isEmpty { return }
-        units[unit].idCount = distinct.count
-        if let filter = XorFilter.encode(distinct) {
+        if ids.keys.isEmpty { return }
+        units[unit].idCount = ids.keys.count
+        if let filter = XorFilter.encode(ids.keys) {
             units[unit].filter = filterFrames.place(filter, in: &store)
         }
-        if partIDs.count <= SearchIndexBuilder.maxPartIDs { partIDs += distinct }
+        for key in ids.keys where partIDs.keys.count <= SearchIndexBuilder.maxPartIDs {
+            partIDs.insert(key)
+        }
+        ids.removeAll()
     }
 
     // MARK: - Sections
@@ -218,8 +219,8 @@ struct SearchIndexBuilder {
         write(postings.count, place, &wordSection)
         var partFilter = ColumnLocation.none
         let all =
-            partIDs.count <= SearchIndexBuilder.maxPartIDs && units.count > 1
-            ? sortedUnique(partIDs) : []
+            partIDs.keys.count <= SearchIndexBuilder.maxPartIDs && units.count > 1
+            ? partIDs.keys : []
         if !all.isEmpty, let filter = XorFilter.encode(all) {
             partFilter = filterFrames.place(filter, in: &store)
         }
@@ -275,9 +276,36 @@ struct SearchIndexBuilder {
     }
 }
 
-private func sortedUnique(_ keys: [UInt64]) -> [UInt64] {
-    let sorted = keys.sorted()
-    return sorted.enumerated().compactMap {
-        $0.offset > 0 && sorted[$0.offset - 1] == $0.element ? nil : $0.element
+/// Distinct keys in order of appearance.
+private struct KeySet {
+    private(set) var keys: [UInt64] = []
+    /// Number + 1; 0 = free. Length is a power of two.
+    private var slots = [UInt32](repeating: 0, count: 1024)
+
+    /// - Parameter key: well mixed.
+    @inline(__always)
+    mutating func insert(_ key: UInt64) {
+        var slot = Int(truncatingIfNeeded: key) & (slots.count - 1)
+        while slots[slot] != 0 {
+            if keys[Int(slots[slot]) - 1] == key { return }
+            slot = (slot + 1) & (slots.count - 1)
+        }
+        keys.append(key)
+        slots[slot] = UInt32(keys.count)
+        if keys.count * 2 > slots.count { grow() }
+    }
+
+    private mutating func grow() {
+        slots = [UInt32](repeating: 0, count: slots.count * 4)
+        for (number, key) in keys.enumerated() {
+            var slot = Int(truncatingIfNeeded: key) & (slots.count - 1)
+            while slots[slot] != 0 { slot = (slot + 1) & (slots.count - 1) }
+            slots[slot] = UInt32(number + 1)
+        }
+    }
+
+    mutating func removeAll() {
+        keys.removeAll(keepingCapacity: true)
+        slots.withUnsafeMutableBufferPointer { $0.update(repeating: 0) }
     }
 }

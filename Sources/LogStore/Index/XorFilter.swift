@@ -44,32 +44,57 @@ enum XorFilter {
         return nil
     }
 
+    /// A slot of the table while keys are taken out of it.
+    private struct Slot {
+        var count: UInt32 = 0
+        /// The xor of all its keys: the last one's when it is alone.
+        var sum: UInt64 = 0
+    }
+
     /// Keys and the slot that each has to itself once those before it are gone.
     private static func peel(
         _ keys: [UInt64], seed: UInt64, third: Int
     ) -> [(key: UInt64, slot: Int)]? {
-        var counts = [UInt32](repeating: 0, count: 3 * third)
-        // The xor of all keys of a slot is the last one's when it is alone.
-        var sums = [UInt64](repeating: 0, count: 3 * third)
-        func change(_ key: UInt64, by amount: UInt32, _ body: (Int) -> Void) {
-            let slots = Places(key, seed: seed, third: third).slots
-            for slot in [slots.0, slots.1, slots.2] {
-                counts[slot] = counts[slot] &+ amount
-                sums[slot] ^= key
-                body(slot)
-            }
-        }
-        for key in keys { change(key, by: 1) { _ in } }
-        var alone = counts.indices.filter { counts[$0] == 1 }
+        var table = [Slot](repeating: Slot(), count: 3 * third)
+        var alone: [Int32] = []
         var order: [(key: UInt64, slot: Int)] = []
         order.reserveCapacity(keys.count)
-        while let slot = alone.popLast() {
-            if counts[slot] != 1 { continue }
-            let key = sums[slot]
-            order.append((key, slot))
-            change(key, by: .max) { if counts[$0] == 1 { alone.append($0) } }
+        table.withUnsafeMutableBufferPointer { table in
+            for key in keys {
+                let slots = Places(key, seed: seed, third: third).slots
+                add(key, &table[slots.0])
+                add(key, &table[slots.1])
+                add(key, &table[slots.2])
+            }
+            alone.reserveCapacity(table.count)
+            for slot in table.indices where table[slot].count == 1 { alone.append(Int32(slot)) }
+            while let slot = alone.popLast() {
+                if table[Int(slot)].count != 1 { continue }
+                let key = table[Int(slot)].sum
+                order.append((key, Int(slot)))
+                let slots = Places(key, seed: seed, third: third).slots
+                remove(key, slots.0, table, &alone)
+                remove(key, slots.1, table, &alone)
+                remove(key, slots.2, table, &alone)
+            }
         }
         return order.count == keys.count ? order : nil
+    }
+
+    @inline(__always)
+    private static func add(_ key: UInt64, _ slot: inout Slot) {
+        slot.count &+= 1
+        slot.sum ^= key
+    }
+
+    @inline(__always)
+    private static func remove(
+        _ key: UInt64, _ slot: Int, _ table: UnsafeMutableBufferPointer<Slot>,
+        _ alone: inout [Int32]
+    ) {
+        table[slot].count &-= 1
+        table[slot].sum ^= key
+        if table[slot].count == 1 { alone.append(Int32(slot)) }
     }
 
     private static func assign(

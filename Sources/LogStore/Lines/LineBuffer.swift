@@ -90,6 +90,14 @@ struct LineBuffer {
         return (ones << 8 | tens).littleEndian
     }
 
+    /// Writes a line feed.
+    @inline(__always)
+    mutating func appendSeparator() throws(MalformedBytes) {
+        guard count < capacity else { throw overflow() }
+        base.storeBytes(of: UInt8(ascii: "\n"), toByteOffset: count, as: UInt8.self)
+        count &+= 1
+    }
+
     /// Writes sixteen lower-case hexadecimal digits.
     mutating func append(hex number: UInt64) throws(MalformedBytes) {
         try withUnsafeBytes(of: number.bigEndian) { bytes throws(MalformedBytes) in

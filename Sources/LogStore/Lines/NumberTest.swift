@@ -72,6 +72,13 @@ struct NumberTest {
         }
     }
 
+    /// The least number that the digits of a text may lie in, when they may lie anywhere in it.
+    var leastHolding: UInt64? {
+        guard condition == .contains, !text.isEmpty else { return nil }
+        if case .contains(let least) = form { return least }
+        return 0
+    }
+
     @inline(__always)
     func holds(_ number: UInt64) -> Bool {
         switch form {

@@ -117,6 +117,7 @@ final class TemplateBlock {
     /// Ids of the rows of one template, in order.
     func ids(of template: Int) throws -> [RowIDs] {
         let all = try ids()
+        if templates.count == 1 { return all }
         return (0..<rows).compactMap { numbers[$0] == template ? all[$0] : nil }
     }
 

@@ -34,10 +34,12 @@ final class DecodedRows {
     var metadata = RowMetadata.none
     /// Empty when no row has an id.
     var ids: [RowIDs] = []
+    /// Rows of the same block that come after these in the reader's direction.
+    var later: BlockRows?
     /// Bytes that the lines were decoded from.
     let byteCount: Int
 
-    private init(
+    init(
         nanos: [Int64], sequences: [UInt64], lines: [ByteSlice], isContiguous: Bool,
         owner: AnyObject, base: UnsafeRawBufferPointer, selection: [UInt32], byteCount: Int
     ) {
@@ -106,10 +108,12 @@ final class DecodedRows {
 
     /// Decodes a block as far as needed: what is searched for first, then times, then the lines that
     /// are left, and the other columns only when there are any. Nil when there are none.
+    ///
+    /// - Parameter atFirst: rows to put together at first, the others being `later`; 0 = all.
     static func decode(
         _ number: Int, of part: LogPart, range: NanosRange, filter: LineSelector,
         conditions: [LabelMatcher] = [], columns: LogColumns = .all, cache: FrameCache?,
-        _ context: ReadContext
+        atFirst: Int = 0, isDescending: Bool = false, _ context: ReadContext
     ) throws -> DecodedRows? {
         let block = part.blocks[number]
         var wanted = BlockLines.Found.all
@@ -142,19 +146,10 @@ final class DecodedRows {
         try context.count(samples: end - first, bytes: Int(block.lineBytes))
         context.count(blocks: 1, .read)
         if selection.isEmpty { return nil }
-        let (text, lines) = try source.lines(lengths, selection)
-        let rows = DecodedRows(
-            nanos: nanos, sequences: [], lines: lines, isContiguous: !block.isTemplated,
-            owner: text,
-            base: source.isPlain ? source.plain : text.buffer, selection: selection,
-            byteCount: text.count)
-        filter.apply(to: rows, needlesAreFound: block.isTemplated)
-        if rows.selection.isEmpty { return nil }
-        if block.ids.count > 0 { rows.ids = try source.ids() }
-        if columns.contains(.metadata) {
-            rows.metadata = try part.metadata(number, cache)
-        }
-        return rows
+        return try BlockRows(
+            number, of: part, source, nanos: nanos, lengths, selection: selection, filter: filter,
+            columns: columns, cache: cache, atFirst: atFirst, isDescending: isDescending
+        ).next()
     }
 
     /// Decodes times, and metadata where that is wanted.

@@ -49,7 +49,8 @@ extension LogStore {
                 plan, range: range, filter: filter,
                 conditions: RowConditions(matchers: request.conditions), cache: cache,
                 isDescending: isDescending,
-                columns: request.columns, context, damaged: .skip)
+                columns: request.columns, atFirst: request.order == .any ? 0 : request.limit,
+                context, damaged: .skip)
             let goesOn = try withoutActuallyEscaping(body) { body in
                 var sink = BatchSink(
                     plan.streams, isDescending: isDescending, limit: request.limit, body)

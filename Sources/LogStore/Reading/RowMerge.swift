@@ -67,6 +67,8 @@ struct RowMerge {
     private let context: ReadContext
     private let isDescending: Bool
     private let columns: LogColumns
+    /// Rows of a block to put together at first; 0 = all.
+    private let atFirst: Int
     private var heap: [Entry] = []
     private var cursors: [Cursor] = []
     private var reserved = 0
@@ -78,9 +80,10 @@ struct RowMerge {
     init(
         _ plan: ReadPlan, range: NanosRange, filter: LineSelector,
         conditions: RowConditions = .none, cache: FrameCache?, isDescending: Bool,
-        columns: LogColumns = .all, _ context: ReadContext, damaged: Damage
+        columns: LogColumns = .all, atFirst: Int = 0, _ context: ReadContext, damaged: Damage
     ) {
         self.columns = columns
+        self.atFirst = atFirst
         self.conditions = conditions
         self.damaged = damaged
         deletions = DeletionFilter(counts: damaged == .fail)
@@ -138,7 +141,7 @@ struct RowMerge {
             repeat { done += 1 } while done < count && precedes(rows, done, top, next)
             cursors[cursor].done = done
             let positions = isDescending ? (count - done)..<(count - start) : start..<done
-            advance(cursor)
+            try advance(cursor)
             if try !sink.take(rows, positions, stream: stream) { return false }
         }
         return true
@@ -188,7 +191,9 @@ struct RowMerge {
                     number, of: part, range: range, filter: filter, conditions: conditions,
                     // What may be there twice, and what is deleted, is told by all it has.
                     columns: plan.gathers[Int(piece.stream)] || !part.deletions.isEmpty
-                        ? .all : columns, cache: cache, context)
+                        ? .all : columns, cache: cache,
+                    atFirst: part.deletions.isEmpty ? atFirst : 0, isDescending: isDescending,
+                    context)
                 if !part.deletions.isEmpty, let rows = decoded {
                     try deletions.apply(
                         part.deletions, to: rows, of: plan.streams[Int(piece.stream)])
@@ -216,10 +221,18 @@ struct RowMerge {
     }
 
     /// Moves the top of the heap, which is this cursor, to its next row or drops it.
-    private mutating func advance(_ cursor: Int) {
-        guard let rows = cursors[cursor].rows else { return }
+    private mutating func advance(_ cursor: Int) throws {
+        guard var rows = cursors[cursor].rows else { return }
+        let piece = plan.pieces[cursors[cursor].piece]
+        if cursors[cursor].done == rows.selection.count, let later = try later(rows) {
+            context.release(rows.heldBytes)
+            reserved += later.heldBytes - rows.heldBytes
+            try context.reserve(later.heldBytes)
+            rows = later
+            cursors[cursor].rows = later
+            cursors[cursor].done = 0
+        }
         if cursors[cursor].done < rows.selection.count {
-            let piece = plan.pieces[cursors[cursor].piece]
             heap[0] = entry(nanos(rows, cursors[cursor].done), piece, cursor: cursor)
             siftDown(0)
         } else {
@@ -227,6 +240,16 @@ struct RowMerge {
             context.release(rows.heldBytes)
             reserved -= rows.heldBytes
             removeTop()
+        }
+    }
+
+    /// The rows of a block after these.
+    private func later(_ rows: DecodedRows) throws -> DecodedRows? {
+        do {
+            return try rows.later?.next()
+        } catch let fault as PartCorruption where damaged == .skip {
+            context.noteMissing(fault)
+            return nil
         }
     }
 
@@ -255,7 +278,7 @@ struct RowMerge {
                         sequence: rows.sequence(Int(rows.selection[position])), rank: piece.rank))
                 cursors[cursor].done += 1
             }
-            advance(cursor)
+            try advance(cursor)
         }
         ties.sort {
             ($0.source, $0.sequence, $0.rank, $0.position)
