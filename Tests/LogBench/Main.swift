@@ -89,30 +89,79 @@ struct Main {
         pipeline.stop()
     }
 
+    /// What a search costs, and what became of the blocks.
     private static func scan(_ logs: LogStore, _ megabytes: Double) throws {
-        func timed(_ name: String, _ filters: [LineFilter]) throws {
-            for turn in 0..<2 {
-                let begin = cpu()
+        func timed(
+            _ name: String, conditions: [LabelMatcher] = [], limit: Int = 0,
+            _ filters: [LineFilter]
+        ) throws {
+            var request = LogRequest(
+                tenant: .anonymous, matchers: [], range: .all,
+                order: limit > 0 ? .newestFirst : .any, filters: filters, limit: limit)
+            request.conditions = conditions
+            try show(name, megabytes) { context in
                 var rows = 0
-                try logs.read(
-                    LogRequest(
-                        tenant: .anonymous, matchers: [], range: .all, order: .any,
-                        filters: filters), ReadContext()
-                ) { batch in
+                try logs.read(request, context) { batch in
                     rows += batch.rowCount
-                    return true
+                    return limit == 0 || rows < limit
                 }
-                let seconds = cpu() - begin
-                if turn == 1 {
-                    print("\(name): \(rows) rows, \(Int(megabytes / seconds)) MB/s")
-                }
+                return rows
             }
+        }
+        var trace = TraceID.zero
+        try logs.read(LogRequest(tenant: .anonymous, matchers: [], range: .all), ReadContext()) {
+            if let found = $0.traceIDs.first(where: { !$0.isZero }) { trace = found }
+            return trace.isZero
         }
         try timed("everything", [])
         try timed("absent word", [LineFilter(.contains, "kaleidoscope")])
+        try timed("absent letters of ids", [LineFilter(.contains, "facade")])
         try timed("absent id", [LineFilter(.contains, "4bf92f3577b34da6a3ce929d0e0e4736")])
+        try timed("present id", [LineFilter(.contains, trace.description)])
+        try timed(
+            "present id in metadata",
+            conditions: [LabelMatcher(equal: "trace_id", trace.description)], [])
         try timed("absent with digits", [LineFilter(.contains, "order=99999999")])
+        try timed("absent digits", [LineFilter(.contains, "99999999")])
         try timed("common word", [LineFilter(.contains, "error")])
+        try timed("newest 100", limit: 100, [])
+        try timed("newest 100 with a word", limit: 100, [LineFilter(.contains, "error")])
+        try show("count by header", megabytes) { context in
+            var rows = 0
+            let counting = RowCounting { _, _, _, _ in
+                true
+            } count: { _, _, n, _ in
+                rows += n
+            }
+            try logs.count(
+                LogRequest(tenant: .anonymous, matchers: [], range: .all), context, counting
+            ) { batch in
+                rows += batch.rowCount
+                return true
+            }
+            return rows
+        }
+    }
+
+    private static func show(
+        _ name: String, _ megabytes: Double, _ body: (ReadContext) throws -> Int
+    ) throws {
+        // The first turn brings frames into the cache, as far as they fit.
+        _ = try body(ReadContext())
+        let turns = 5
+        var rows = 0
+        var context = ReadContext()
+        let begin = cpu()
+        for _ in 0..<turns {
+            context = ReadContext()
+            rows = try body(context)
+        }
+        let seconds = (cpu() - begin) / Double(turns)
+        let fates = BlockFate.allCases.filter { context.blockCount($0) > 0 }
+            .map { "\($0) \(context.blockCount($0))" }.joined(separator: ", ")
+        print(
+            "\(name): \(rows) rows, \(Int(megabytes / seconds)) MB/s, \(Int(seconds * 1e6)) us, \(fates)"
+        )
     }
 
     private static func cpu() -> Double {

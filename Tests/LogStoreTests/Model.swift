@@ -62,6 +62,9 @@ struct Model {
         let found = rows.enumerated().filter { _, row in
             request.range.contains(row.nanos) && matches(row.stream, request.matchers)
                 && request.filters.allSatisfy { passes(row.line, $0) }
+                && request.conditions.allSatisfy {
+                    $0.matches(row.stream[$0.name] ?? row.metadata[$0.name] ?? "")
+                }
         }
         let ascending = found.sorted { a, b in
             if a.element.nanos != b.element.nanos { return a.element.nanos < b.element.nanos }

@@ -43,13 +43,24 @@ func difference(_ got: [ModelRow], _ want: [ModelRow]) -> String? {
             [LineFilter(.contains, "")], [LineFilter(.notContains, "")],
         ]
         // A few of all combinations: the states and seeds between them meet the others.
-        return [.any, .oldestFirst, .newestFirst, .newestFirst].map { order in
-            LogRequest(
+        let conditionSets: [[LabelMatcher]] = [
+            [], [], [LabelMatcher(equal: "pod", "p-1")],
+            [try LabelMatcher("pod", .matches, "p-[12]|"), LabelMatcher(equal: "app", "app-1")],
+            [try LabelMatcher("request", .notEqual, "")], [LabelMatcher(equal: "zone", "")],
+            [try LabelMatcher("trace_id", .matches, ".*[0-7]")],
+            [try LabelMatcher("span_id", .notMatches, "[0-7].*")],
+            [LabelMatcher(equal: "level", "error")],
+        ]
+        let orders: [LogRequest.Order] = [.any, .oldestFirst, .newestFirst, .newestFirst]
+        return orders.map { order -> LogRequest in
+            var request = LogRequest(
                 tenant: Tenant("t"),
                 matchers: matcherSets[maker.numbers.below(matcherSets.count)],
                 range: maker.numbers.chance(60) ? whole : middle, order: order,
                 filters: filterSets[maker.numbers.below(filterSets.count)],
                 limit: maker.numbers.below(3) * 7)
+            request.conditions = conditionSets[maker.numbers.below(conditionSets.count)]
+            return request
         } + [LogRequest(tenant: Tenant("t"), matchers: [], range: whole, order: .oldestFirst)]
     }
 

@@ -41,7 +41,8 @@ package struct LogVolume: Sendable, Equatable {
 extension LogQLEngine {
     /// Volume of each group, largest first.
     ///
-    /// Exact: counted from the lines themselves, which are read. Groups count as memory of the query.
+    /// Exact: counted from the lines themselves, or from what the reader knows of many of a stream
+    /// without reading them. Groups count as memory of the query.
     ///
     /// - Throws: `QueryInterruption`, what the reader throws.
     package func volumes(
@@ -50,24 +51,30 @@ extension LogQLEngine {
         var numbers: [[String]: Int] = [:]
         var found: [LogVolume] = []
         let count = wanted.steps?.count ?? 1
-        try reader.read(wanted.request, context) { batch in
-            try context.check()
-            var groups: [[Int]] = []
-            for ref in batch.streams {
-                groups.append(
-                    try LogQLEngine.groups(of: batch.arena.labels(ref), wanted).map { labels in
-                        let key = labels.flatMap { [$0.name, $0.value] }
-                        if let known = numbers[key] { return known }
-                        // A group holds a number for each step.
-                        try context.reserve(
-                            8 * count + 128 + 2 * key.reduce(0) { $0 + $1.utf8.count })
-                        numbers[key] = found.count
-                        found.append(
-                            LogVolume(
-                                labels: labels, bytes: [Int](repeating: 0, count: count)))
-                        return found.count - 1
-                    })
+        func groups(of stream: Labels) throws -> [Int] {
+            try LogQLEngine.groups(of: stream, wanted).map { labels in
+                let key = labels.flatMap { [$0.name, $0.value] }
+                if let known = numbers[key] { return known }
+                // A group holds a number for each step.
+                try context.reserve(8 * count + 128 + 2 * key.reduce(0) { $0 + $1.utf8.count })
+                numbers[key] = found.count
+                found.append(
+                    LogVolume(labels: labels, bytes: [Int](repeating: 0, count: count)))
+                return found.count - 1
             }
+        }
+        let counting = RowCounting { _, first, last, _ in
+            guard let step = LogQLEngine.step(of: first, wanted.steps) else { return false }
+            return step == LogQLEngine.step(of: last, wanted.steps)
+        } count: { stream, nanos, _, bytes in
+            guard let step = LogQLEngine.step(of: nanos, wanted.steps) else { return }
+            for group in try groups(of: stream) { found[group].bytes[step] += bytes }
+        }
+        var request = wanted.request
+        request.columns = .lines
+        try reader.count(request, context, counting) { batch in
+            try context.check()
+            let groups = try batch.streams.map { try groups(of: batch.arena.labels($0)) }
             for row in 0..<batch.rowCount where wanted.request.range.contains(batch.nanos[row]) {
                 guard let step = LogQLEngine.step(of: batch.nanos[row], wanted.steps) else {
                     continue
@@ -105,5 +112,41 @@ extension LogQLEngine {
         if wanted.byLabels { return pairs.map { [(name: $0.name, value: "")] } }
         // A stream without one of the target labels belongs to no group.
         return pairs.count < wanted.targetLabels.count ? [] : [pairs]
+    }
+}
+
+/// How much there is of what a request selects.
+package struct LogTotals: Sendable, Equatable {
+    package var streams = 0
+    /// Blocks counted as a whole, and batches of other rows.
+    package var blocks = 0
+    package var lines = 0
+    /// Of lines.
+    package var bytes = 0
+}
+
+extension LogQLEngine {
+    /// Counts streams, lines and their bytes; see `volumes`.
+    ///
+    /// - Throws: `QueryInterruption`, what the reader throws.
+    package func totals(_ request: LogRequest, _ context: ReadContext) throws -> LogTotals {
+        var totals = LogTotals()
+        totals.streams = try reader.streams(request, context).count
+        var request = request
+        request.columns = .lines
+        let counting = RowCounting { _, _, _, _ in
+            true
+        } count: { _, _, lines, bytes in
+            totals.blocks += 1
+            totals.lines += lines
+            totals.bytes += bytes
+        }
+        try reader.count(request, context, counting) { batch in
+            totals.blocks += 1
+            totals.lines += batch.rowCount
+            totals.bytes += batch.lines.reduce(0) { $0 + Int($1.count) }
+            return true
+        }
+        return totals
     }
 }

@@ -84,6 +84,7 @@ struct RangeEvaluation {
     /// belongs to.
     private func forEachSample(
         _ reader: any LogReading, _ statistics: inout LogQLStatistics,
+        counting: RowCounting? = nil, columns: LogColumns = .all,
         _ body: (_ value: Double, _ nanos: Int64, _ steps: ClosedRange<Int>, LineState, GroupHint)
             throws -> Void
     ) throws {
@@ -92,8 +93,11 @@ struct RangeEvaluation {
         let extra: [any Stage] = (unwrap.map { [$0] } ?? []) + filters
         let pipeline = try Pipeline(
             aggregation.selector.stages, nowNanos: nowNanos, extra: extra, needed: neededLabels)
+        var request = request(pipeline.pushedFilters)
+        request.columns = columns
+        request.conditions = pipeline.pushedConditions
         try pipeline.run(
-            request(pipeline.pushedFilters), on: reader, context, &statistics
+            request, on: reader, context, &statistics, counting: counting
         ) { state, stream, batch, hasMetadata in
             let nanos = state.nanos &+ aggregation.offsetNanos
             guard let window = steps.indices(of: nanos, range: range) else { return true }
@@ -168,19 +172,44 @@ struct RangeEvaluation {
         var groups = Groups(seriesKey())
         var lines: [Int] = []
         var bytes: [Int] = []
-        try forEachSample(reader, &statistics) { _, _, window, state, hint in
-            let index = groups.index(of: state, hint)
+        func add(
+            _ index: Int, _ window: ClosedRange<Int>, _ lineCount: Int, _ byteCount: Int
+        ) throws {
             if index * width == lines.count {
                 try context.reserve(width * 16)
                 lines.append(contentsOf: repeatElement(0, count: width))
                 if countsBytes { bytes.append(contentsOf: repeatElement(0, count: width)) }
             }
-            lines[index * width + window.lowerBound] += 1
-            lines[index * width + window.upperBound + 1] -= 1
+            lines[index * width + window.lowerBound] += lineCount
+            lines[index * width + window.upperBound + 1] -= lineCount
             if countsBytes {
-                bytes[index * width + window.lowerBound] += state.line.count
-                bytes[index * width + window.upperBound + 1] -= state.line.count
+                bytes[index * width + window.lowerBound] += byteCount
+                bytes[index * width + window.upperBound + 1] -= byteCount
             }
+        }
+        // Without stages all lines of a stream in the same windows count alike, and only their number
+        // and their bytes matter.
+        let isPlain = aggregation.selector.stages.isEmpty
+        let readsLines = aggregation.selector.stages.contains { stage in
+            if case .labelFilter = stage { false } else { true }
+        }
+        let state = LineState(wanted: nil)
+        try forEachSample(
+            reader, &statistics,
+            counting: isPlain
+                ? RowCounting(areAlike: areAlike) { stream, nanos, lineCount, byteCount in
+                    guard let window = windows(of: nanos) else { return }
+                    let index = stream.bytes.withUnsafeBytes { labels in
+                        state.begin(
+                            line: .nothing, nanos: nanos, streamLabels: labels, metadata: .nothing)
+                        return groups.index(
+                            of: state, GroupHint(stream: 0, batch: 0, isOfStream: false))
+                    }
+                    try add(index, window, lineCount, byteCount)
+                } : nil,
+            columns: readsLines || countsBytes ? .all : [.metadata]
+        ) { _, _, window, state, hint in
+            try add(groups.index(of: state, hint), window, 1, state.line.count)
         }
         let isRate = operation == .rate || operation == .bytesRate
         let divisor = isRate ? Double(range) / 1e9 : 1
@@ -196,6 +225,23 @@ struct RangeEvaluation {
             }
             return MetricSeries(labels: groups.table.labels(index), column: column)
         }
+    }
+
+    private func windows(of nanos: Int64) -> ClosedRange<Int>? {
+        steps.indices(of: nanos &+ aggregation.offsetNanos, range: range)
+    }
+
+    /// Whether rows of a stream between two times belong to the same windows and the same series:
+    /// they do where their own metadata cannot take part in its labels.
+    private func areAlike(
+        _ stream: Labels, _ first: Int64, _ last: Int64, _ haveMetadata: Bool
+    ) -> Bool {
+        guard let window = windows(of: first), window == windows(of: last) else { return false }
+        if !haveMetadata { return true }
+        guard let grouping = pushedGrouping ?? aggregation.grouping, !grouping.isWithout else {
+            return false
+        }
+        return grouping.labels.allSatisfy { stream[$0] != nil }
     }
 
     // MARK: absence

@@ -68,11 +68,12 @@ extension LogQLEngine {
         var result = LogQueryResult(streams: [], statistics: LogQLStatistics(), reachedLimit: false)
         guard query.endNanos > query.startNanos else { return result }
         let pipeline = try Pipeline(query.selector.stages, nowNanos: clock.wallNanos)
-        let request = LogRequest(
+        var request = LogRequest(
             tenant: query.tenant, matchers: query.selector.matchers,
             range: NanosRange(first: Nanos(query.startNanos), last: Nanos(query.endNanos - 1)),
             order: query.direction == .forward ? .oldestFirst : .newestFirst,
             filters: pipeline.pushedFilters, limit: query.limit)
+        request.conditions = pipeline.pushedConditions
         var table = LabelSetTable()
         var cache = StreamCache()
         var entries: [[LogEntry]] = []

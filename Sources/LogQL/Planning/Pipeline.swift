@@ -12,6 +12,8 @@ final class Pipeline {
     let changesLabels: Bool
     /// Conditions on the original line that a store may use.
     let pushedFilters: [LineFilter]
+    /// Conditions on labels of the stream and structured metadata that a store may use.
+    let pushedConditions: [LabelMatcher]
 
     /// - Parameters:
     ///   - nowNanos: what `now` is to templates.
@@ -33,6 +35,7 @@ final class Pipeline {
                 }
             }
         pushedFilters = Pipeline.pushedFilters(syntax)
+        pushedConditions = Pipeline.pushedConditions(syntax)
     }
 
     private static func compile(_ syntax: StageSyntax, _ nowNanos: Int64) throws -> any Stage {
@@ -62,6 +65,30 @@ final class Pipeline {
             case .lineFormat, .unpack, .decolorize: return result
             case .lineFilter(let filter): result += hints(filter)
             default: continue
+            }
+        }
+        return result
+    }
+
+    /// String comparisons in front of the first stage that changes labels. Names that the engine makes
+    /// up are left to it.
+    private static func pushedConditions(_ syntax: [StageSyntax]) -> [LabelMatcher] {
+        func matchers(_ filter: LabelFilterSyntax) -> [LabelMatcher] {
+            switch filter {
+            case .matcher(let matcher):
+                matcher.name.hasPrefix("__") || matcher.name.hasSuffix("_extracted")
+                    ? [] : [matcher]
+            case .all(let parts): parts.flatMap(matchers)
+            case .any, .number, .duration, .bytes, .ip: []
+            }
+        }
+        var result: [LabelMatcher] = []
+        for stage in syntax {
+            switch stage {
+            case .labelFilter(let filter): result += matchers(filter)
+            case .lineFilter, .decolorize, .lineFormat: continue
+            case .json, .logfmt, .regexp, .pattern, .unpack, .labelFormat, .drop, .keep:
+                return result
             }
         }
         return result
@@ -103,11 +130,12 @@ package struct LogQLStatistics: Sendable, Equatable {
 
 extension Pipeline {
     /// Reads the request's rows, checks time and matchers again, runs the pipeline and hands each
-    /// line that is left to `body` in `state`. `stream` is the row's stream in its batch and
-    /// `batch` the batch's number, so that `body` can remember what it found out about a stream.
+    /// line that is left to `body` in `state`, but for lines that `counting` takes as a whole.
+    /// `stream` is the row's stream in its batch and `batch` the batch's number, so that `body` can
+    /// remember what it found out about a stream.
     func run(
         _ request: LogRequest, on reader: any LogReading, _ context: ReadContext,
-        _ statistics: inout LogQLStatistics,
+        _ statistics: inout LogQLStatistics, counting: RowCounting? = nil,
         _ body: (_ state: LineState, _ stream: Int, _ batch: Int, _ hasMetadata: Bool) throws
             -> Bool
     ) throws {
@@ -115,7 +143,7 @@ extension Pipeline {
         defer { statistics = counts }
         var number = 0
         var matching: [Bool?] = []
-        try reader.read(request, context) { batch in
+        func take(_ batch: LogBatch) throws -> Bool {
             try context.check()
             number += 1
             matching.removeAll(keepingCapacity: true)
@@ -142,6 +170,11 @@ extension Pipeline {
                 }
                 return true
             }
+        }
+        if let counting {
+            try reader.count(request, context, counting, take)
+        } else {
+            try reader.read(request, context, take)
         }
     }
 }

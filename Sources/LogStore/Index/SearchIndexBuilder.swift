@@ -49,7 +49,7 @@ struct SearchIndexBuilder {
     ///   - templated: their templates and values, if they are kept so.
     mutating func add(
         frame: UInt32, lines: [UInt8], lengths: [UInt32], templated: [UInt8]?, ids rowIDs: [RowIDs],
-        in store: inout FrameStore
+        metadata: MetadataEncoder, in store: inout FrameStore
     ) {
         if units.last?.frame != frame {
             closeUnit(&store)
@@ -72,6 +72,7 @@ struct SearchIndexBuilder {
                 units[units.count - 1].isListed = false
             }
         }
+        addIDs(metadata)
         let splitter =
             templated == nil
             ? LineSplitter(longest: Int(lengths.max() ?? 0), most: LogFormat.maxPlaces) : nil
@@ -89,9 +90,7 @@ struct SearchIndexBuilder {
     // MARK: - Words
 
     private mutating func addWords(of block: TemplateBlock) {
-        for template in block.templates {
-            for piece in template.pieces { addWords(piece) }
-        }
+        for piece in block.pieces { addWords(piece) }
     }
 
     /// Values with digits are not taken apart: a word that is part of one is found by its letters.
@@ -152,6 +151,18 @@ struct SearchIndexBuilder {
         }
         if rowIDs.traceHigh | rowIDs.traceLow != 0 {
             add(id: HexRuns.key(high: rowIDs.traceHigh, low: rowIDs.traceLow))
+        }
+    }
+
+    /// Values that are an id of 32 digits as a whole, as a condition on them would have it.
+    private mutating func addIDs(_ metadata: MetadataEncoder) {
+        metadata.forEachDistinct { pairs in
+            forEachLabel(in: pairs) { _, value in
+                guard value.count == 32 else { return }
+                HexRuns.forEach(in: value) { range, _, key in
+                    if range.count == 32 { add(id: key) }
+                }
+            }
         }
     }
 

@@ -66,29 +66,36 @@ struct LineBuffer {
     private static func write(
         _ number: UInt64, _ width: Int, to target: UnsafeMutableRawPointer
     ) -> Int {
-        var count = 1
-        var bound: UInt64 = 10
-        while count < 20, number >= bound {
-            count &+= 1
-            let (next, isOver) = bound.multipliedReportingOverflow(by: 10)
-            if isOver {
-                count = 20
-                break
-            }
-            bound = next
-        }
-        count = max(count, width)
+        let count = max(decimalDigits(number), width)
         var rest = number
         var at = count
-        while at > 0 {
-            at &-= 1
-            let (quotient, remainder) = rest.quotientAndRemainder(dividingBy: 10)
-            target.storeBytes(
-                of: UInt8(truncatingIfNeeded: remainder) &+ UInt8(ascii: "0"), toByteOffset: at,
-                as: UInt8.self)
+        while at >= 2 {
+            at &-= 2
+            let quotient = rest / 100
+            let pair = Int(truncatingIfNeeded: rest &- quotient &* 100)
+            target.storeBytes(of: digitPairs[pair], toByteOffset: at, as: UInt16.self)
             rest = quotient
         }
+        if at == 1 {
+            target.storeBytes(
+                of: UInt8(truncatingIfNeeded: rest) &+ UInt8(ascii: "0"), as: UInt8.self)
+        }
         return count
+    }
+
+    /// Two digits each, as they lie in memory.
+    private static let digitPairs: [UInt16] = (0..<100).map { number in
+        let tens = UInt16(UInt8(ascii: "0")) + UInt16(number / 10)
+        let ones = UInt16(UInt8(ascii: "0")) + UInt16(number % 10)
+        return (ones << 8 | tens).littleEndian
+    }
+
+    /// Writes a line feed.
+    @inline(__always)
+    mutating func appendSeparator() throws(MalformedBytes) {
+        guard count < capacity else { throw overflow() }
+        base.storeBytes(of: UInt8(ascii: "\n"), toByteOffset: count, as: UInt8.self)
+        count &+= 1
     }
 
     /// Writes sixteen lower-case hexadecimal digits.

@@ -31,11 +31,12 @@ enum NeedlePlan {
     ///
     /// Relies on what the format says of values: those of a field end where it ends, others are ASCII
     /// letters and digits, except where the template is nothing but one value.
-    init(_ pieces: [UnsafeRawBufferPointer], _ needle: UnsafeRawBufferPointer) {
+    init(_ pieces: ArraySlice<UnsafeRawBufferPointer>, _ needle: UnsafeRawBufferPointer) {
         for piece in pieces where piece.count >= needle.count && find(needle, in: piece) != nil {
             self = .always
             return
         }
+        let pieces = Array(pieces)
         let places = pieces.count - 1
         if places == 0 {
             self = .never
@@ -167,7 +168,9 @@ extension TemplateBlock {
         var isAny = false
         for number in templates.indices {
             let hits: ValueHits
-            switch NeedlePlan(templates[number].pieces, needle) {
+            let template = templates[number]
+            let text = pieces[template.firstPiece...(template.firstPiece + template.places)]
+            switch NeedlePlan(text, needle) {
             case .never: hits = .none
             case .always: hits = templates[number].rows > 0 ? .all : .none
             case .unknown: hits = try rebuilt(number, needle)

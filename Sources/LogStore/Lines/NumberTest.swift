@@ -72,6 +72,13 @@ struct NumberTest {
         }
     }
 
+    /// The least number that the digits of a text may lie in, when they may lie anywhere in it.
+    var leastHolding: UInt64? {
+        guard condition == .contains, !text.isEmpty else { return nil }
+        if case .contains(let least) = form { return least }
+        return 0
+    }
+
     @inline(__always)
     func holds(_ number: UInt64) -> Bool {
         switch form {
@@ -111,14 +118,14 @@ private func powerOfTen(_ exponent: Int) -> UInt64 {
     (0..<min(exponent, 19)).reduce(UInt64(1)) { product, _ in product &* 10 }
 }
 
+/// Digits of a number in decimal, at least one.
 @inline(__always)
-private func decimalDigits(_ number: UInt64) -> Int {
-    var count = 1
-    var bound: UInt64 = 10
-    while number >= bound {
-        count &+= 1
-        if count == 20 { break }
-        bound = bound &* 10
-    }
-    return count
+func decimalDigits(_ number: UInt64) -> Int {
+    if number < 10 { return 1 }
+    // 1233 / 4096 is a little more than log10(2): right, or one too few.
+    let bits = 64 &- number.leadingZeroBitCount
+    let guess = (bits &* 1233) &>> 12
+    return guess &+ (number >= powersOfTen[guess] ? 1 : 0)
 }
+
+private let powersOfTen: [UInt64] = (0..<20).map { powerOfTen($0) }

@@ -11,9 +11,11 @@ import Telemetry
 /// looked at; mostly it lies nowhere. Only rows that are wanted in the end are put together.
 final class TemplateBlock {
     struct Template {
-        var pieces: [UnsafeRawBufferPointer]
+        /// Values of its lines; it has one piece of text more.
+        var places: Int
+        var firstPiece: Int
         /// Of its first place among all columns.
-        var firstColumn = 0
+        var firstColumn: Int
         var rows = 0
     }
     /// Template of each row.
@@ -39,6 +41,8 @@ final class TemplateBlock {
     /// Bytes of all lines.
     let total: Int
     private(set) var templates: [Template] = []
+    /// Text of all templates around their places.
+    private(set) var pieces: [UnsafeRawBufferPointer] = []
     let numbers: Numbers
     private let columnStart: Int
     private var foundColumns: [ValueView]?
@@ -67,10 +71,9 @@ final class TemplateBlock {
         var column = 0
         for _ in 0..<count {
             let places = try reader.length(limit: LogFormat.maxPlaces, "values of a line")
-            var pieces: [UnsafeRawBufferPointer] = []
-            pieces.reserveCapacity(places + 1)
+            templates.append(
+                Template(places: places, firstPiece: pieces.count, firstColumn: column))
             for _ in 0...places { pieces.append(try reader.lengthPrefixed()) }
-            templates.append(Template(pieces: pieces, firstColumn: column))
             column += places
         }
         let kind = try reader.u8()
@@ -93,7 +96,7 @@ final class TemplateBlock {
         try reader.skip(columnStart)
         var columns: [ValueView] = []
         for template in templates {
-            for _ in 1..<template.pieces.count {
+            for _ in 0..<template.places {
                 columns.append(try ValueView(&reader, template.rows))
             }
         }
@@ -114,6 +117,7 @@ final class TemplateBlock {
     /// Ids of the rows of one template, in order.
     func ids(of template: Int) throws -> [RowIDs] {
         let all = try ids()
+        if templates.count == 1 { return all }
         return (0..<rows).compactMap { numbers[$0] == template ? all[$0] : nil }
     }
 
@@ -144,13 +148,19 @@ final class TemplateBlock {
                 throw ByteReader(bytes).malformed("memory")
             }
             var out = LineBuffer(base, capacity: total)
-            if let selection {
-                try build(selection, &cursors, rowIDs, &lines, &out)
-            } else {
-                for row in 0..<rows { try build(row, &cursors, rowIDs, &lines, &out) }
-                guard out.count == total else {
-                    throw ByteReader(bytes).malformed("lines of \(total) bytes")
+            try cursors.withUnsafeMutableBufferPointer { cursors throws(MalformedBytes) in
+                try pieces.withUnsafeBufferPointer { pieces throws(MalformedBytes) in
+                    if let selection {
+                        try build(selection, cursors, pieces, rowIDs, &lines, &out)
+                    } else {
+                        for row in 0..<rows {
+                            try build(row, cursors, pieces, rowIDs, &lines, &out)
+                        }
+                    }
                 }
+            }
+            guard selection != nil || out.count == total else {
+                throw ByteReader(bytes).malformed("lines of \(total) bytes")
             }
             written = out.count
         } catch {
@@ -165,23 +175,23 @@ final class TemplateBlock {
 
     @inline(__always)
     private func build(
-        _ row: Int, _ cursors: inout [ValueCursor], _ rowIDs: [RowIDs],
+        _ row: Int, _ cursors: UnsafeMutableBufferPointer<ValueCursor>,
+        _ pieces: UnsafeBufferPointer<UnsafeRawBufferPointer>, _ rowIDs: [RowIDs],
         _ lines: inout [ByteSlice], _ out: inout LineBuffer
     ) throws(MalformedBytes) {
         let start = out.count
-        let template = numbers[row]
-        let places = templates[template].pieces.count
-        let column = templates[template].firstColumn
-        try out.append(templates[template].pieces[0])
-        for place in 1..<places {
-            try cursors[column &+ place &- 1].next(into: &out, ids: rowIDs[row])
-            try out.append(templates[template].pieces[place])
+        let template = templates[numbers[row]]
+        try out.append(pieces[template.firstPiece])
+        for place in 0..<template.places {
+            try cursors[template.firstColumn &+ place].next(into: &out, ids: rowIDs[row])
+            try out.append(pieces[template.firstPiece &+ place &+ 1])
         }
         lines[row] = ByteSlice(offset: start, count: out.count &- start)
     }
 
     private func build(
-        _ selection: [UInt32], _ cursors: inout [ValueCursor], _ rowIDs: [RowIDs],
+        _ selection: [UInt32], _ cursors: UnsafeMutableBufferPointer<ValueCursor>,
+        _ pieces: UnsafeBufferPointer<UnsafeRawBufferPointer>, _ rowIDs: [RowIDs],
         _ lines: inout [ByteSlice], _ out: inout LineBuffer
     ) throws(MalformedBytes) {
         // Rows of each template that lie between the last one built and the next.
@@ -197,12 +207,12 @@ final class TemplateBlock {
             let template = numbers[row]
             if passed[template] > 0 {
                 let column = templates[template].firstColumn
-                for place in 0..<(templates[template].pieces.count - 1) {
+                for place in 0..<templates[template].places {
                     try cursors[column &+ place].skip(passed[template])
                 }
                 passed[template] = 0
             }
-            try build(row, &cursors, rowIDs, &lines, &out)
+            try build(row, cursors, pieces, rowIDs, &lines, &out)
         }
     }
 }

@@ -171,6 +171,9 @@ struct ValueView {
             throw reader.malformed("at most \(LogFormat.Value.maxDigits) digits")
         }
         guard let test = NumberTest(condition, text, width: width) else { return .none }
+        if let least = test.leastHolding {
+            return try inWrittenNumbers(text, least, width, &reader)
+        }
         var hits = [Bool](repeating: false, count: count)
         var isAny = false
         let isDelta = kind == LogFormat.Value.deltas
@@ -187,6 +190,46 @@ struct ValueView {
             }
         }
         return isAny ? .some(hits) : .none
+    }
+
+    /// Writes numbers one after the other and searches them as one text: for a needle that may lie
+    /// anywhere in their digits.
+    private func inWrittenNumbers(
+        _ text: UnsafeRawBufferPointer, _ least: UInt64, _ width: Int, _ reader: inout ByteReader
+    ) throws(MalformedBytes) -> ValueHits {
+        let capacity = count * 21 + 32
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
+        defer { memory.deallocate() }
+        var out = LineBuffer(memory, capacity: capacity)
+        var ends: [Int] = []
+        ends.reserveCapacity(count)
+        let isDelta = kind == LogFormat.Value.deltas
+        var number: UInt64 = 0
+        for _ in 0..<count {
+            if isDelta {
+                number = number &+ UInt64(bitPattern: try reader.zigzag())
+            } else {
+                number = try reader.varint()
+            }
+            if number >= least {
+                try out.append(number, width: width)
+                // No needle of digits reaches over it.
+                try out.appendSeparator()
+            }
+            ends.append(out.count)
+        }
+        let all = UnsafeRawBufferPointer(start: memory, count: out.count)
+        var hits: [Bool]?
+        var position = 0, row = 0
+        while position < all.count {
+            let rest = UnsafeRawBufferPointer(rebasing: all[position...])
+            guard let found = find(text, in: rest) else { break }
+            while ends[row] <= position &+ found { row &+= 1 }
+            if hits == nil { hits = [Bool](repeating: false, count: count) }
+            hits?[row] = true
+            position = ends[row]
+        }
+        return hits.map { .some($0) } ?? .none
     }
 
     private func inHex(
@@ -239,6 +282,22 @@ struct ValueView {
             return isAny ? .some(found) : .none
         }
         if condition == .equals { return .none }
+        if text.count >= 4 {
+            var bytes: [UInt8] = []
+            bytes.reserveCapacity(count * width)
+            for id in ids {
+                withUnsafeBytes(of: (isTrace ? id.traceHigh : id.span).bigEndian) {
+                    bytes.append(contentsOf: $0)
+                }
+                if isTrace {
+                    withUnsafeBytes(of: id.traceLow.bigEndian) { bytes.append(contentsOf: $0) }
+                }
+            }
+            let isThere = bytes.withUnsafeBytes { bytes in
+                [0, 1].contains { packedHex(text, from: $0).isFound(in: bytes) }
+            }
+            if !isThere { return .none }
+        }
         var room: (UInt64, UInt64) = (0, 0)
         return withUnsafeMutableBytes(of: &room) { room in
             hits(condition, text, byteCount: width) { row in

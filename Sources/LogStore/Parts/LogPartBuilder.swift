@@ -104,7 +104,7 @@ struct LogPartBuilder {
         if place.count > 0 {
             search.add(
                 frame: place.frame, lines: lines, lengths: lengths, templated: templated, ids: ids,
-                in: &store)
+                metadata: metadata, in: &store)
         }
         metadata.encode(ids: ids, into: &pairs)
         blocks.append(

@@ -21,7 +21,7 @@ struct MetadataColumns {
     }
 
     private let owner: SharedBytes
-    private let bytes: UnsafeRawBufferPointer
+    let bytes: UnsafeRawBufferPointer
     private(set) var columns: [Column] = []
 
     /// - Parameter bytes: a column of `LogFormat`, inside memory that `owner` keeps alive.

@@ -30,6 +30,17 @@ struct MetadataEncoder {
         rows.removeAll(keepingCapacity: true)
     }
 
+    /// Calls `body` with the canonical bytes of rows, of equal neighbours once.
+    func forEachDistinct(_ body: (UnsafeRawBufferPointer) -> Void) {
+        arena.withUnsafeBytes { all in
+            var last = ByteSlice.empty
+            for slice in rows where slice != last && !slice.isEmpty {
+                body(UnsafeRawBufferPointer(rebasing: all[slice.range]))
+                last = slice
+            }
+        }
+    }
+
     /// Appends the column; nothing when no row has metadata.
     func encode(ids: [RowIDs], into out: inout ByteWriter) {
         guard rows.contains(where: { !$0.isEmpty }) else { return }

@@ -22,7 +22,7 @@ final class DecodedRows {
     let nanos: [Int64]
     /// Log record of each row; empty when all are alike.
     let sequences: [UInt64]
-    /// Slices of `base`.
+    /// Slices of `base`; empty when lines are not wanted.
     let lines: [ByteSlice]
     /// Whether lines lie back to back in `base`, in order.
     let isContiguous: Bool
@@ -34,10 +34,12 @@ final class DecodedRows {
     var metadata = RowMetadata.none
     /// Empty when no row has an id.
     var ids: [RowIDs] = []
+    /// Rows of the same block that come after these in the reader's direction.
+    var later: BlockRows?
     /// Bytes that the lines were decoded from.
     let byteCount: Int
 
-    private init(
+    init(
         nanos: [Int64], sequences: [UInt64], lines: [ByteSlice], isContiguous: Bool,
         owner: AnyObject, base: UnsafeRawBufferPointer, selection: [UInt32], byteCount: Int
     ) {
@@ -52,7 +54,9 @@ final class DecodedRows {
     }
 
     func line(_ row: Int) -> UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(rebasing: base[lines[row].range])
+        lines.isEmpty
+            ? UnsafeRawBufferPointer(start: nil, count: 0)
+            : UnsafeRawBufferPointer(rebasing: base[lines[row].range])
     }
 
     func rowIDs(_ row: Int) -> RowIDs { ids.isEmpty ? .none : ids[row] }
@@ -104,11 +108,26 @@ final class DecodedRows {
 
     /// Decodes a block as far as needed: what is searched for first, then times, then the lines that
     /// are left, and the other columns only when there are any. Nil when there are none.
+    ///
+    /// - Parameter atFirst: rows to put together at first, the others being `later`; 0 = all.
     static func decode(
         _ number: Int, of part: LogPart, range: NanosRange, filter: LineSelector,
-        cache: FrameCache?, _ context: ReadContext
+        conditions: [LabelMatcher] = [], columns: LogColumns = .all, cache: FrameCache?,
+        atFirst: Int = 0, isDescending: Bool = false, _ context: ReadContext
     ) throws -> DecodedRows? {
         let block = part.blocks[number]
+        var wanted = BlockLines.Found.all
+        if !conditions.isEmpty {
+            guard let rows = try RowConditions.rows(of: number, in: part, conditions, cache) else {
+                context.count(blocks: 1, .skippedByMetadata)
+                return nil
+            }
+            wanted = rows
+        }
+        guard columns.contains(.lines) || !filter.isEmpty else {
+            return try withoutLines(
+                number, of: part, range: range, wanted, columns, cache, context)
+        }
         let source = try BlockLines(number, of: part, cache)
         guard let found = try source.search(filter) else {
             context.count(blocks: 1, .searched)
@@ -123,24 +142,39 @@ final class DecodedRows {
         guard first < end else { return nil }
         var selection = (first..<end).map { UInt32($0) }
         if case .rows(let hits) = found { selection.removeAll { !hits[Int($0)] } }
+        if case .rows(let hits) = wanted { selection.removeAll { !hits[Int($0)] } }
         try context.count(samples: end - first, bytes: Int(block.lineBytes))
         context.count(blocks: 1, .read)
         if selection.isEmpty { return nil }
-        let (text, lines) = try source.lines(lengths, selection)
+        return try BlockRows(
+            number, of: part, source, nanos: nanos, lengths, selection: selection, filter: filter,
+            columns: columns, cache: cache, atFirst: atFirst, isDescending: isDescending
+        ).next()
+    }
+
+    /// Decodes times, and metadata where that is wanted.
+    private static func withoutLines(
+        _ number: Int, of part: LogPart, range: NanosRange, _ wanted: BlockLines.Found,
+        _ columns: LogColumns,
+        _ cache: FrameCache?, _ context: ReadContext
+    ) throws -> DecodedRows? {
+        let nanos = try part.numbers(number, cache).nanos
+        let first = lowerBound(nanos, range.first.rawValue)
+        let end =
+            range.last.rawValue == .max
+            ? nanos.count : lowerBound(nanos, range.last.rawValue + 1)
+        guard first < end else { return nil }
+        try context.count(samples: end - first, bytes: nanos.count * 8)
+        context.count(blocks: 1, .read)
+        var selection = (first..<end).map { UInt32($0) }
+        if case .rows(let hits) = wanted { selection.removeAll { !hits[Int($0)] } }
+        if selection.isEmpty { return nil }
+        let nothing = SharedBytes([])
         let rows = DecodedRows(
-            nanos: nanos, sequences: [], lines: lines, isContiguous: !block.isTemplated,
-            owner: text,
-            base: source.isPlain ? source.plain : text.buffer, selection: selection,
-            byteCount: text.count)
-        filter.apply(to: rows, needlesAreFound: block.isTemplated)
-        if rows.selection.isEmpty { return nil }
-        if block.ids.count > 0 { rows.ids = try source.ids() }
-        if block.metadata.count > 0 {
-            rows.metadata = try part.column(block.metadata, number, cache) { bytes, owner in
-                let columns = try MetadataColumns(bytes, owner: owner, rows: Int(block.rows))
-                return columns.constantBytes().map { .constant($0) } ?? .columns(columns)
-            }
-        }
+            nanos: nanos, sequences: [], lines: [], isContiguous: false, owner: nothing,
+            base: nothing.buffer, selection: selection, byteCount: 0)
+        if part.blocks[number].ids.count > 0 { rows.ids = try part.ids(number, cache) }
+        if columns.contains(.metadata) { rows.metadata = try part.metadata(number, cache) }
         return rows
     }
 
@@ -192,6 +226,16 @@ extension LogPart {
                 throw reader.malformed("lines of \(block.lineBytes) bytes")
             }
             return (nanos, lengths)
+        }
+    }
+
+    /// Structured metadata of a block's rows.
+    func metadata(_ number: Int, _ cache: FrameCache?) throws -> RowMetadata {
+        let block = blocks[number]
+        if block.metadata.count == 0 { return .none }
+        return try column(block.metadata, number, cache) { bytes, owner in
+            let columns = try MetadataColumns(bytes, owner: owner, rows: Int(block.rows))
+            return columns.constantBytes().map { .constant($0) } ?? .columns(columns)
         }
     }
 

@@ -41,6 +41,8 @@ struct LineSelector {
         tests += expressions
     }
 
+    var isEmpty: Bool { tests.isEmpty && !rejectsAll }
+
     /// What lines must have.
     var terms: SearchTerms {
         var terms = SearchTerms()

@@ -10,22 +10,29 @@ extension LogStore {
         _ request: LogRequest, _ context: ReadContext, _ body: (LogBatch) throws -> Bool
     ) throws {
         let filter = try LineSelector(request.filters)
-        try context.check()
         if filter.rejectsAll { return }
+        try read(try source(request, filter, context), request, filter, context, body)
+    }
+
+    /// What a request may look at.
+    func source(
+        _ request: LogRequest, _ filter: LineSelector, _ context: ReadContext
+    ) throws -> ReadSource {
+        try context.check()
         noteMissing(request.tenant, request.range, context)
         let terms = filter.terms
+        let conditions = RowConditions(matchers: request.conditions)
         let (parts, heads) = snapshot(request.tenant)
-        let source = ReadSource(
+        return ReadSource(
             parts: parts.filter {
                 request.range.overlaps(
                     first: $0.descriptor.minNanos, last: $0.descriptor.maxNanos)
             }.map {
                 SourcePart(
                     part: $0, streams: $0.index.matching(request.matchers),
-                    skipper: BlockSkipper($0, terms, cache, context))
+                    skipper: BlockSkipper($0, terms, conditions, cache, context))
             },
             heads: heads.map { $0.views(request.matchers, request.range) })
-        try read(source, request, filter, context, body)
     }
 
     /// Reads day by day in the direction asked for, so that a reader that stops early leaves the
@@ -39,7 +46,10 @@ extension LogStore {
         for range in isDescending ? days.reversed() : days {
             let plan = try source.plan(range)
             var merge = RowMerge(
-                plan, range: range, filter: filter, cache: cache, isDescending: isDescending,
+                plan, range: range, filter: filter,
+                conditions: RowConditions(matchers: request.conditions), cache: cache,
+                isDescending: isDescending,
+                columns: request.columns, atFirst: request.order == .any ? 0 : request.limit,
                 context, damaged: .skip)
             let goesOn = try withoutActuallyEscaping(body) { body in
                 var sink = BatchSink(

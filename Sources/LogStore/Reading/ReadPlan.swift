@@ -31,8 +31,10 @@ struct ReadPlan {
     /// where sources overlap in time, and where log records were applied out of order.
     private(set) var gathers: [Bool] = []
 
+    func pieces(of stream: Int) -> Range<Int> { starts[stream]..<starts[stream + 1] }
+
     /// The pieces of each stream.
-    var byStream: [Range<Int>] { streams.indices.map { starts[$0]..<starts[$0 + 1] } }
+    var byStream: [Range<Int>] { streams.indices.map { pieces(of: $0) } }
 
     /// Collects pieces by stream; sources must be added in order of arrival.
     struct Builder {
@@ -58,6 +60,7 @@ struct ReadPlan {
             defer { source += 1 }
             for stream in streams {
                 var found: Int?
+                if let skipper, !skipper.begin(part.index.streams[stream]) { continue }
                 for number in part.blocks(of: stream) {
                     let block = part.blocks[number]
                     guard range.overlaps(first: block.minNanos, last: block.maxNanos) else {

@@ -62,17 +62,25 @@ struct RowMerge {
     private let plan: ReadPlan
     private let range: NanosRange
     private let filter: LineSelector
+    private let conditions: RowConditions
     private let cache: FrameCache?
     private let context: ReadContext
     private let isDescending: Bool
+    private let columns: LogColumns
+    /// Rows of a block to put together at first; 0 = all.
+    private let atFirst: Int
     private var heap: [Entry] = []
     private var cursors: [Cursor] = []
     private var reserved = 0
 
     init(
-        _ plan: ReadPlan, range: NanosRange, filter: LineSelector, cache: FrameCache?,
-        isDescending: Bool, _ context: ReadContext, damaged: Damage
+        _ plan: ReadPlan, range: NanosRange, filter: LineSelector,
+        conditions: RowConditions = .none, cache: FrameCache?, isDescending: Bool,
+        columns: LogColumns = .all, atFirst: Int = 0, _ context: ReadContext, damaged: Damage
     ) {
+        self.columns = columns
+        self.atFirst = atFirst
+        self.conditions = conditions
         self.damaged = damaged
         self.plan = plan
         self.range = range
@@ -87,7 +95,7 @@ struct RowMerge {
     /// - Parameter checkpoint: called before each piece is decoded; what it throws ends the merge.
     /// - Returns: false when the sink wanted no more.
     mutating func run(
-        _ pieces: Range<Int>, into sink: inout some RowSink, checkpoint: () throws -> Void
+        _ pieces: some Sequence<Int>, into sink: inout some RowSink, checkpoint: () throws -> Void
     ) throws -> Bool {
         heap.removeAll(keepingCapacity: true)
         cursors.removeAll(keepingCapacity: true)
@@ -128,7 +136,7 @@ struct RowMerge {
             repeat { done += 1 } while done < count && precedes(rows, done, top, next)
             cursors[cursor].done = done
             let positions = isDescending ? (count - done)..<(count - start) : start..<done
-            advance(cursor)
+            try advance(cursor)
             if try !sink.take(rows, positions, stream: stream) { return false }
         }
         return true
@@ -166,18 +174,26 @@ struct RowMerge {
     /// Decodes the piece at the top of the heap and puts it where its first row belongs.
     private mutating func decode(_ cursor: Int) throws {
         let piece = plan.pieces[cursors[cursor].piece]
+        guard let conditions = conditions.onMetadata(of: plan.streams[Int(piece.stream)]) else {
+            removeTop()
+            return
+        }
         var decoded: DecodedRows?
         switch piece.origin {
         case .block(let part, let number):
             do {
                 decoded = try DecodedRows.decode(
-                    number, of: part, range: range, filter: filter, cache: cache, context)
+                    number, of: part, range: range, filter: filter, conditions: conditions,
+                    // What may be there twice is told apart by all it has.
+                    columns: plan.gathers[Int(piece.stream)] ? .all : columns, cache: cache,
+                    atFirst: atFirst, isDescending: isDescending, context)
             } catch let fault as PartCorruption where damaged == .skip {
                 context.noteMissing(fault)
             }
         case .chunk(let view):
             let rows = DecodedRows(view, range: range)
             try context.count(samples: rows.nanos.count, bytes: rows.byteCount)
+            RowConditions.apply(conditions, to: rows)
             filter.apply(to: rows)
             if !rows.selection.isEmpty { decoded = rows }
         }
@@ -193,10 +209,18 @@ struct RowMerge {
     }
 
     /// Moves the top of the heap, which is this cursor, to its next row or drops it.
-    private mutating func advance(_ cursor: Int) {
-        guard let rows = cursors[cursor].rows else { return }
+    private mutating func advance(_ cursor: Int) throws {
+        guard var rows = cursors[cursor].rows else { return }
+        let piece = plan.pieces[cursors[cursor].piece]
+        if cursors[cursor].done == rows.selection.count, let later = try later(rows) {
+            context.release(rows.heldBytes)
+            reserved += later.heldBytes - rows.heldBytes
+            try context.reserve(later.heldBytes)
+            rows = later
+            cursors[cursor].rows = later
+            cursors[cursor].done = 0
+        }
         if cursors[cursor].done < rows.selection.count {
-            let piece = plan.pieces[cursors[cursor].piece]
             heap[0] = entry(nanos(rows, cursors[cursor].done), piece, cursor: cursor)
             siftDown(0)
         } else {
@@ -204,6 +228,16 @@ struct RowMerge {
             context.release(rows.heldBytes)
             reserved -= rows.heldBytes
             removeTop()
+        }
+    }
+
+    /// The rows of a block after these.
+    private func later(_ rows: DecodedRows) throws -> DecodedRows? {
+        do {
+            return try rows.later?.next()
+        } catch let fault as PartCorruption where damaged == .skip {
+            context.noteMissing(fault)
+            return nil
         }
     }
 
@@ -232,7 +266,7 @@ struct RowMerge {
                         sequence: rows.sequence(Int(rows.selection[position])), rank: piece.rank))
                 cursors[cursor].done += 1
             }
-            advance(cursor)
+            try advance(cursor)
         }
         ties.sort {
             ($0.source, $0.sequence, $0.rank, $0.position)

@@ -43,6 +43,59 @@ struct SearchTerms {
 /// first asked. Belongs to one thread.
 final class BlockSkipper {
     private let part: LogPart
+    private let conditions: RowConditions
+    private let cache: FrameCache?
+    private let context: ReadContext
+    private let lines: UnitLookUp
+    /// What the metadata of the present stream's rows must have.
+    private var metadata: UnitLookUp?
+    /// By the ids that metadata must have.
+    private var byIDs: [[UInt64]: UnitLookUp] = [:]
+
+    init(
+        _ part: LogPart, _ terms: SearchTerms, _ conditions: RowConditions, _ cache: FrameCache?,
+        _ context: ReadContext
+    ) {
+        self.part = part
+        self.conditions = conditions
+        self.cache = cache
+        self.context = context
+        lines = UnitLookUp(part, terms, cache, context)
+    }
+
+    /// Turns to the blocks of a stream.
+    ///
+    /// - Returns: false when no row of the stream can be wanted.
+    func begin(_ stream: Labels) -> Bool {
+        guard let rest = conditions.onMetadata(of: stream) else { return false }
+        if rest.isEmpty {
+            metadata = nil
+            return true
+        }
+        let terms = RowConditions.terms(of: rest)
+        let keys = terms.ids.map(\.key)
+        if keys.isEmpty {
+            metadata = nil
+        } else if let known = byIDs[keys] {
+            metadata = known
+        } else {
+            metadata = UnitLookUp(part, terms, cache, context)
+            byIDs[keys] = metadata
+        }
+        return true
+    }
+
+    /// Whether no row of a block of the stream can be wanted; counts it then.
+    func skips(_ block: LogBlock) throws -> Bool {
+        guard let fate = try lines.fate(block) ?? metadata?.fate(block) else { return false }
+        context.count(blocks: 1, fate)
+        return true
+    }
+}
+
+/// What a part's search index says of its frames of lines.
+private final class UnitLookUp {
+    private let part: LogPart
     private let terms: SearchTerms
     private let cache: FrameCache?
     private let context: ReadContext
@@ -56,18 +109,12 @@ final class BlockSkipper {
         self.context = context
     }
 
-    /// Whether no row of a block can be wanted; counts it then.
-    func skips(_ block: LogBlock) throws -> Bool {
-        if terms.isEmpty { return false }
-        if block.lines.count == 0 {
-            guard terms.needsText else { return false }
-            context.count(blocks: 1, .skippedByWords)
-            return true
-        }
-        guard let unit = part.search.unit(ofFrame: block.lines.frame) else { return false }
-        guard let fate = try known()[unit] else { return false }
-        context.count(blocks: 1, fate)
-        return true
+    /// Why a block need not be opened; nil when it must be.
+    func fate(_ block: LogBlock) throws -> BlockFate? {
+        if terms.isEmpty { return nil }
+        if block.lines.count == 0 { return terms.needsText ? .skippedByWords : nil }
+        guard let unit = part.search.unit(ofFrame: block.lines.frame) else { return nil }
+        return try known()[unit]
     }
 
     private func known() throws -> [BlockFate?] {

@@ -22,25 +22,18 @@ extension LokiQueryEndpoints {
         }
     }
 
-    /// `index/stats`: how much a selector reaches, counted from the lines themselves.
+    /// `index/stats`: how much a selector reaches, exactly.
     func indexStats(_ request: APIRequest) async throws -> APIResponse {
         let wanted = try logRequest(request)
-        let reader = service.logs
+        let engine = self.engine
         return try await service.run(wording: lokiWording) { context in
-            let streams = try reader.streams(wanted, context).count
-            var (batches, entries, bytes) = (0, 0, 0)
-            try reader.read(wanted, context) { batch in
-                batches += 1
-                entries += batch.rowCount
-                bytes += batch.lines.reduce(0) { $0 + Int($1.count) }
-                return true
-            }
+            let totals = try engine.totals(wanted, context)
             var json = JSONWriter()
             json.beginObject()
-            json.member("streams", streams)
-            json.member("chunks", batches)
-            json.member("bytes", bytes)
-            json.member("entries", entries)
+            json.member("streams", totals.streams)
+            json.member("chunks", totals.blocks)
+            json.member("bytes", totals.bytes)
+            json.member("entries", totals.lines)
             json.endObject()
             return .json(json.bytes)
         }

@@ -14,6 +14,32 @@ package struct LineFilter: Sendable, Equatable {
     }
 }
 
+/// Columns of log rows that a reader looks at.
+package struct LogColumns: OptionSet, Sendable {
+    package let rawValue: UInt8
+    package init(rawValue: UInt8) { self.rawValue = rawValue }
+    package static let lines = LogColumns(rawValue: 1)
+    package static let metadata = LogColumns(rawValue: 2)
+    package static let all: LogColumns = [.lines, .metadata]
+}
+
+/// What a reader that counts rows makes of those that it need not see one by one.
+package struct RowCounting {
+    /// Whether all rows of a stream between two times, both inclusive, count alike.
+    package var areAlike:
+        (_ stream: Labels, _ first: Int64, _ last: Int64, _ haveMetadata: Bool) -> Bool
+    /// Counts rows that are, at a time that one of them may have; bytes are those of their lines.
+    package var count: (_ stream: Labels, _ nanos: Int64, _ rows: Int, _ bytes: Int) throws -> Void
+
+    package init(
+        areAlike: @escaping (Labels, Int64, Int64, Bool) -> Bool,
+        count: @escaping (Labels, Int64, Int, Int) throws -> Void
+    ) {
+        self.areAlike = areAlike
+        self.count = count
+    }
+}
+
 /// A selection of log lines.
 package struct LogRequest: Sendable {
     package enum Order: Sendable {
@@ -29,8 +55,13 @@ package struct LogRequest: Sendable {
     package var order: Order
     /// All must hold. A hint: stores may return rows that fail them, engines re-check.
     package var filters: [LineFilter]
+    /// Conditions on a row's label: its stream's or, where that has none of the name, one of its
+    /// structured metadata. All must hold; a hint like `filters`.
+    package var conditions: [LabelMatcher] = []
     /// Roughly how many rows the reader will take; 0 = all. A hint for how much to decode at once.
     package var limit: Int
+    /// Stores may leave the others empty in rows that they hand over.
+    package var columns = LogColumns.all
 
     package init(
         tenant: Tenant, matchers: [LabelMatcher], range: NanosRange, order: Order = .any,
@@ -57,6 +88,12 @@ package protocol LogReading: Sendable {
         _ request: LogRequest, _ context: ReadContext,
         _ body: (LogBatch) throws -> Bool
     ) throws
+    /// Counts matching rows without handing over those that count alike; the others go to `body`
+    /// like those of `read`, in any order. The request's order and limit mean nothing.
+    func count(
+        _ request: LogRequest, _ context: ReadContext, _ counting: RowCounting,
+        _ body: (LogBatch) throws -> Bool
+    ) throws
     /// Streams with rows in the range, ascending by labels; may over-return by a block's span.
     func streams(_ request: LogRequest, _ context: ReadContext) throws -> [Labels]
     func labelNames(_ request: LogRequest, _ context: ReadContext) throws -> [String]
@@ -68,4 +105,14 @@ package protocol LogReading: Sendable {
     func rows(
         tenant: Tenant, streamHash: UInt64, nanos: Int64, _ context: ReadContext
     ) throws -> LogBatch
+}
+
+extension LogReading {
+    /// Hands over all rows.
+    package func count(
+        _ request: LogRequest, _ context: ReadContext, _ counting: RowCounting,
+        _ body: (LogBatch) throws -> Bool
+    ) throws {
+        try read(request, context, body)
+    }
 }

@@ -49,7 +49,8 @@ import Testing
                 nanos: Int64(source * 500 + maker.numbers.below(1_000)) * 1_000_000, line: line,
                 metadata: trace.isZero || maker.numbers.chance(50)
                     ? .empty : Labels([("trace_id", trace.description)]),
-                trace: trace)
+                // Metadata may have ids that nobody lifted out of it.
+                trace: maker.numbers.chance(70) ? trace : .zero)
         }
 
         mutating func filter() -> LineFilter {
@@ -61,13 +62,19 @@ import Testing
         }
 
         mutating func request() -> LogRequest {
-            LogRequest(
+            var request = LogRequest(
                 tenant: driver.tenant, matchers: [],
                 range: maker.numbers.chance(70)
                     ? .all : NanosRange(first: Nanos(300_000_000), last: Nanos(800_000_000)),
                 order: maker.numbers.chance(50) ? .oldestFirst : .newestFirst,
                 filters: (0..<(maker.numbers.chance(70) ? 1 : 2)).map { _ in filter() },
                 limit: maker.numbers.chance(80) ? 0 : 5)
+            if maker.numbers.chance(25) {
+                var id = model.rows.randomElement(using: &maker.numbers)?.trace.description ?? ""
+                if maker.numbers.chance(10) { id = id.uppercased() }
+                request.conditions = [LabelMatcher(equal: "trace_id", id)]
+            }
+            return request
         }
     }
 

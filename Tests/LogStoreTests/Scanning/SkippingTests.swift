@@ -107,6 +107,49 @@ import Testing
         #expect(failed.context.blockCount(.searched) == 0)
     }
 
+    @Test func blocksWithoutTheMetadataKeepTheirLinesClosed() throws {
+        let driver = Driver {
+            $0.blockRows = 50
+            $0.lineFrameBytes = 1
+        }
+        let named = Labels([("level", "error")]), plain = Labels([("app", "a")])
+        driver.append(
+            (0..<1000).map { number in
+                let id = number % 100 < 50 ? trace(number) : .zero
+                var pairs = [("pod", "p-\(number / 100)")]
+                if !id.isZero { pairs.append(("trace_id", id.description)) }
+                return ModelRow(
+                    stream: number % 500 < 250 ? named : plain, nanos: Int64(number),
+                    line: Array("line \(number) of the test".utf8),
+                    metadata: Labels(pairs), trace: number % 3 == 0 ? .zero : id)
+            })
+        try driver.seal()
+        func read(_ conditions: [LabelMatcher]) throws -> (rows: [ModelRow], context: ReadContext) {
+            let context = ReadContext()
+            var request = LogRequest(tenant: driver.tenant, matchers: [], range: .all)
+            request.conditions = conditions
+            var rows: [ModelRow] = []
+            try driver.store.read(request, context) {
+                rows += $0.modelRows
+                return true
+            }
+            return (rows, context)
+        }
+        let pod = try read([LabelMatcher(equal: "pod", "p-3")])
+        #expect(pod.rows.count == 100)
+        #expect(pod.context.blockCount(.read) == 2)
+        #expect(pod.context.blockCount(.skippedByMetadata) == 18)
+        for number in [5, 103, 849] {
+            let found = try read([LabelMatcher(equal: "trace_id", trace(number).description)])
+            #expect(found.rows.map(\.nanos) == [Int64(number)])
+            #expect(found.context.blockCount(.skippedByIDs) >= 17)
+        }
+        // A stream's own label comes first.
+        let level = try read([LabelMatcher(equal: "level", "error")])
+        #expect(level.rows.count == 500)
+        #expect(level.context.blockCount(.read) == 10)
+    }
+
     @Test func filtersKnowTheirMembers() throws {
         for count in [1, 2, 3, 10, 1000, 20_000] {
             let keys = (0..<count).map { mixed(UInt64($0)) }
@@ -194,4 +237,14 @@ import Testing
         #expect(refused > 2000)
         #expect(words.count == 2)
     }
+}
+
+@Test func digitsAreCounted() {
+    var number: UInt64 = 1
+    for digits in 1...20 {
+        #expect(decimalDigits(number) == digits)
+        #expect(decimalDigits(number - 1) == max(1, digits - 1))
+        if digits < 20 { number *= 10 }
+    }
+    #expect(decimalDigits(.max) == 20)
 }

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// Counts from the headers of blocks against counts of rows.
+
+import Storage
+import Telemetry
+import Testing
+
+@testable import LogStore
+
+@Suite struct CountingTests {
+    private struct Key: Hashable {
+        var stream: Labels
+        var window: Int64
+    }
+    private struct Total: Equatable {
+        var rows = 0
+        var bytes = 0
+    }
+
+    /// Counts by stream and stretch of time of `width` nanoseconds.
+    private func counted(
+        _ driver: Driver, _ range: NanosRange, width: Int64, columns: LogColumns,
+        _ context: ReadContext
+    ) throws -> [Key: Total] {
+        var totals: [Key: Total] = [:]
+        func add(_ stream: Labels, _ nanos: Int64, _ rows: Int, _ bytes: Int) {
+            let key = Key(stream: stream, window: nanos / width)
+            totals[key, default: Total()].rows += rows
+            totals[key, default: Total()].bytes += bytes
+        }
+        var request = LogRequest(tenant: driver.tenant, matchers: [], range: range)
+        request.columns = columns
+        try driver.store.count(
+            request, context,
+            RowCounting(
+                areAlike: { _, first, last, _ in first / width == last / width }, count: add)
+        ) { batch in
+            for row in batch.modelRows { add(row.stream, row.nanos, 1, row.line.count) }
+            return true
+        }
+        return totals
+    }
+
+    @Test(arguments: 1...12)
+    func headersCountWhatRowsDo(seed: Int) throws {
+        var maker = RowMaker(seed: UInt64(seed), streamCount: 5)
+        let driver = Driver { $0.blockRows = [5, 30][seed % 2] }
+        var model = Model()
+        for round in 0..<5 {
+            let rows = maker.rows(150)
+            driver.append(rows)
+            for row in rows { model.append(row) }
+            if round < 4 { try driver.seal() }
+            if round == 2 { try driver.mergeAll() }
+        }
+        for range in [
+            NanosRange.all,
+            NanosRange(
+                first: Nanos(maker.start - 900_000_000_000),
+                last: Nanos(maker.start + 300_000_000)),
+        ] {
+            for width in [1_000_000_000, 600_000_000_000, 86_400_000_000_000] as [Int64] {
+                for columns in [LogColumns.all, [.metadata], []] {
+                    var want: [Key: Total] = [:]
+                    for row in model.rows where range.contains(row.nanos) {
+                        let key = Key(stream: row.stream, window: row.nanos / width)
+                        want[key, default: Total()].rows += 1
+                        want[key, default: Total()].bytes += row.line.count
+                    }
+                    let got = try counted(
+                        driver, range, width: width, columns: columns, ReadContext())
+                    #expect(got.mapValues(\.rows) == want.mapValues(\.rows))
+                    if columns == .all { #expect(got == want) }
+                }
+            }
+        }
+    }
+
+    @Test func blocksInsideAWindowStayClosed() throws {
+        let driver = Driver { $0.blockRows = 50 }
+        driver.append((0..<1000).map { plainRow(Int64($0) * 1_000_000_000, "line \($0)") })
+        try driver.seal()
+        let context = ReadContext()
+        let all = try counted(driver, .all, width: .max, columns: .all, context)
+        #expect(all.values.map(\.rows) == [1000])
+        #expect(context.blockCount(.counted) == 20)
+        #expect(context.samplesRead == 0)
+        // The same rows again from another source: only what overlaps is opened.
+        driver.append((500..<510).map { plainRow(Int64($0) * 1_000_000_000, "line \($0)") })
+        let second = ReadContext()
+        let again = try counted(driver, .all, width: .max, columns: [], second)
+        #expect(again.values.map(\.rows) == [1000])
+        #expect(second.blockCount(.counted) == 19)
+        #expect(second.blockCount(.read) == 1)
+    }
+}
