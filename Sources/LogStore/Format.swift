@@ -39,7 +39,8 @@
 ///     time      u8 kind | zigzag first nanos |
 ///                 0: varint step
 ///                 1: varint unit | (rows − 1) × varint delta / unit
-///                 2: varint unit | varint first delta / unit | (rows − 2) × zigzag change of delta
+///                 2: varint unit | varint first delta / unit | (rows − 2) × zigzag change of delta |
+///                 3: varint unit | u8 width | width × (rows − 1) bytes of delta / unit, lowest first
 ///     lengths   u8 kind | 0: varint length of all | 1: rows × varint |
 ///                 2: varint bytes of all lines, which are templates and values
 ///     templated lines
@@ -96,6 +97,9 @@ enum LogFormat {
         static let constantStep: UInt8 = 0
         static let delta: UInt8 = 1
         static let deltaOfDelta: UInt8 = 2
+        static let planes: UInt8 = 3
+        /// Bytes that a distance takes as a varint, on average, from which planes are smaller.
+        static let planesFrom = 3
     }
 
     enum Length {

@@ -50,6 +50,21 @@ import Testing
         #expect(timeBytes(jittered).count < 1020)
     }
 
+    @Test func noisyDistancesLieInPlanes() throws {
+        var numbers = SeededNumbers(6)
+        let nanos = (0..<2000).map { _ in Int64(numbers.below(100_000_000_000)) }.sorted()
+        let bytes = timeBytes(nanos)
+        #expect(bytes[0] == LogFormat.Time.planes)
+        #expect(try times(bytes, nanos.count) == nanos)
+        for _ in 0..<2000 {
+            var damaged = bytes
+            damaged[numbers.below(16)] = UInt8(truncatingIfNeeded: numbers.next())
+            if numbers.chance(30) { damaged.removeLast(numbers.below(bytes.count)) }
+            // Refused or other times: never a crash.
+            _ = try? times(damaged, nanos.count)
+        }
+    }
+
     @Test func timesThatDescendAreRefused() {
         var writer = ByteWriter()
         writer.u8(LogFormat.Time.constantStep)

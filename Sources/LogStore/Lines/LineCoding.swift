@@ -29,11 +29,13 @@ enum LineCoding {
         }
         if bytes == 0 { return nil }
         let isWhole = rows == lengths.count
-        guard let coded = TemplateColumn.encode(lines, lengths, ids: ids, rows: rows)
-        else { return nil }
+        let taken = lines.withUnsafeBytes { TemplateColumn.Rows($0, lengths) }
+        guard let taken else { return nil }
+        let coded = lines.withUnsafeBytes { taken.encoded($0, ids, rows: rows) }
         let packed = Zstd.compress(coded, level: 1).count
         let plain = Zstd.compress(isWhole ? lines : Array(lines[..<bytes]), level: 1).count
         guard Double(packed) < worthwhile * Double(plain) else { return nil }
-        return isWhole ? coded : TemplateColumn.encode(lines, lengths, ids: ids)
+        return isWhole
+            ? coded : lines.withUnsafeBytes { taken.encoded($0, ids, rows: lengths.count) }
     }
 }

@@ -23,24 +23,13 @@ enum TemplateColumn {
     static func encode(
         _ lines: [UInt8], _ lengths: [UInt32], ids: [RowIDs] = []
     ) -> [UInt8]? {
-        encode(lines, lengths, ids: ids, rows: lengths.count)
-    }
-
-    /// See `encode(_:_:ids:)`: of the first rows only.
-    static func encode(
-        _ lines: [UInt8], _ lengths: [UInt32], ids: [RowIDs], rows: Int
-    ) -> [UInt8]? {
         lines.withUnsafeBytes { lines in
-            lengths.withUnsafeBufferPointer { lengths in
-                guard let taken = Rows(lines, UnsafeBufferPointer(rebasing: lengths[..<rows]))
-                else { return nil }
-                return taken.encoded(lines, ids)
-            }
+            Rows(lines, lengths)?.encoded(lines, ids, rows: lengths.count)
         }
     }
 
     /// Lines taken apart.
-    private struct Rows {
+    struct Rows {
         /// Text of each template with `mark` for each value.
         var texts = TextTable()
         /// Template of each row.
@@ -52,7 +41,7 @@ enum TemplateColumn {
         var places: [Int] = []
         var rowCounts: [Int] = []
 
-        init?(_ lines: UnsafeRawBufferPointer, _ lengths: UnsafeBufferPointer<UInt32>) {
+        init?(_ lines: UnsafeRawBufferPointer, _ lengths: [UInt32]) {
             let limit = min(LogFormat.maxTemplates, 16 + lengths.count / 4)
             templates.reserveCapacity(lengths.count)
             starts.reserveCapacity(lengths.count)
@@ -101,11 +90,26 @@ enum TemplateColumn {
             return withUnsafeBytes(of: TemplateColumn.mark) { texts.intern($0) }
         }
 
-        func encoded(_ lines: UnsafeRawBufferPointer, _ ids: [RowIDs]) -> [UInt8] {
+        /// The first rows as a column of lines.
+        ///
+        /// - Parameters:
+        ///   - ids: of each line, or empty.
+        ///   - rows: how many, one at least.
+        func encoded(
+            _ lines: UnsafeRawBufferPointer, _ ids: [RowIDs], rows count: Int
+        ) -> [UInt8] {
+            let templates = self.templates[..<count]
+            // Templates are numbered in the order of their first lines.
+            let places = self.places[...Int(templates.max() ?? 0)]
+            var rowCounts = self.rowCounts
+            if count < self.templates.count {
+                rowCounts = [Int](repeating: 0, count: places.count)
+                for template in templates { rowCounts[Int(template)] += 1 }
+            }
             var out = ByteWriter(reserving: lines.count / 4)
             out.varint(places.count)
             for number in places.indices { write(texts.bytes(number), places[number], &out) }
-            writeTemplates(&out)
+            writeTemplates(templates, of: places.count, &out)
             // The rows of each template, in order.
             var next = [Int](repeating: 0, count: places.count + 1)
             for number in places.indices { next[number + 1] = next[number] + rowCounts[number] }
@@ -167,10 +171,12 @@ enum TemplateColumn {
             }
         }
 
-        private func writeTemplates(_ out: inout ByteWriter) {
-            if places.count == 1 {
+        private func writeTemplates(
+            _ templates: ArraySlice<UInt32>, of count: Int, _ out: inout ByteWriter
+        ) {
+            if count == 1 {
                 out.u8(LogFormat.Templates.one)
-            } else if places.count <= 256 {
+            } else if count <= 256 {
                 out.u8(LogFormat.Templates.bytes)
                 for template in templates { out.u8(UInt8(truncatingIfNeeded: template)) }
             } else {

@@ -32,6 +32,10 @@ enum TimeColumn {
             changeCost += ByteWriter.varintCount(ByteWriter.zigzag(change))
             previous = scaled
         }
+        if min(changeCost, deltaCost) >= LogFormat.Time.planesFrom * deltas.count {
+            writePlanes(nanos[0], unit, deltas, &out)
+            return
+        }
         out.u8(changeCost < deltaCost ? LogFormat.Time.deltaOfDelta : LogFormat.Time.delta)
         out.zigzag(nanos[0])
         out.varint(unit)
@@ -44,6 +48,25 @@ enum TimeColumn {
             }
         } else {
             for delta in deltas { out.varint(delta / unit) }
+        }
+    }
+
+    /// Distances that take several bytes each are mostly noise but for their highest byte: side by side
+    /// the highest bytes compress, and the others are not spoiled by the marks of varints.
+    private static func writePlanes(
+        _ first: Int64, _ unit: UInt64, _ deltas: [UInt64], _ out: inout ByteWriter
+    ) {
+        let most = deltas.reduce(0) { max($0, $1 / unit) }
+        let width = (71 - most.leadingZeroBitCount) / 8
+        out.u8(LogFormat.Time.planes)
+        out.zigzag(first)
+        out.varint(unit)
+        out.u8(UInt8(width))
+        let scaled = deltas.map { $0 / unit }
+        out.bytes.reserveCapacity(out.count + width * deltas.count)
+        for plane in 0..<width {
+            let shift = UInt64(8 * plane)
+            for delta in scaled { out.u8(UInt8(truncatingIfNeeded: delta &>> shift)) }
         }
     }
 
@@ -75,6 +98,20 @@ enum TimeColumn {
             nanos[1] = current
             for i in 2..<n {
                 delta = delta &+ UInt64(bitPattern: try reader.zigzag())
+                current = current &+ Int64(bitPattern: delta &* unit)
+                nanos[i] = current
+            }
+        case LogFormat.Time.planes:
+            let unit = try reader.varint()
+            let width = Int(try reader.u8())
+            guard (1...8).contains(width) else { throw reader.malformed("bytes of a distance") }
+            // A block has at most 2^20 rows.
+            let planes = try reader.bytes(width * (n - 1))
+            for i in 1..<n {
+                var delta: UInt64 = 0
+                for plane in 0..<width {
+                    delta |= UInt64(planes[plane &* (n &- 1) &+ i &- 1]) &<< UInt64(8 &* plane)
+                }
                 current = current &+ Int64(bitPattern: delta &* unit)
                 nanos[i] = current
             }
