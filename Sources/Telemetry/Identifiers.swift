@@ -30,6 +30,11 @@ import Base
     /// 1 to 32 hexadecimal digits of any case; short forms are padded on the left.
     package init?(hex: UnsafeRawBufferPointer) {
         guard (1...32).contains(hex.count) else { return nil }
+        if hex.count == 32, let base = hex.baseAddress {
+            guard let high = hexNumber(base), let low = hexNumber(base + 16) else { return nil }
+            self.init(high: high, low: low)
+            return
+        }
         var high: UInt64 = 0, low: UInt64 = 0
         for byte in hex {
             guard let digit = hexDigit(byte) else { return nil }
@@ -73,6 +78,11 @@ import Base
     /// 1 to 16 hexadecimal digits of any case.
     package init?(hex: UnsafeRawBufferPointer) {
         guard (1...16).contains(hex.count) else { return nil }
+        if hex.count == 16, let base = hex.baseAddress {
+            guard let value = hexNumber(base) else { return nil }
+            rawValue = value
+            return
+        }
         var value: UInt64 = 0
         for byte in hex {
             guard let digit = hexDigit(byte) else { return nil }
@@ -94,6 +104,35 @@ import Base
     /// 16 lower-case hexadecimal digits.
     @usableFromInline package var description: String { hexText(rawValue, 16) }
     @inlinable package static func < (a: SpanID, b: SpanID) -> Bool { a.rawValue < b.rawValue }
+}
+
+/// The number that sixteen hexadecimal digits of any case stand for, eight at a time; nil when one is
+/// none.
+private func hexNumber(_ digits: UnsafeRawPointer) -> UInt64? {
+    guard
+        let high = hexHalf(UInt64(bigEndian: digits.loadUnaligned(as: UInt64.self))),
+        let low = hexHalf(
+            UInt64(bigEndian: digits.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
+    else { return nil }
+    return high &<< 32 | low
+}
+
+/// - Parameter text: eight bytes, the first one highest.
+@inline(__always)
+private func hexHalf(_ text: UInt64) -> UInt64? {
+    let ones: UInt64 = 0x0101_0101_0101_0101
+    let tops = ones &* 0x80
+    let low = text & ~tops
+    // A sum's top bit tells whether a byte reaches a bound; none carries into the next.
+    let belowZero = ~(low &+ ones &* (0x80 - 0x30)), aboveNine = low &+ ones &* (0x80 - 0x3a)
+    let folded = low | ones &* 0x20
+    let belowA = ~(folded &+ ones &* (0x80 - 0x61)), aboveF = folded &+ ones &* (0x80 - 0x67)
+    let wrong = (belowZero | aboveNine) & (belowA | aboveF) | text
+    if wrong & tops != 0 { return nil }
+    var value = (text & (ones &* 0x0f)) &+ ((text &>> 6) & ones) &* 9
+    value = (value | value &>> 4) & 0x00ff_00ff_00ff_00ff
+    value = (value | value &>> 8) & 0x0000_ffff_0000_ffff
+    return (value | value &>> 16) & 0xffff_ffff
 }
 
 /// Value of an ASCII hexadecimal digit, or nil.

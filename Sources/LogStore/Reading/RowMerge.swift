@@ -48,6 +48,10 @@ struct RowMerge {
         var source: UInt32
         var sequence: UInt64
         var rank: UInt32
+
+        /// Its number in its piece. Positions count from where the rows of a block that were put
+        /// together at once begin.
+        var row: UInt32 { rows.selection[position] }
     }
 
     /// What becomes of a block that cannot be read.
@@ -281,8 +285,7 @@ struct RowMerge {
             try advance(cursor)
         }
         ties.sort {
-            ($0.source, $0.sequence, $0.rank, $0.position)
-                < ($1.source, $1.sequence, $1.rank, $1.position)
+            ($0.source, $0.sequence, $0.rank, $0.row) < ($1.source, $1.sequence, $1.rank, $1.row)
         }
         let distinct = removingDuplicates(ties)
         return isDescending ? distinct.reversed() : distinct

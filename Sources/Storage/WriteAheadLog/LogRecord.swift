@@ -7,7 +7,8 @@ import Base
 package struct CommitSection: Sendable, Equatable {
     package var signal: Signal
     package var payload: [UInt8]
-    /// Whether the payload is coded so tightly that compressing it is not worth the time.
+    /// Whether compressing the payload is not worth the time: it is coded tightly, or it is soon
+    /// read no more and time counts more than bytes.
     package var isCompact: Bool
     package init(signal: Signal, payload: [UInt8], isCompact: Bool = false) {
         self.signal = signal

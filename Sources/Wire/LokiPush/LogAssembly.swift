@@ -198,6 +198,7 @@ struct LogAssembly {
 
     /// Forgets a row that is not going to be.
     mutating func dropRow() {
+        if metadataCount == 0 { return }
         metadata.reset()
         metadataCount = 0
         metadataBytes = 0

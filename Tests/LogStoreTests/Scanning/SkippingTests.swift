@@ -107,6 +107,27 @@ import Testing
         #expect(failed.context.blockCount(.searched) == 0)
     }
 
+    /// Rows of one time keep their order when a block of them is put together in two pieces.
+    @Test func limitedSearchesKeepTheOrderOfEqualTimes() throws {
+        let driver = Driver()
+        var model = Model()
+        for source in 0..<2 {
+            let rows = (0..<300).map { number in
+                plainRow(Int64(number / 100), "request \(number) of source \(source) is done")
+            }
+            driver.append(rows)
+            for row in rows { model.append(row) }
+            try driver.seal()
+        }
+        for order in [LogRequest.Order.oldestFirst, .newestFirst] {
+            for limit in [1, 7, 40] {
+                let request = LogRequest(
+                    tenant: driver.tenant, matchers: [], range: .all, order: order, limit: limit)
+                #expect(try difference(driver.read(request), model.read(request)) == nil)
+            }
+        }
+    }
+
     @Test func blocksWithoutTheMetadataKeepTheirLinesClosed() throws {
         let driver = Driver {
             $0.blockRows = 50
