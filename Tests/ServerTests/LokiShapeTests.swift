@@ -15,7 +15,7 @@ import Testing
         try await withServer { server in
             let now = SystemClock().wallNanos
             let body =
-                "{\"streams\":[{\"stream\":{\"app\":\"a\"},\"values\":[[\"\(now - 1000)\",\"x\",{\"k\":\"v\"}]]}]}"
+                "{\"streams\":[{\"stream\":{\"app\":\"a\"},\"values\":[[\"\(now - 60_000_000_000)\",\"x\",{\"k\":\"v\"}]]}]}"
             _ = try await server.post("/loki/api/v1/push", "application/json", Array(body.utf8))
             for query in ["%7Bapp%3D%22a%22%7D", "rate(%7Bapp%3D%22a%22%7D%5B1m%5D)"] {
                 let reply = try await server.get("/loki/api/v1/query_range?query=\(query)")

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The client side of a WebSocket, as small as it can be.
 
+import Base
 import TestKit
 
 /// A blocking WebSocket client over a bare connection.
@@ -55,9 +56,11 @@ final class SocketClient {
         }
     }
 
-    /// The next frame of text; answers pings on the way.
+    /// The next frame of text; answers pings on the way. Nil when none comes in time.
     func nextText(seconds: Double = 20) -> String? {
-        while let frame = next(seconds: seconds) {
+        let clock = SystemClock()
+        let deadline = clock.monotonicNanos + Int64(seconds * 1e9)
+        while clock.monotonicNanos < deadline, let frame = next(seconds: seconds) {
             switch frame.opcode {
             case Frame.text: return frame.text
             case Frame.ping: send(opcode: 10, frame.payload)

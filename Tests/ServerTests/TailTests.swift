@@ -195,6 +195,18 @@ import Testing
         #expect(feed.heldBytes == 0)
         feed.end(slow)
         #expect(feed.watcherCount == 0)
+        // What others get neither wakes nor loses anything here.
+        let (mine, theirs) = (feed.watch(one), feed.watch(other))
+        for i in 0..<9 { feed.record(logs: batch("\(i)"), tenant: other, generation: 1) }
+        #expect(counts(feed.take(mine, byteLimit: 1 << 20)) == [0, 0, 1])
+        #expect(counts(feed.take(theirs, byteLimit: 1 << 20)) == [4, 5, 1])
+        feed.end(mine)
+        feed.end(theirs)
+        #expect(feed.heldBytes == 0)
+    }
+
+    private func counts(_ step: (items: [TailFeed.Item], lost: Int, isLast: Bool)) -> [Int] {
+        [step.items.count, step.lost, step.isLast ? 1 : 0]
     }
 
     private func line(_ nanos: Int64, _ text: String) -> TailedLine {

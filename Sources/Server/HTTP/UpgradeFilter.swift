@@ -73,10 +73,8 @@ final class UpgradeFilter: ChannelInboundHandler, RemovableChannelHandler {
         let headers: HTTPHeaders = ["Connection": "close", "Content-Length": "0"]
         let head = HTTPResponseHead(version: .http1_1, status: .badRequest, headers: headers)
         context.write(wrapOutboundOut(.head(head)), promise: nil)
-        let context = NIOLoopBound(context, eventLoop: context.eventLoop)
-        context.value.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { _ in
-            context.value.close(promise: nil)
-        }
+        // The guard closes the connection behind an answer to a request that is not whole.
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
     }
 
     /// The server ends: a connection without a request has nothing to wait for.

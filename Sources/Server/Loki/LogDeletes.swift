@@ -111,6 +111,10 @@ final class LogDeletes: Sendable {
         }
         do {
             return try await carryOut(request)
+        } catch let error as LogStoreError {
+            // It cannot be carried out, now or later.
+            try change { $0.removeAll { $0.id == request.id } }
+            throw LogDeletes.failure(error)
         } catch {
             // Whether the marks were made is not certain: the next pass makes them, or the next start.
             throw LogDeletes.failure(error)

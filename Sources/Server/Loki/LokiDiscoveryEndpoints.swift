@@ -136,9 +136,9 @@ extension LokiQueryEndpoints {
         _ request: APIRequest, _ name: String, otherwise other: Int
     ) throws -> Int {
         guard let text = request.nonEmpty(name) else { return other }
-        guard let count = Int(text), count > 0 else {
-            throw APIError(.badData, "\(name) must be a positive value")
-        }
+        let count = try goInteger(text)
+        try checkUInt32(count, name)
+        guard count > 0 else { throw APIError(.badData, "\(name) must be a positive value") }
         return count
     }
 }

@@ -58,6 +58,7 @@ struct LokiQueryEndpoints: Sendable {
     func query(_ request: APIRequest) async throws -> APIResponse {
         let limits = try limits(request)
         let expression = try expression(request)
+        _ = (try limit(request), try direction(request))
         let at = try lokiTime(request.nonEmpty("time")) ?? service.clock.wallNanos
         if case .analysis(let analysis) = expression {
             return try await analyse(analysis, request, at &- (try since(request)), at)
@@ -94,6 +95,8 @@ struct LokiQueryEndpoints: Sendable {
                 return writeMetricResult(result, instant: false, context, queueNanos: queueNanos)
             }
         case .log(let selector):
+            // Of no use here, and checked all the same.
+            _ = try step(request, start, end)
             var query = LogQuery(
                 selector, tenant: tenant, startNanos: start, endNanos: end,
                 limit: try limit(request), direction: try direction(request))
@@ -217,13 +220,14 @@ struct LokiQueryEndpoints: Sendable {
     func limit(_ request: APIRequest) throws(APIError) -> Int {
         guard let text = request.nonEmpty("limit") else { return 100 }
         let limit = try goInteger(text)
+        try checkUInt32(limit, "limit")
         guard limit > 0 else { throw APIError(.badData, "limit must be a positive value") }
         try limits(request).checkEntries(limit)
         return limit
     }
 
     /// Least distance of the lines of an answer, in nanoseconds.
-    private func interval(_ request: APIRequest) throws -> Int64 {
+    func interval(_ request: APIRequest) throws -> Int64 {
         let millis = try request.durationMillis("interval") ?? 0
         guard millis >= 0 else { throw APIError(.badData, "interval must be >= 0") }
         let (nanos, overflow) = millis.multipliedReportingOverflow(by: 1_000_000)
@@ -249,7 +253,26 @@ struct LokiQueryEndpoints: Sendable {
                     + "integer")
         }
         let (nanos, overflow) = millis.multipliedReportingOverflow(by: 1_000_000)
-        return overflow ? .max : nanos
+        let step = overflow ? .max : nanos
+        let (length, isLong) = end.subtractingReportingOverflow(start)
+        guard !isLong, length / step <= Self.maxSteps else {
+            throw APIError(
+                .badData,
+                "exceeded maximum resolution of 11,000 points per time series. Try increasing the "
+                    + "value of the step parameter")
+        }
+        return step
+    }
+
+    /// Most steps of a range query. Source: grafana/loki `pkg/loghttp/params.go`.
+    private static let maxSteps = 11_000
+}
+
+/// Loki's counts have 32 bits; what is negative is the caller's to refuse.
+func checkUInt32(_ value: Int, _ name: String) throws(APIError) {
+    guard value <= Int(UInt32.max) else {
+        throw APIError(
+            .badData, "\(name) value \(value) is out of range [0, \(UInt32.max)]")
     }
 }
 

@@ -14,39 +14,42 @@ struct TailCounters: ~Copyable, Sendable {
 
 /// The newest batches of log lines, in the order they were acknowledged, for live tails.
 ///
-/// There is one list for all tails, and each tail has a place in it: a batch costs the request that
-/// brings it one entry, however many watch, and nothing when nobody of its tenant does. A tail
-/// that falls further behind than the list reaches has lost batches and is told how many: neither
-/// memory nor ingest depends on the slowest of them (docs/decisions/0014-tails-share-one-list.md).
+/// There is one list for all tails of a tenant, and each tail has a place in it: a batch costs the
+/// request that brings it one entry, however many watch, and nothing when nobody of its tenant does.
+/// A tail that falls further behind than the list reaches has lost batches and is told how many:
+/// neither memory nor ingest depends on the slowest of them
+/// (docs/decisions/0014-tails-share-one-list.md).
 final class TailFeed: BatchObserving {
-    /// Bounds of the list.
+    /// Bounds of one tenant's list, and of the bytes of all.
     struct Limits: Sendable {
         var bytes = 32 << 20
         var batches = 4096
+        var totalBytes = 128 << 20
     }
     struct Item: Sendable {
         /// Counts all batches that were ever in the list.
         var number: UInt64
-        var tenant: Tenant
         var batch: LogBatch
         var byteCount: Int
     }
     private struct Watcher {
-        var tenant: Tenant
         /// Number of the first batch it has not had.
         var next: UInt64
+        /// Whether it has to be told when something comes.
+        var isIdle = true
         var wake: AsyncStream<Void>.Continuation
     }
-    private struct State {
+    /// What waits for the tails of one tenant.
+    private struct List {
         var items: [Item] = []
         /// Items before it are gone.
         var head = 0
         var bytes = 0
         var next: UInt64 = 0
         var watchers: [Int: Watcher] = [:]
-        var nextToken = 0
 
-        var first: UInt64 { next - UInt64(items.count - head) }
+        var count: Int { items.count - head }
+        var first: UInt64 { next - UInt64(count) }
 
         mutating func dropFirst() {
             bytes -= items[head].byteCount
@@ -64,6 +67,22 @@ final class TailFeed: BatchObserving {
             while head < items.count, items[head].number < least { dropFirst() }
         }
     }
+    private struct State {
+        var lists: [Tenant: List] = [:]
+        var bytes = 0
+        var nextToken = 0
+
+        /// Changes a tenant's list and keeps the sum of all.
+        mutating func change<R>(_ tenant: Tenant, _ body: (inout List, Int) -> R) -> R {
+            var list = lists.removeValue(forKey: tenant) ?? List()
+            let others = bytes - list.bytes
+            let result = body(&list, others)
+            bytes = others + list.bytes
+            // Nobody watches any more: numbers begin anew with the next one who does.
+            if !list.watchers.isEmpty { lists[tenant] = list }
+            return result
+        }
+    }
     let counters = TailCounters()
     private let limits: Limits
     private let state = Mutex(State())
@@ -78,19 +97,25 @@ final class TailFeed: BatchObserving {
         guard count.load(ordering: .relaxed) > 0, batch.rowCount > 0 else { return }
         let byteCount = batch.arena.count + batch.rowCount * 64
         let wakes = state.withLock { state -> [AsyncStream<Void>.Continuation] in
-            let watching = state.watchers.values.filter { $0.tenant == tenant }
-            guard !watching.isEmpty else { return [] }
-            state.items.append(
-                Item(number: state.next, tenant: tenant, batch: batch, byteCount: byteCount))
-            state.next += 1
-            state.bytes += byteCount
-            while state.items.count - state.head > 1,
-                state.bytes > limits.bytes || state.items.count - state.head > limits.batches
-            {
-                state.dropFirst()
+            guard state.lists[tenant] != nil else { return [] }
+            return state.change(tenant) { list, others in
+                list.items.append(
+                    Item(number: list.next, batch: batch, byteCount: byteCount))
+                list.next += 1
+                list.bytes += byteCount
+                while list.count > 1,
+                    list.bytes > limits.bytes || list.count > limits.batches
+                        || others + list.bytes > limits.totalBytes
+                {
+                    list.dropFirst()
+                }
+                var wakes: [AsyncStream<Void>.Continuation] = []
+                for token in list.watchers.keys where list.watchers[token]?.isIdle == true {
+                    list.watchers[token]?.isIdle = false
+                    if let wake = list.watchers[token]?.wake { wakes.append(wake) }
+                }
+                return wakes
             }
-            // Who is not at the end already has been woken before.
-            return watching.filter { $0.next + 1 == state.next }.map(\.wake)
         }
         for wake in wakes { wake.yield() }
     }
@@ -100,67 +125,72 @@ final class TailFeed: BatchObserving {
 
     // MARK: - Tails
 
-    /// A place in the list, at its end.
+    /// A place in a tenant's list.
     struct Watch: Sendable {
+        let tenant: Tenant
         let token: Int
         /// Has an element when there may be something to take.
         let signals: AsyncStream<Void>
         let wake: AsyncStream<Void>.Continuation
     }
 
+    /// Begins at the end of the list.
     func watch(_ tenant: Tenant) -> Watch {
         let (signals, wake) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
         return state.withLock { state in
             state.nextToken += 1
-            state.watchers[state.nextToken] = Watcher(
-                tenant: tenant, next: state.next, wake: wake)
+            let token = state.nextToken
+            state.change(tenant) { list, _ in
+                list.watchers[token] = Watcher(next: list.next, wake: wake)
+            }
             count.wrappingAdd(1, ordering: .relaxed)
-            return Watch(token: state.nextToken, signals: signals, wake: wake)
+            return Watch(tenant: tenant, token: token, signals: signals, wake: wake)
         }
     }
 
     func end(_ watch: Watch) {
-        let known = state.withLock { state -> Watcher? in
-            let known = state.watchers.removeValue(forKey: watch.token)
-            if known != nil { count.wrappingSubtract(1, ordering: .relaxed) }
-            state.trim()
-            return known
+        let known = state.withLock { state in
+            state.change(watch.tenant) { list, _ in
+                let known = list.watchers.removeValue(forKey: watch.token)
+                list.trim()
+                return known != nil
+            }
         }
-        known?.wake.finish()
+        guard known else { return }
+        count.wrappingSubtract(1, ordering: .relaxed)
+        watch.wake.finish()
     }
 
-    /// The next batches of the watcher's tenant, about `byteLimit` bytes of them, and how many are
-    /// lost before those. `isLast` says that there are no more for now.
+    /// The next batches, about `byteLimit` bytes of them, and how many are lost before those.
+    /// `isLast` says that there are no more for now.
     func take(_ watch: Watch, byteLimit: Int) -> (items: [Item], lost: Int, isLast: Bool) {
         state.withLock { state in
-            guard var watcher = state.watchers[watch.token] else { return ([], 0, true) }
-            var lost = 0
-            if watcher.next < state.first {
-                lost = Int(clamping: state.first - watcher.next)
-                watcher.next = state.first
-            }
-            var taken: [Item] = []
-            var bytes = 0
-            while watcher.next < state.next, bytes < byteLimit {
-                let item = state.items[state.head + Int(watcher.next - state.first)]
-                watcher.next += 1
-                if item.tenant == watcher.tenant {
+            state.change(watch.tenant) { list, _ in
+                guard var watcher = list.watchers[watch.token] else { return ([], 0, true) }
+                var lost = 0
+                if watcher.next < list.first {
+                    lost = Int(clamping: list.first - watcher.next)
+                    watcher.next = list.first
+                }
+                var taken: [Item] = []
+                var bytes = 0
+                while watcher.next < list.next, bytes < byteLimit {
+                    let item = list.items[list.head + Int(watcher.next - list.first)]
+                    watcher.next += 1
                     taken.append(item)
                     bytes += item.byteCount
                 }
+                watcher.isIdle = watcher.next == list.next
+                list.watchers[watch.token] = watcher
+                list.trim()
+                return (taken, lost, watcher.isIdle)
             }
-            state.watchers[watch.token] = watcher
-            state.trim()
-            return (taken, lost, watcher.next == state.next)
         }
     }
 
-    /// Number of the next batch that will come.
-    var end: UInt64 { state.withLock { $0.next } }
-
     /// Tails of a tenant.
     func watcherCount(_ tenant: Tenant) -> Int {
-        state.withLock { state in state.watchers.values.count { $0.tenant == tenant } }
+        state.withLock { $0.lists[tenant]?.watchers.count ?? 0 }
     }
     var watcherCount: Int { count.load(ordering: .relaxed) }
     var heldBytes: Int { state.withLock { $0.bytes } }

@@ -31,6 +31,8 @@ final class TailFrames: Sendable {
         var reports: [Report] = []
         /// Lines dropped since the start.
         var dropped = 0
+        /// Frames taken since the start.
+        var taken = 0
     }
     private let state = Mutex(State())
     private let categorize: Bool
@@ -78,6 +80,13 @@ final class TailFrames: Sendable {
     }
 
     var dropped: Int { state.withLock { $0.dropped } }
+    var taken: Int { state.withLock { $0.taken } }
+    /// Whether some lines more could wait.
+    var hasRoom: Bool {
+        state.withLock { state in
+            state.frames.count < Self.waitingFrames && state.byteCount < Self.waitingBytes / 2
+        }
+    }
     var isEmpty: Bool { state.withLock { $0.frames.isEmpty && $0.reports.isEmpty } }
 
     /// The next frame as JSON, with all reports so far; nil when nothing waits.
@@ -86,6 +95,7 @@ final class TailFrames: Sendable {
             guard !state.frames.isEmpty || !state.reports.isEmpty else { return nil }
             let frame = state.frames.isEmpty ? Frame() : state.frames.removeFirst()
             state.byteCount -= frame.byteCount
+            state.taken += 1
             let reports = state.reports
             state.reports = []
             return (frame, reports)

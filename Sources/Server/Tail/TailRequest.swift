@@ -32,12 +32,17 @@ struct TailRequest: Sendable {
         var seconds = 0
         if let text = request.nonEmpty("delay_for") {
             seconds = try goInteger(text)
+            try checkUInt32(seconds, "delay_for")
+            guard seconds >= 0 else {
+                throw APIError(
+                    .badData, "delay_for value \(seconds) is out of range [0, \(UInt32.max)]")
+            }
         }
         guard seconds <= Self.greatestDelaySeconds else {
             throw APIError(
                 .badData, "delay_for can't be greater than \(Self.greatestDelaySeconds)")
         }
-        delayNanos = Int64(max(0, seconds)) * 1_000_000_000
+        delayNanos = Int64(seconds) * 1_000_000_000
         categorize = request.headers[.encodingFlags]?.contains("categorize-labels") ?? false
     }
 }

@@ -24,6 +24,11 @@ struct TailSession: Sendable {
     private static let stepBytes = 4 << 20
     /// Between two looks at the feed: arrivals in between are looked at together.
     private static let pauseSeconds = 0.02
+    /// How often and how long a reader that is behind is waited for.
+    private static let roomWaits = 50
+    private static let roomPauseSeconds = 0.002
+    /// A batch can be read before it is in the feed, by so much.
+    private static let overlapNanos: Int64 = 5_000_000_000
 
     private final class HeardTime: Sendable {
         let nanos: Atomic<Int64>
@@ -152,10 +157,10 @@ struct TailSession: Sendable {
         } catch { throw Ending(text: "\(error)") }
         let now = clock.wallNanos
         let history = try await history(until: now)
-        for line in history { frames.add(line) }
-        ready.yield()
-        // What came while history was read may be in both.
-        let end = endpoint.feed.end
+        var delivery = Delivery()
+        try await deliver(history, &delivery, ready)
+        // What came about the time when history was read may be in both.
+        let knownUntil = clock.monotonicNanos + Self.overlapNanos
         var known = Set(history.map(LineKey.init))
         var pending = TailPending(delayNanos: request.delayNanos)
         for await _ in watch.signals {
@@ -165,11 +170,10 @@ struct TailSession: Sendable {
                 let step = endpoint.feed.take(watch, byteLimit: Self.stepBytes)
                 isLast = step.isLast
                 report(lost: step.lost)
-                for item in step.items {
-                    if item.number >= end { known = [] }
-                    try run(tail, item.batch, known, &pending)
-                }
-                release(&pending, ready)
+                if !known.isEmpty, clock.monotonicNanos > knownUntil { known = [] }
+                for item in step.items { try run(tail, item.batch, known, &pending) }
+                let due = pending.release(nowNanos: clock.wallNanos)
+                try await deliver(due, &delivery, ready)
             }
             try await clock.sleep(seconds: Self.pauseSeconds)
         }
@@ -188,11 +192,34 @@ struct TailSession: Sendable {
         } catch { throw Ending(text: "\(error)") }
     }
 
-    private func release(
-        _ pending: inout TailPending, _ ready: AsyncStream<Void>.Continuation
-    ) {
-        for line in pending.release(nowNanos: clock.wallNanos) { frames.add(line) }
+    /// What is known of how the reader takes its frames.
+    private struct Delivery {
+        /// Frames it had taken when it was found not to take any.
+        var stuckAt: Int?
+    }
+
+    /// Hands lines to the sender. A reader that takes frames is waited for, so that a burst does not
+    /// cost it lines; one that takes none within a while loses lines until it does.
+    private func deliver(
+        _ lines: [TailedLine], _ delivery: inout Delivery,
+        _ ready: AsyncStream<Void>.Continuation
+    ) async throws {
+        for line in lines {
+            if !frames.hasRoom, delivery.stuckAt != frames.taken {
+                ready.yield()
+                delivery.stuckAt = try await waitedForRoom() ? nil : frames.taken
+            }
+            frames.add(line)
+        }
         if !frames.isEmpty { ready.yield() }
+    }
+
+    private func waitedForRoom() async throws -> Bool {
+        for _ in 0..<Self.roomWaits {
+            try await clock.sleep(seconds: Self.roomPauseSeconds)
+            if frames.hasRoom { return true }
+        }
+        return false
     }
 
     /// Whole batches that came faster than the query ran: nobody knows what it would have kept of
