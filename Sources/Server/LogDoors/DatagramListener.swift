@@ -19,6 +19,10 @@ struct MessageBlock: Sendable {
 struct DatagramListener: Service {
     /// Bytes of datagrams that may wait.
     static let maxWaitingBytes = 4 << 20
+    /// Bytes that the kernel may hold for us, as far as it lets us choose: bursts are lost there.
+    static let kernelBytes = 4 << 20
+    /// Datagrams taken with one system call.
+    static let datagramsPerRead = 16
     /// Seconds that datagrams are collected.
     static let collectSeconds = 0.1
 
@@ -37,13 +41,22 @@ struct DatagramListener: Service {
         let datagrams: Datagrams
         do {
             datagrams = try await DatagramBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+                .channelOption(.socketOption(.so_rcvbuf), value: Self.kernelBytes)
+                .channelOption(
+                    .datagramVectorReadMessageCount, value: Self.datagramsPerRead
+                )
                 // Senders may put more into a datagram than NIO expects.
                 .channelOption(
-                    .recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 64 << 10)
+                    .recvAllocator,
+                    value: FixedSizeRecvByteBufferAllocator(
+                        capacity: Self.datagramsPerRead * (64 << 10))
                 )
                 .bind(host: address.host, port: address.port) { channel in
                     channel.eventLoop.makeCompletedFuture {
-                        try Datagrams(wrappingChannelSynchronously: channel)
+                        try Datagrams(
+                            wrappingChannelSynchronously: channel,
+                            configuration: .init(
+                                backPressureStrategy: .init(lowWatermark: 64, highWatermark: 256)))
                     }
                 }
         } catch {

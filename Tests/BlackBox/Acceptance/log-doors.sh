@@ -57,7 +57,7 @@ CONF
     for one in udp tcp counted tls; do
         echo "template(name=\"$one\" type=\"string\" string=\"<%PRI%>1 %timereported:::date-rfc3339% rsyslog-$one %app-name% %procid% %msgid% - %msg%\\n\")"
     done
-    echo 'template(name="old" type="string" string="<%PRI%>%timereported% rsyslog-old %syslogtag%%msg:::sp-if-no-1st-sp%%msg%")'
+    echo 'template(name="old" type="string" string="<%PRI%>%timereported% rsyslog-old %app-name%:%msg:::sp-if-no-1st-sp%%msg%")'
     cat <<CONF
 action(type="omfwd" target="127.0.0.1" port="$udp" protocol="udp" template="udp")
 action(type="omfwd" target="127.0.0.1" port="$tcp" protocol="tcp" template="tcp")
