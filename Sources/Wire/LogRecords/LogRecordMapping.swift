@@ -6,7 +6,7 @@
 /// Names are paths with `.` between the keys of nested objects: `kubernetes.pod_name` is the member
 /// `pod_name` of the object `kubernetes`, or a member of that very name. The model is VictoriaLogs'
 /// (`docs/victorialogs/data-ingestion`, "HTTP parameters"); the defaults are ours
-/// (docs/decisions/0014-fields-of-pushed-records.md).
+/// (docs/decisions/0016-fields-of-pushed-records.md).
 package struct LogRecordMapping: Sendable, Equatable {
     /// A name with its value.
     package struct Field: Sendable, Equatable {
