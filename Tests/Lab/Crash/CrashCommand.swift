@@ -81,12 +81,14 @@ struct CrashLoop: Sendable {
                 report.take(findings, fates, when: "after kill \(round)")
                 checked = window
                 try await run.fates.resend(.deleted, server.client)
+                try await run.logFates.resend(.deleted, server.client)
             }
             let until =
                 clock.monotonicNanos + 100_000_000 + Int64(chance.fraction() * Double(longestNanos))
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await run.load(server.client, untilMonotonicNanos: .max) }
                 group.addTask { try await run.fates.load(server.client, round: round) }
+                group.addTask { try await run.logFates.load(server.client, round: round) }
                 group.addTask { try await work.watch(server.client) }
                 group.addTask {
                     try await clock.sleep(untilMonotonicNanos: until)
@@ -124,6 +126,7 @@ struct CrashLoop: Sendable {
     ) async throws -> [FateVerdict] {
         try await FateCheck(run: run.fates, client: client)
             .check(isRaw: false) { findings.note($0) }
+            + LogFateCheck(run: run.logFates, client: client).check { findings.note($0) }
     }
 
     /// Everything is checked after the last kill, and again after a clean stop.
@@ -159,7 +162,9 @@ struct CrashLoop: Sendable {
         let status = try await check.wait(seconds: 120)
         report.checkOutput = check.log
         report.checkPassed = status == 0
-        report.fateItems = Fate.allCases.map { run.fates.ledger($0).batches.acknowledgedItems }
+        report.fateItems =
+            Fate.allCases.map { run.fates.ledger($0).batches.acknowledgedItems }
+            + LogFate.allCases.map { run.logFates.ledger($0).batches.acknowledgedItems }
         for signal in CrashSignal.allCases {
             let ledger = run.ledger(signal)
             report.batches.append((ledger.end, ledger.acknowledgedBatches))

@@ -24,7 +24,7 @@ struct CrashReport: Sendable {
     /// Batches sent and acknowledged, by signal.
     var batches: [(sent: Int, acknowledged: Int)] = []
     var items: [Int] = []
-    /// Samples acknowledged, by fate.
+    /// Samples acknowledged by fate, then lines.
     var fateItems: [Int] = []
 
     init(kills: Int) { self.kills = kills }
@@ -67,21 +67,25 @@ struct CrashReport: Sendable {
             String(final.tracesLinked), String(final.tracesMislinked),
             String(final.tracesSearched), checkPassed ? "passed" : "failed")
         var fates = MarkdownTable(
-            "samples that are", "acknowledged", "there", "gone", "lost", "phantom", "torn",
+            "items that are", "acknowledged", "there", "gone", "lost", "phantom", "torn",
             "back again", "at the second server", "lost there")
-        for (fate, name) in [
-            (Fate.coarse, "down-sampled"), (.short, "kept for 15 s"), (.deleted, "deleted, half"),
-        ] {
-            let verdict = finalFates[fate.rawValue]
-            let there = forwarded.fates[fate.rawValue]
+        func row(_ name: String, _ number: Int, there: FateVerdict?) {
+            let verdict = finalFates[number]
             fates.row(
                 [name]
                     + [
-                        fateItems[fate.rawValue], verdict.present, verdict.gone, verdict.lost,
-                        verdict.phantom, verdict.torn, verdict.revived, there.present,
-                        there.lost,
-                    ].map(String.init))
+                        fateItems[number], verdict.present, verdict.gone, verdict.lost,
+                        verdict.phantom, verdict.torn, verdict.revived,
+                    ].map(String.init)
+                    + [there?.present, there?.lost].map { $0.map(String.init) ?? "–" })
         }
+        for (fate, name) in [
+            (Fate.coarse, "samples, down-sampled"), (.short, "samples, kept for 15 s"),
+            (.deleted, "samples, half of them deleted"),
+        ] { row(name, fate.rawValue, there: forwarded.fates[fate.rawValue]) }
+        for (fate, name) in [
+            (LogFate.short, "lines, kept for 15 s"), (.deleted, "lines, half of them deleted"),
+        ] { row(name, Fate.allCases.count + fate.rawValue, there: nil) }
         var done = MarkdownTable(work.map(\.shown))
         done.row(work.map { String($0.count) })
         let machines = forwarded.machines.signals[CrashSignal.metrics.rawValue]

@@ -26,6 +26,8 @@ final class CrashRun: Sendable {
     let traces: TraceShape
     /// Samples that do not stay as they were sent.
     let fates: FateRun
+    /// Lines that do not.
+    let logFates: LogFateRun
     private let sources: [any LoadSource]
     private let ledgers = Mutex(
         [BatchLedger](repeating: BatchLedger(), count: CrashSignal.allCases.count))
@@ -39,6 +41,7 @@ final class CrashRun: Sendable {
         traces = TraceShape(timeline: timeline, batchTraces: 2)
         fates = FateRun(
             seed: seed, nowMillis: startNanos / 1_000_000 + 7_200_000)
+        logFates = LogFateRun(seed: seed, startNanos: startNanos)
         sources = [
             MetricLoad(shape: metrics, samples: .max, version: .rw1),
             LogLoad(shape: logs, lines: .max, format: .loki),

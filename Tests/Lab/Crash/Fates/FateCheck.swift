@@ -32,6 +32,42 @@ struct FateVerdict: Sendable {
     }
 }
 
+extension FateVerdict {
+    /// Judges a batch by how many of its items are there.
+    ///
+    /// - Parameters:
+    ///   - a: of those that a deletion names, out of `half`.
+    ///   - b: of the others, out of `half`.
+    mutating func judge(
+        _ a: Int, _ b: Int, of half: Int, isAcknowledged: Bool, mayExpire: Bool,
+        _ deletion: FateLedger.Deletion, _ note: (String) -> Void
+    ) {
+        func judge(_ count: Int) {
+            if count == half {
+                present += count
+            } else if count == 0, mayExpire || !isAcknowledged {
+                gone += half
+            } else {
+                if isAcknowledged, !mayExpire { lost += half - count } else { torn += 1 }
+                note("has \(count) of \(half)")
+            }
+        }
+        judge(b)
+        switch deletion {
+        case .none:
+            judge(a)
+            if !isAcknowledged, a != b { torn += 1 }
+        case .asked:
+            if a != 0, a != half { torn += 1 }
+            if a == 0 { gone += half } else { present += a }
+        case .done:
+            revived += a
+            gone += half - a
+            if a > 0 { note("has \(a) deleted items again") }
+        }
+    }
+}
+
 /// Reads the fates back from a server.
 struct FateCheck: Sendable {
     let run: FateRun
@@ -107,32 +143,9 @@ struct FateCheck: Sendable {
             let deletion = isRaw ? FateLedger.Deletion.none : ledger.deletions[batch]
             let mayExpire =
                 fate == .short && !isRaw && ledger.millis[batch] + FateShape.shortMillis <= now
-            func judge(_ count: Int) {
-                if count == half {
-                    verdict.present += count
-                } else if count == 0, mayExpire || !isAcknowledged {
-                    verdict.gone += half
-                } else if isAcknowledged, !mayExpire {
-                    verdict.lost += half - count
-                    note("\(fate) batch \(batch) has \(count) of \(half)")
-                } else {
-                    verdict.torn += 1
-                    note("\(fate) batch \(batch) has \(count) of \(half)")
-                }
-            }
-            judge(b)
-            switch deletion {
-            case .none:
-                judge(a)
-                if !isAcknowledged, a != b { verdict.torn += 1 }
-            case .asked:
-                if a != 0, a != half { verdict.torn += 1 }
-                if a == 0 { verdict.gone += half } else { verdict.present += a }
-            case .done:
-                verdict.revived += a
-                verdict.gone += half - a
-                if a > 0 { note("deleted batch \(batch) has \(a) samples again") }
-            }
+            verdict.judge(
+                a, b, of: half, isAcknowledged: isAcknowledged, mayExpire: mayExpire, deletion
+            ) { note("\(fate) batch \(batch) \($0)") }
         }
     }
 
