@@ -127,7 +127,11 @@ final class FateRun: Sendable {
                 for batch in first..<end { ledgers[number].deletions[batch] = .asked }
                 return first..<end
             }
-            guard !range.isEmpty else { continue }
+            guard !range.isEmpty else {
+                // A server that is gone acknowledges nothing that could be deleted.
+                guard await client.isThere else { return }
+                continue
+            }
             let form = [
                 ("match[]", "\(Fate.deleted.metric){kind=\"a\"}"),
                 ("start", secondsText(shape.millis(step: range.lowerBound))),
@@ -163,5 +167,17 @@ final class FateRun: Sendable {
             throw LabError("\(name) was answered \(answer.status): \(answer.text)")
         }
         return false
+    }
+}
+
+extension LabClient {
+    /// Whether something answers.
+    var isThere: Bool {
+        get async {
+            do {
+                _ = try await get("/-/healthy")
+                return true
+            } catch { return false }
+        }
     }
 }
