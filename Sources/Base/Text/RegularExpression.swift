@@ -30,6 +30,7 @@ package final class RegularExpression: @unchecked Sendable {
     /// Capture groups, without the whole match.
     package let groupCount: Int
     private let handle: OpaquePointer
+    private let isLatin1: Bool
 
     package init(_ pattern: String, _ options: Options = []) throws(RegexError) {
         var pattern = pattern
@@ -51,6 +52,7 @@ package final class RegularExpression: @unchecked Sendable {
             throw RegexError(pattern: pattern, message: String(decoding: text, as: UTF8.self))
         }
         self.pattern = pattern
+        isLatin1 = options.contains(.latin1)
         handle = compiled
         groupCount = Int(tern_regex_group_count(compiled))
     }
@@ -61,14 +63,22 @@ package final class RegularExpression: @unchecked Sendable {
         text.baseAddress?.assumingMemoryBound(to: UInt8.self)
     }
 
-    /// Whether the whole text matches.
+    /// Whether the whole text matches. A byte that is not UTF-8 counts as U+FFFD, as in Go; RE2 by
+    /// itself lets nothing match it.
     package func matchesWhole(_ text: UnsafeRawBufferPointer) -> Bool {
-        tern_regex_full(handle, base(text), text.count)
+        if !isLatin1, let valid = replacingInvalidUTF8(text) {
+            return valid.withUnsafeBytes { tern_regex_full(handle, base($0), $0.count) }
+        }
+        return tern_regex_full(handle, base(text), text.count)
     }
 
-    /// Whether the pattern occurs anywhere in the text.
+    /// Whether the pattern occurs anywhere in the text; bytes that are not UTF-8 as in
+    /// `matchesWhole`.
     package func matchesAnywhere(_ text: UnsafeRawBufferPointer) -> Bool {
-        tern_regex_partial(handle, base(text), text.count)
+        if !isLatin1, let valid = replacingInvalidUTF8(text) {
+            return valid.withUnsafeBytes { tern_regex_partial(handle, base($0), $0.count) }
+        }
+        return tern_regex_partial(handle, base(text), text.count)
     }
 
     /// Offsets of the next match at or after `start`: pairs of start and end per group, group 0

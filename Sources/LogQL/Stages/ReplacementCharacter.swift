@@ -23,7 +23,7 @@ func validText(_ text: Bytes, _ arena: ScratchArena) -> Bytes {
     var count = 0
     var i = 0
     while i < text.count {
-        let length = characterLength(text, i)
+        let length = characterLength(text, at: i)
         let isReplacement =
             length == 0
             || (length == 3 && text[i] == 0xef && text[i + 1] == 0xbf && text[i + 2] == 0xbd)
@@ -39,19 +39,4 @@ func validText(_ text: Bytes, _ arena: ScratchArena) -> Bytes {
         i += max(length, 1)
     }
     return Bytes(rebasing: out[..<count])
-}
-
-/// Bytes of the character that begins here; 0 when none does.
-private func characterLength(_ text: Bytes, _ start: Int) -> Int {
-    let lead = text[start]
-    let length =
-        switch lead {
-        case 0..<0x80: 1
-        case 0xc2...0xdf: 2
-        case 0xe0...0xef: 3
-        case 0xf0...0xf4: 4
-        default: 0
-        }
-    guard length > 0, start + length <= text.count else { return 0 }
-    return isValidUTF8(text.part(start..<(start + length))) ? length : 0
 }
