@@ -44,8 +44,10 @@ struct FuzzLines {
     private mutating func line() -> [UInt8] {
         switch chance.below(13) {
         case 0: return []
-        // Nothing that could be taken for JSON.
-        case 1: return [1] + (0..<chance.below(40)).map { _ in UInt8(chance.below(256)) }
+        // Nothing that could be taken for JSON, nor for a control sequence that is no colour.
+        case 1:
+            let bytes = (0..<chance.below(40)).map { _ in UInt8(chance.below(256)) }
+            return [1] + bytes.filter { $0 != 0x1b }
         case 12:
             let entry = logfmt().replacing("\\", with: "").replacing("\"", with: "'")
             return Array(#"{"_entry":"\#(entry)","pod":"p\#(chance.below(3))","n":5}"#.utf8)
