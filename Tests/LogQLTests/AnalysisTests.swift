@@ -142,6 +142,29 @@ import Testing
         #expect(other.warnings.first?.hasPrefix("5 lines could not be parsed") == true)
     }
 
+    @Test func facetsNameTheLabelsThatTellLinesApart() throws {
+        var logs = InMemoryLogs()
+        for i in 0..<1_500 { logs.add(AnalysisTests.web, nanos: Int64(i), "n=\(i) k=\(i % 2)") }
+        guard
+            case .analysis(let analysis) = try LogQLParser.parse(
+                #"{app="web"} | logfmt | facets 5"#)
+        else {
+            Issue.record("no analysis")
+            return
+        }
+        let context = ReadContext()
+        guard
+            case .table(let table, _) = try LogQLEngine(reader: logs).analyse(
+                analysis, tenant: .anonymous, startNanos: 0, endNanos: 2_000, limit: 0, context),
+            case .series(let series) = table.value
+        else {
+            Issue.record("no table")
+            return
+        }
+        #expect(series.compactMap { $0.labels["field"] } == ["app", "k", "k"])
+        #expect(context.warnings == ["left out, as they have more than 1000 values: n"])
+    }
+
     private func lines(_ text: String, limit: Int = 100) throws -> [String] {
         guard case .lines(let result) = try analyse(text, limit: limit, ReadContext()) else {
             return ["no lines"]

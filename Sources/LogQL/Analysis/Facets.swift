@@ -31,7 +31,11 @@ extension LogQLEngine {
             for entry in state.entries where !entry.value.isEmpty {
                 writer.bytes.removeAll(keepingCapacity: true)
                 writer.lengthPrefixed(entry.name)
+                let nameEnd = writer.bytes.count
+                // The key of a field is a label without a value.
+                writer.varint(0)
                 let field = fields.index(of: writer.bytes)
+                writer.bytes.removeSubrange(nameEnd...)
                 if field == distinct.count { distinct.append(0) }
                 if distinct[field] > maxDistinctValues { continue }
                 writer.lengthPrefixed(entry.value)
@@ -48,7 +52,7 @@ extension LogQLEngine {
         }
         let left = counts.indices.filter { distinct[fieldOf[$0]] <= maxDistinctValues }
         let many = Set(fieldOf).filter { distinct[$0] > maxDistinctValues }
-            .compactMap { fieldName(fields.labels($0)) }.sorted()
+            .flatMap { fields.labels($0).pairs.map(\.name) }.sorted()
         if !many.isEmpty {
             context.warn(
                 "left out, as they have more than \(maxDistinctValues) values: "
@@ -57,14 +61,6 @@ extension LogQLEngine {
         return MetricResult(
             value: .series(rows(left, table, counts, limit: limit)),
             steps: EvaluationSteps(instant: query.endNanos), statistics: statistics)
-    }
-
-    private func fieldName(_ encoded: Labels) -> String? {
-        encoded.bytes.withUnsafeBytes { bytes in
-            var reader = ByteReader(bytes)
-            guard let name = try? reader.lengthPrefixed() else { return nil }
-            return String(decoding: name, as: UTF8.self)
-        }
     }
 
     private func rows(

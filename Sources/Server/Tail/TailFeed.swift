@@ -162,7 +162,7 @@ final class TailFeed: BatchObserving {
     }
 
     /// The next batches, about `byteLimit` bytes of them, and how many are lost before those.
-    /// `isLast` says that there are no more for now.
+    /// `isLast` says that none waits behind them.
     func take(_ watch: Watch, byteLimit: Int) -> (items: [Item], lost: Int, isLast: Bool) {
         state.withLock { state in
             state.change(watch.tenant) { list, _ in
