@@ -43,8 +43,7 @@ struct DeleteRequest: Sendable, Equatable {
 ///       u8 status | varint rows removed | varint bytes removed
 enum DeleteRequestFile {
     static let name = "log-deletes"
-    private static let magic: [UInt8] = Array("TERNDELS".utf8)
-    private static let version: UInt16 = 1
+    static let file = ChecksummedFile("TERNDELS", version: 1, "a list of delete requests")
     /// Most requests that are kept; the oldest that are processed go first.
     static let maxCount = 4096
     /// Most bytes of the file that is read.
@@ -64,29 +63,13 @@ enum DeleteRequestFile {
             body.varint(request.removedRows)
             body.varint(request.removedBytes)
         }
-        var out = ByteWriter()
-        out.raw(magic)
-        out.fixed(version)
-        out.fixed(UInt16(0))
-        out.u32(crc32c(body.bytes))
-        out.raw(body.bytes)
-        return out.bytes
+        return file.framed(body.bytes)
     }
 
     static func decoded(
         _ bytes: UnsafeRawBufferPointer
     ) throws(MalformedBytes) -> [DeleteRequest] {
-        var reader = ByteReader(bytes)
-        for byte in magic where try reader.u8() != byte {
-            throw MalformedBytes(offset: 0, expected: "the magic of a list of delete requests")
-        }
-        let found = UInt16(try reader.u8()) | UInt16(try reader.u8()) << 8
-        guard found == version else { throw reader.malformed("version \(version), not \(found)") }
-        _ = (try reader.u8(), try reader.u8())
-        let crc = try reader.u32()
-        guard crc32c(UnsafeRawBufferPointer(rebasing: bytes[reader.offset...])) == crc else {
-            throw reader.malformed("bytes of the checksum in the header")
-        }
+        var reader = try file.body(of: bytes)
         var requests: [DeleteRequest] = []
         for _ in 0..<(try reader.length(limit: maxCount, "number of requests")) {
             requests.append(try request(&reader))

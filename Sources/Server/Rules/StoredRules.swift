@@ -23,8 +23,7 @@ struct StoredGroup: Sendable, Equatable {
 ///       4 × (varint n, text): tenant, namespace, name, YAML
 final class StoredRules: Sendable {
     static let name = "posted-rules"
-    private static let magic: [UInt8] = Array("TERNRULE".utf8)
-    private static let version: UInt16 = 1
+    static let file = ChecksummedFile("TERNRULE", version: 1, "a list of rule groups")
     /// Most groups of all tenants, and bytes of one.
     static let maxGroups = 4096
     static let maxGroupBytes = 1 << 20
@@ -122,29 +121,13 @@ final class StoredRules: Sendable {
                 body.lengthPrefixed(text)
             }
         }
-        var out = ByteWriter()
-        out.raw(magic)
-        out.fixed(version)
-        out.fixed(UInt16(0))
-        out.u32(crc32c(body.bytes))
-        out.raw(body.bytes)
-        return out.bytes
+        return file.framed(body.bytes)
     }
 
     static func decoded(
         _ bytes: UnsafeRawBufferPointer
     ) throws(MalformedBytes) -> [StoredGroup] {
-        var reader = ByteReader(bytes)
-        for byte in magic where try reader.u8() != byte {
-            throw MalformedBytes(offset: 0, expected: "the magic of a list of rule groups")
-        }
-        let found = UInt16(try reader.u8()) | UInt16(try reader.u8()) << 8
-        guard found == version else { throw reader.malformed("version \(version), not \(found)") }
-        _ = (try reader.u8(), try reader.u8())
-        let crc = try reader.u32()
-        guard crc32c(UnsafeRawBufferPointer(rebasing: bytes[reader.offset...])) == crc else {
-            throw reader.malformed("bytes of the checksum in the header")
-        }
+        var reader = try file.body(of: bytes)
         var groups: [StoredGroup] = []
         for _ in 0..<(try reader.length(limit: maxGroups, "number of groups")) {
             var texts: [String] = []
