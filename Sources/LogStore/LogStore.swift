@@ -24,6 +24,9 @@ package struct LogStoreConfiguration: Sendable {
     /// level 1 for four times the work.
     package var mergeLevel: Int32 = 6
     package var denseMergeBytes = 16 << 20
+    /// Bytes of lines that blocks have, on average of those that share a frame, to be merged as they
+    /// are. Smaller ones are joined.
+    package var carriedBlockBytes = 256 << 10
     /// Memory for decompressed frames, in bytes.
     package var frameCacheBytes = 64 << 20
     /// Selectors of the kernel's retention rules, in their order.

@@ -88,6 +88,7 @@ func difference(_ got: [ModelRow], _ want: [ModelRow]) -> String? {
         let driver = Driver {
             $0.blockRows = [7, 40, 16_384][seed % 3]
             $0.blockBytes = [2_000, 1 << 20][seed % 2]
+            $0.carriedBlockBytes = [0, 200, 256 << 10][seed % 3]
             $0.shardCount = [1, 4, 16][seed % 3]
             $0.frameCacheBytes = [0, 1 << 20][seed % 2]
         }

@@ -144,6 +144,21 @@ struct WordDictionary {
         return found
     }
 
+    /// Calls `body` with each word and each of its units, ascending.
+    func forEach(_ body: (UnsafeRawBufferPointer, Int) -> Void) throws(MalformedBytes) {
+        var reader = postings
+        var start = 0
+        for end in ends {
+            let range = start..<end
+            try read(&reader) { unit in
+                text.withUnsafeBytes {
+                    body(UnsafeRawBufferPointer(rebasing: $0[range]), unit)
+                }
+            }
+            start = end
+        }
+    }
+
     /// Reads one word's list of units.
     private func read(
         _ reader: inout ByteReader, _ body: (Int) -> Void

@@ -16,7 +16,7 @@ struct SearchIndexBuilder {
     private static let maxPartWords = 1 << 17
     private static let maxPartBytes = 4 << 20
     /// Parts with fewer units list no words: to open so few costs less than the dictionary takes.
-    private static let minListedUnits = 4
+    static let minListedUnits = 4
     /// zstd level of the dictionary, which is small.
     private static let dictionaryLevel: Int32 = 6
     /// Ids that a part-wide filter is made of.
@@ -32,7 +32,12 @@ struct SearchIndexBuilder {
         var idCount = 0
         var filter = ColumnLocation.none
     }
+    /// In order of opening, which is not that of frames where some are taken over.
     private var units: [Unit] = []
+    /// The one that lines are added to.
+    private var open = 0
+    /// Whether some units' ids are known by their filters only.
+    private var hasCarriedIDs = false
     private var words = TextTable()
     /// Units of each word, ascending.
     private var postings: [[UInt32]] = []
@@ -51,8 +56,9 @@ struct SearchIndexBuilder {
         frame: UInt32, lines: [UInt8], lengths: [UInt32], templated: [UInt8]?, ids rowIDs: [RowIDs],
         metadata: MetadataEncoder, in store: inout FrameStore
     ) {
-        if units.last?.frame != frame {
+        if units.isEmpty || units[open].frame != frame {
             closeUnit(&store)
+            open = units.count
             units.append(Unit(frame: frame))
         }
         if let templated {
@@ -66,10 +72,10 @@ struct SearchIndexBuilder {
                 for column in try block.columns() {
                     try column.survey(&letters) { addWords($0) }
                 }
-                units[units.count - 1].letters.merge(letters)
+                units[open].letters.merge(letters)
             } catch {
                 // What was just written can be read; if not, nothing may be skipped.
-                units[units.count - 1].isListed = false
+                units[open].isListed = false
             }
         }
         addIDs(metadata)
@@ -102,7 +108,7 @@ struct SearchIndexBuilder {
             for slice in values.bindMemory(to: ByteSlice.self) {
                 let value = UnsafeRawBufferPointer(rebasing: lines[slice.range])
                 if value.contains(where: { $0 &- UInt8(ascii: "0") < 10 }) {
-                    units[units.count - 1].letters.add(value)
+                    units[open].letters.add(value)
                 } else {
                     addWords(value)
                 }
@@ -113,29 +119,72 @@ struct SearchIndexBuilder {
     }
 
     private mutating func addWords(_ text: UnsafeRawBufferPointer) {
-        let unit = units.count - 1
-        guard units[unit].isListed else { return }
+        guard units[open].isListed else { return }
         Words.forEach(in: text) { range in
             if range.count < Words.least { return }
             let word = UnsafeRawBufferPointer(rebasing: text[range])
             guard range.count <= Words.most else {
-                units[unit].letters.add(word)
+                units[open].letters.add(word)
                 return
             }
-            let number = words.intern(word)
-            if number == postings.count {
-                postings.append([])
-                wordBytes += word.count
-            }
-            guard postings[number].last != UInt32(unit) else { return }
-            postings[number].append(UInt32(unit))
-            units[unit].words += 1
+            add(word: word, to: open)
         }
+        dropIfLarge(open)
+    }
+
+    private mutating func add(word: UnsafeRawBufferPointer, to unit: Int) {
+        let number = words.intern(word)
+        if number == postings.count {
+            postings.append([])
+            wordBytes += word.count
+        }
+        guard postings[number].last != UInt32(unit) else { return }
+        postings[number].append(UInt32(unit))
+        units[unit].words += 1
+    }
+
+    private mutating func dropIfLarge(_ unit: Int) {
         if units[unit].words > SearchIndexBuilder.maxUnitWords
             || postings.count > SearchIndexBuilder.maxPartWords
             || wordBytes > SearchIndexBuilder.maxPartBytes
         {
             units[unit].isListed = false
+        }
+    }
+
+    // MARK: - What is taken over
+
+    /// Adds what another part knows of a frame of lines that is taken over as it is, but for its
+    /// words.
+    ///
+    /// - Parameters:
+    ///   - filter: of its ids; empty when there is none.
+    ///   - frame: its number here.
+    /// - Returns: the unit's number, for `carryWords`.
+    mutating func carry(
+        _ known: SearchIndex.Unit, filter: [UInt8], as frame: UInt32, in store: inout FrameStore
+    ) -> Int {
+        var unit = Unit(frame: frame)
+        unit.isListed = known.isListed
+        unit.letters = known.letters
+        unit.longestID = known.longestID
+        unit.idCount = known.ids.count
+        unit.filter = filterFrames.place(filter, in: &store)
+        hasCarriedIDs = hasCarriedIDs || known.ids.count > 0
+        units.append(unit)
+        return units.count - 1
+    }
+
+    /// Adds the words of units that were taken over.
+    ///
+    /// - Parameter carried: numbers here by numbers in the other part.
+    mutating func carryWords(
+        of dictionary: WordDictionary, _ carried: [Int: Int]
+    ) throws(MalformedBytes) {
+        try dictionary.forEach { word, unit in
+            guard let here = carried[unit], units[here].isListed else { return }
+            add(word: word, to: here)
+            dropIfLarge(here)
         }
     }
 
@@ -145,8 +194,7 @@ struct SearchIndexBuilder {
         HexRuns.forEach(in: line) { range, kind, key in
             add(id: key)
             if kind == .run {
-                let unit = units.count - 1
-                units[unit].longestID = max(units[unit].longestID, range.count)
+                units[open].longestID = max(units[open].longestID, range.count)
             }
         }
         if rowIDs.traceHigh | rowIDs.traceLow != 0 {
@@ -172,12 +220,10 @@ struct SearchIndexBuilder {
     }
 
     private mutating func closeUnit(_ store: inout FrameStore) {
-        guard !units.isEmpty else { return }
-        let unit = units.count - 1
         if ids.keys.isEmpty { return }
-        units[unit].idCount = ids.keys.count
+        units[open].idCount = ids.keys.count
         if let filter = XorFilter.encode(ids.keys) {
-            units[unit].filter = filterFrames.place(filter, in: &store)
+            units[open].filter = filterFrames.place(filter, in: &store)
         }
         for key in ids.keys where partIDs.keys.count <= SearchIndexBuilder.maxPartIDs {
             partIDs.insert(key)
@@ -194,6 +240,7 @@ struct SearchIndexBuilder {
             for unit in units.indices { units[unit].isListed = false }
             postings = []
         }
+        sortUnits()
         var wordSection = ByteWriter(), idSection = ByteWriter()
         wordSection.varint(units.count)
         idSection.varint(units.count)
@@ -218,15 +265,30 @@ struct SearchIndexBuilder {
         }
         write(postings.count, place, &wordSection)
         var partFilter = ColumnLocation.none
+        // A filter does not tell what it is made of, so none is made for all frames together.
         let all =
             partIDs.keys.count <= SearchIndexBuilder.maxPartIDs && units.count > 1
-            ? partIDs.keys : []
+                && !hasCarriedIDs ? partIDs.keys : []
         if !all.isEmpty, let filter = XorFilter.encode(all) {
             partFilter = filterFrames.place(filter, in: &store)
         }
         filterFrames.flush(&store)
         write(all.count, partFilter, &idSection)
         return (wordSection.bytes, idSection.bytes)
+    }
+
+    /// Brings units into the order of frames, which those taken over are not in.
+    private mutating func sortUnits() {
+        let order = units.indices.sorted { units[$0].frame < units[$1].frame }
+        if order.elementsEqual(units.indices) { return }
+        var ranks = [UInt32](repeating: 0, count: units.count)
+        for (rank, unit) in order.enumerated() { ranks[unit] = UInt32(rank) }
+        units = order.map { units[$0] }
+        for word in postings.indices {
+            // A unit that was added to in between is there twice.
+            let sorted = postings[word].map { ranks[Int($0)] }.sorted()
+            postings[word] = sorted.reduce(into: []) { if $0.last != $1 { $0.append($1) } }
+        }
     }
 
     private func write(_ count: Int, _ place: ColumnLocation, _ out: inout ByteWriter) {

@@ -49,12 +49,28 @@ struct FrameStore {
         let packed = compresses ? Zstd.compress(plain, level: level ?? self.level) : plain
         let isSmaller = packed.count < plain.count
         let stored = isSmaller ? packed : plain
+        stored.withUnsafeBytes {
+            append(
+                $0, as: index, coding: isSmaller ? 1 : 0, plainCount: plain.count,
+                crc: crc32c(stored))
+        }
+    }
+
+    /// Stores a frame of another part as it is there.
+    mutating func copy(_ frame: LogFrame, _ stored: UnsafeRawBufferPointer, as index: Int) {
+        append(
+            stored, as: index, coding: frame.coding, plainCount: frame.plainCount, crc: frame.crc)
+    }
+
+    private mutating func append(
+        _ stored: UnsafeRawBufferPointer, as index: Int, coding: UInt8, plainCount: Int, crc: UInt32
+    ) {
         let open = sections[sections.count - 1].count
         if open > 0, open + stored.count > LogFormat.dataSectionTarget { sections.append([]) }
         let section = sections.count - 1
         frames[index] = LogFrame(
-            coding: isSmaller ? 1 : 0, section: UInt32(section), offset: sections[section].count,
-            storedCount: stored.count, plainCount: plain.count, crc: crc32c(stored))
+            coding: coding, section: UInt32(section), offset: sections[section].count,
+            storedCount: stored.count, plainCount: plainCount, crc: crc)
         sections[section].append(contentsOf: stored)
     }
 }

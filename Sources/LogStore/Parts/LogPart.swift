@@ -225,17 +225,35 @@ final class LogPart: Sendable {
         PartCorruption(name: reader.name, offset: fileOffset(of: frame), problem: problem)
     }
 
-    /// The plain bytes of a frame, checked. A raw frame is borrowed from the file.
-    func frame(_ number: UInt32, _ cache: FrameCache?) throws(PartCorruption) -> SharedBytes {
-        if let cached = cache?.frame(part: descriptor.id, number) { return cached }
+    /// A frame as it is stored, checked, in the file's memory.
+    private func stored(
+        _ number: UInt32
+    ) throws(PartCorruption) -> (frame: LogFrame, bytes: UnsafeRawBufferPointer) {
         let frame = frames[Int(number)]
-        let file = reader.bytes
         let start = dataSections[Int(frame.section)].offset + frame.offset
         let stored = UnsafeRawBufferPointer(
-            rebasing: file.buffer[start..<(start + frame.storedCount)])
+            rebasing: reader.bytes.buffer[start..<(start + frame.storedCount)])
         guard crc32c(stored) == frame.crc else {
             throw fault(number, "checksum of frame \(number) differs")
         }
+        return (frame, stored)
+    }
+
+    /// Calls `body` with a frame as it is stored, checked.
+    func withStored(
+        _ number: UInt32, _ body: (LogFrame, UnsafeRawBufferPointer) -> Void
+    ) throws(PartCorruption) {
+        let file = reader.bytes
+        let (frame, bytes) = try stored(number)
+        body(frame, bytes)
+        withExtendedLifetime(file) {}
+    }
+
+    /// The plain bytes of a frame, checked. A raw frame is borrowed from the file.
+    func frame(_ number: UInt32, _ cache: FrameCache?) throws(PartCorruption) -> SharedBytes {
+        if let cached = cache?.frame(part: descriptor.id, number) { return cached }
+        let file = reader.bytes
+        let (frame, stored) = try stored(number)
         if frame.coding == 0 {
             return SharedBytes(stored, release: { withExtendedLifetime(file) {} })
         }

@@ -27,18 +27,18 @@ struct LogPartBuilder {
     private let blockBytes: Int
     private let blockRows: Int
 
-    private var streams: [Labels] = []
-    private var blocks: [LogBlock] = []
-    private(set) var rowCount = 0
-    private var minNanos = Int64.max
-    private var maxNanos = Int64.min
+    var streams: [Labels] = []
+    var blocks: [LogBlock] = []
+    var rowCount = 0
+    var minNanos = Int64.max
+    var maxNanos = Int64.min
 
-    private var store: FrameStore
-    private var numberFrames = FrameWriter(targetCount: LogFormat.columnFrameTarget)
+    var store: FrameStore
+    var numberFrames = FrameWriter(targetCount: LogFormat.columnFrameTarget)
     private var lineFrames: FrameWriter
-    private var metadataFrames = FrameWriter(targetCount: LogFormat.columnFrameTarget)
-    private var search = SearchIndexBuilder()
-    private var idFrames = FrameWriter(targetCount: LogFormat.columnFrameTarget)
+    var metadataFrames = FrameWriter(targetCount: LogFormat.columnFrameTarget)
+    var search = SearchIndexBuilder()
+    var idFrames = FrameWriter(targetCount: LogFormat.columnFrameTarget)
 
     // The open block.
     private var nanos: [Int64] = []
@@ -47,9 +47,9 @@ struct LogPartBuilder {
     private var metadata = MetadataEncoder()
     private var ids: [RowIDs] = []
 
-    private var traces = TraceTable()
+    var traces = TraceTable()
     /// Blocks whose ids are written at the end, when all are known.
-    private var referring: [(block: Int, rows: TraceTable.Rows)] = []
+    var referring: [(block: Int, rows: TraceTable.Rows)] = []
 
     /// - Parameters:
     ///   - level: of zstd.
@@ -90,7 +90,7 @@ struct LogPartBuilder {
         ids.append(rowIDs)
     }
 
-    private mutating func closeBlock() {
+    mutating func closeBlock() {
         guard let first = nanos.first, let last = nanos.last else { return }
         var numbers = ByteWriter(), pairs = ByteWriter()
         TimeColumn.encode(nanos, into: &numbers)
@@ -115,7 +115,7 @@ struct LogPartBuilder {
                 lines: place,
                 metadata: metadataFrames.place(pairs.bytes, in: &store),
                 ids: .none))
-        placeIDs(ofBlock: blocks.count - 1)
+        placeIDs(ids, nanos, ofBlock: blocks.count - 1)
         rowCount += nanos.count
         minNanos = min(minNanos, first)
         maxNanos = max(maxNanos, last)
@@ -126,7 +126,7 @@ struct LogPartBuilder {
         ids.removeAll(keepingCapacity: true)
     }
 
-    private mutating func placeIDs(ofBlock block: Int) {
+    mutating func placeIDs(_ ids: [RowIDs], _ nanos: [Int64], ofBlock block: Int) {
         guard ids.contains(where: { $0 != .none }) else { return }
         if let rows = traces.take(ids, nanos) {
             referring.append((block, rows))

@@ -103,6 +103,7 @@ final class FuzzLogs {
         var configuration = LogStoreConfiguration()
         configuration.blockRows = 4 + chance.below(60)
         configuration.blockBytes = 200 + chance.below(8000)
+        configuration.carriedBlockBytes = chance.below(2) * 300
         store = LogStore(configuration)
         hasWholeJSON = seed % 2 == 0
         var lines = FuzzLines(Chance(seed: seed, 2), breaksJSON: !hasWholeJSON)

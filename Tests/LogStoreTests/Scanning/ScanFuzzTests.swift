@@ -21,6 +21,8 @@ import Testing
             driver = Driver {
                 $0.blockRows = [9, 60, 250][maker.numbers.below(3)]
                 $0.lineFrameBytes = [1, 600, 6_000][maker.numbers.below(3)]
+                $0.carriedBlockBytes = [0, 500, 256 << 10][maker.numbers.below(3)]
+                $0.denseMergeBytes = maker.numbers.chance(50) ? 0 : 16 << 20
                 $0.frameCacheBytes = maker.numbers.chance(50) ? 0 : 1 << 20
             }
             streams = (0..<(1 + maker.numbers.below(4))).map { Labels([("app", "a\($0)")]) }

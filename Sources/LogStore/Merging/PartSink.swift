@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// Merged rows and blocks on their way into parts.
+
+import Base
+import Storage
+import Telemetry
+
+/// Distributes merged rows to the parts of their day and retention class.
+struct PartSink: RowSink {
+    private struct Key: Hashable, Comparable {
+        var day: Int32
+        var retentionClass: UInt8
+        static func < (a: Key, b: Key) -> Bool {
+            (a.day, a.retentionClass) < (b.day, b.retentionClass)
+        }
+    }
+    private let streams: [Labels]
+    private let configuration: LogStoreConfiguration
+    private let level: Int32
+    private let classOf: (Labels) -> UInt8
+    private var builders: [LogPartBuilder] = []
+    private var numbers: [Key: Int] = [:]
+    /// By builder, then source: what is taken over of it.
+    private var carried: [[UInt32: CarriedPart]] = []
+    private var current = -1
+    private var retentionClass: UInt8 = 0
+    private var metadata: [UInt8] = []
+
+    init(
+        _ streams: [Labels], _ configuration: LogStoreConfiguration, level: Int32,
+        _ retentionClass: @escaping (Labels) -> UInt8
+    ) {
+        self.streams = streams
+        self.configuration = configuration
+        self.level = level
+        classOf = retentionClass
+    }
+
+    /// Takes over a block as it is, with the frame of its lines.
+    ///
+    /// - Parameter recompresses: whether its part was written with another level.
+    mutating func carry(
+        _ number: Int, of part: LogPart, source: UInt32, stream: Int, _ cache: FrameCache,
+        recompresses: Bool
+    ) throws {
+        turn(to: stream)
+        let day = utcDay(ofNanos: part.blocks[number].minNanos)
+        let target = builder(Key(day: day, retentionClass: retentionClass))
+        let carrier =
+            carried[target][source] ?? CarriedPart(part, cache, recompresses: recompresses)
+        carried[target][source] = carrier
+        builders[target].begin(streams[stream])
+        try builders[target].carry(number, of: carrier)
+    }
+
+    /// Takes over the words of what was taken over; once, before `finish`.
+    mutating func carryWords() throws {
+        for target in builders.indices {
+            for (_, carrier) in carried[target].sorted(by: { $0.key < $1.key }) {
+                try builders[target].carryWords(of: carrier)
+            }
+        }
+    }
+
+    private mutating func turn(to stream: Int) {
+        guard stream != current else { return }
+        current = stream
+        retentionClass = classOf(streams[stream])
+    }
+
+    mutating func take(_ rows: DecodedRows, _ positions: Range<Int>, stream: Int) -> Bool {
+        turn(to: stream)
+        var day: Int32?
+        var number = 0
+        for position in positions {
+            let row = Int(rows.selection[position])
+            let rowDay = utcDay(ofNanos: rows.nanos[row])
+            if rowDay != day {
+                day = rowDay
+                number = builder(Key(day: rowDay, retentionClass: retentionClass))
+                builders[number].begin(streams[stream])
+            }
+            metadata.removeAll(keepingCapacity: true)
+            rows.appendMetadata(row, into: &metadata)
+            metadata.withUnsafeBytes {
+                builders[number].append(
+                    nanos: rows.nanos[row], line: rows.line(row), metadata: $0,
+                    ids: rows.rowIDs(row))
+            }
+        }
+        return true
+    }
+
+    private mutating func builder(_ key: Key) -> Int {
+        if let known = numbers[key] { return known }
+        builders.append(
+            LogPartBuilder(
+                level: level, blockBytes: configuration.blockBytes,
+                blockRows: configuration.blockRows,
+                lineFrameBytes: configuration.lineFrameBytes))
+        numbers[key] = builders.count - 1
+        carried.append([:])
+        return builders.count - 1
+    }
+
+    /// The parts, by day and retention class.
+    mutating func finish(tenant: String) -> [PartDraft] {
+        var drafts: [PartDraft] = []
+        for (key, number) in numbers.sorted(by: { $0.key < $1.key }) {
+            let draft = builders[number].finish(
+                tenant: tenant, day: key.day, retentionClass: key.retentionClass)
+            if let draft { drafts.append(draft) }
+        }
+        return drafts
+    }
+}
