@@ -16,7 +16,8 @@ import Wire
 
 /// Loki pushes of the shop's lines go through decompression, decoder and pipeline into a real data
 /// directory, on one thread; then they are sealed and searched. `BENCH_LINES` (400,000): the size of
-/// the data. `BENCH_SCAN` (1): 0 leaves out the searches. zstd's level 3 over the same lines, in pieces
+/// the data. `BENCH_SEALS` (1): into how many parts, which are then merged. `BENCH_SCAN` (1): 0 leaves
+/// out the searches. zstd's level 3 over the same lines, in pieces
 /// of 1 MiB, is the measure.
 @main
 struct Main {
@@ -44,10 +45,12 @@ struct Main {
             kernel: kernel, metrics: MetricStore(MetricStoreConfiguration()), logs: logs,
             traces: TraceStore(), observers: [correlation], clock: clock, limits: IngestLimits())
 
-        var decoding = 0.0, writing = 0.0, zstd = 0.0
+        let seals = max(1, getenv("BENCH_SEALS").map { Int(atoi($0)) } ?? 1)
+        var decoding = 0.0, writing = 0.0, zstd = 0.0, sealing = 0.0
         var raw = 0, packed = 0
         var piece: [UInt8] = []
-        for index in 0..<shape.batchCount(lines: lines) {
+        let batches = shape.batchCount(lines: lines)
+        for index in 0..<batches {
             let batch = shape.batch(index, lines: lines)
             let body = Snappy.compress(LokiPush.encodeProtobuf(batch))
             for line in batch.lines { piece.append(contentsOf: batch.arena[line.range] + [10]) }
@@ -66,10 +69,15 @@ struct Main {
             zstd += begin - before
             decoding += middle - begin
             writing += end - middle
+            if (index + 1) * seals / batches > index * seals / batches {
+                let beforeSeal = cpu()
+                try await kernel.sealNow()
+                sealing += cpu() - beforeSeal
+            }
         }
-        let beforeSeal = cpu()
-        try await kernel.sealNow()
-        let sealing = cpu() - beforeSeal
+        let beforeMerge = cpu()
+        try await kernel.compactNow()
+        let merging = cpu() - beforeMerge
         let megabytes = Double(raw) / 1e6
         func show(_ name: String, _ seconds: Double) {
             let perLine = Int(seconds * 1e9 / Double(lines))
@@ -81,7 +89,8 @@ struct Main {
         show("decompress and decode", decoding)
         show("admit, log, append   ", writing)
         show("seal                 ", sealing)
-        show("together             ", decoding + writing + sealing)
+        if seals > 1 { show("merge                ", merging) }
+        show("together             ", decoding + writing + sealing + merging)
         let parts = kernel.status.parts[.logs]?.bytes ?? 0
         print("parts \(parts) bytes, \(Double(parts) / Double(packed)) of zstd -3")
         if getenv("BENCH_SCAN").map({ atoi($0) }) ?? 1 != 0 { try scan(logs, megabytes) }

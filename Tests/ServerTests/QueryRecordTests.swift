@@ -119,7 +119,8 @@ struct QueryRecordTests {
                     "/api/search?q=" + percentEncoded("{ status = error }"),
                     "/api/v1/labels", "/api/v1/series?match[]=up",
                 ] {
-                    _ = try await server.get(target)
+                    _ = try await server.send(
+                        "GET", target, headers: [("X-Query-Tags", "Source=logvolhist")])
                 }
                 #expect(server.core.queries.active?.current.count == 0)
             }
@@ -131,7 +132,7 @@ struct QueryRecordTests {
                 [#""family":"promql""#, #""query":"up","start":"100","end":"100"}"#],
                 [#""query":"sum(up)","start":"100","end":"200","step":"10"}"#, "execTotalTime"],
                 [#""query":"up +""#, #""status":"error","error":""#],
-                [#""family":"logql""#, #""query":"{app=\"a\"}"#, #""status":"success""#],
+                [#""family":"logql""#, #""tags":"Source=logvolhist""#, #""query":"{app=\"a\"}"#, #""status":"success""#],
                 [#""family":"traceql""#, #""query":"{ status = error }"#, "peakBytes"],
             ]
             for (line, parts) in zip(lines, expected) {

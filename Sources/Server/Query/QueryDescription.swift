@@ -19,6 +19,9 @@ package struct QueryDescription: Sendable {
     package var start: String?
     package var end: String?
     package var step: String?
+    /// What the client says of the query, such as `Source=logvolhist`; at most 256 bytes.
+    /// Source: grafana/loki `pkg/util/httpreq` (`X-Query-Tags`).
+    package var tags: String?
 
     /// The query that the current task answers; nil for other requests.
     @TaskLocal package static var current: QueryDescription?
@@ -55,5 +58,10 @@ package struct QueryDescription: Sendable {
         start = request.nonEmpty("start") ?? time
         end = request.nonEmpty("end") ?? time
         step = request.nonEmpty("step")
+        tags = request.headers[.queryTags].map { ActiveQueryLog.shortened($0, 256) }
     }
+}
+
+extension HTTPField.Name {
+    static let queryTags = HTTPField.Name("X-Query-Tags").unsafelyUnwrapped
 }

@@ -61,6 +61,7 @@ package final class QueryLogFile: Sendable {
         json.member("time", rfc3339Text(nanos: clock.wallNanos))
         json.member("family", query.family.rawValue)
         json.member("tenant", query.tenant.name)
+        if let tags = query.tags { json.member("tags", tags) }
         json.key("params")
         json.beginObject()
         json.member("query", ActiveQueryLog.shortened(query.text, Self.textBytes))
