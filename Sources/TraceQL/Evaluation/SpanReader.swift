@@ -68,8 +68,15 @@ struct SpanReader {
             return own.isNull ? find(name, in: resource(row).attributes) : own
         case .instrumentation: return find(name, in: scope(row).attributes)
         case .event:
-            return many(events(row).map { find(name, in: $0.attributes) })
-        case .link: return many(links(row).map { find(name, in: $0.attributes) })
+            var found = SpanValue.null
+            forEachEvent(row) { _, _, attributes in
+                found.append(find(name, in: attributes))
+            }
+            return found
+        case .link:
+            var found = SpanValue.null
+            forEachLink(row) { _, _, attributes in found.append(find(name, in: attributes)) }
+            return found
         }
     }
 
@@ -85,18 +92,6 @@ struct SpanReader {
         find(name, in: bytes(slice))
     }
 
-    private func find(_ name: UnsafeRawBufferPointer, in list: [UInt8]) -> SpanValue {
-        // Event and link attributes are copies: their texts must not be borrowed.
-        list.withUnsafeBytes { all in
-            let found = find(name, in: all)
-            if case .text(let text) = found {
-                return .string(String(decoding: text, as: UTF8.self))
-            }
-            if case .list = found { return .other }
-            return found
-        }
-    }
-
     /// Value of the first attribute of that name.
     private func find(
         _ name: UnsafeRawBufferPointer, in list: UnsafeRawBufferPointer
@@ -110,46 +105,82 @@ struct SpanReader {
         return .null
     }
 
-    private func many(_ values: [SpanValue]) -> SpanValue {
-        let present = values.filter { !$0.isNull }
-        switch present.count {
-        case 0: return .null
-        case 1: return present[0]
-        default: return .list(present)
-        }
-    }
+    // Readers check what they hand out; of a list that still does not decode the front counts.
 
-    // Readers check what they hand out; a list that still does not decode has nothing to compare.
-    private func events(_ row: Int) -> [SpanEvent] {
+    /// Events in order, borrowed from the batch.
+    private func forEachEvent(
+        _ row: Int,
+        _ body: (_ nanos: Int64, _ name: UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Void
+    ) {
         let slice = batch.events[row]
-        return slice.isEmpty ? [] : (try? SpanEventCoding.decode(bytes(slice))) ?? []
+        if slice.isEmpty { return }
+        var reader = ByteReader(bytes(slice))
+        do throws(MalformedBytes) {
+            while !reader.isAtEnd {
+                let nanos = try reader.i64()
+                _ = try reader.varint()
+                let name = try reader.lengthPrefixed()
+                body(nanos, name, try reader.lengthPrefixed())
+            }
+        } catch { return }
     }
 
-    private func links(_ row: Int) -> [SpanLink] {
+    /// Links in order, borrowed from the batch.
+    private func forEachLink(
+        _ row: Int, _ body: (TraceID, SpanID, UnsafeRawBufferPointer) -> Void
+    ) {
         let slice = batch.links[row]
-        return slice.isEmpty ? [] : (try? SpanLinkCoding.decode(bytes(slice))) ?? []
+        if slice.isEmpty { return }
+        var reader = ByteReader(bytes(slice))
+        do throws(MalformedBytes) {
+            while !reader.isAtEnd {
+                let traceID = TraceID(high: try reader.u64(), low: try reader.u64())
+                let spanID = SpanID(try reader.u64())
+                _ = try reader.u32()
+                _ = try reader.varint()
+                _ = try reader.lengthPrefixed()
+                body(traceID, spanID, try reader.lengthPrefixed())
+            }
+        } catch { return }
     }
 
-    /// Calls `body` with the key of each attribute of the span, its resource, scope, events and
-    /// links.
+    /// The attribute lists of a span, its resource, scope, events and links.
+    private func forEachList(
+        _ row: Int, _ body: (AttributeScope, UnsafeRawBufferPointer) throws -> Void
+    ) rethrows {
+        try body(.span, bytes(batch.attributes[row]))
+        try body(.resource, bytes(resource(row).attributes))
+        try body(.instrumentation, bytes(scope(row).attributes))
+        var lists: [(AttributeScope, UnsafeRawBufferPointer)] = []
+        forEachEvent(row) { lists.append((.event, $2)) }
+        forEachLink(row) { lists.append((.link, $2)) }
+        for (scope, list) in lists { try body(scope, list) }
+    }
+
+    /// Calls `body` with the key of each attribute.
     func forEachKey(_ row: Int, _ body: (AttributeScope, String) -> Void) throws {
-        func keys(_ scope: AttributeScope, _ list: UnsafeRawBufferPointer) throws {
+        try forEachList(row) { scope, list in
             try AttributeCoding.forEach(in: list) { key, _ in
                 body(scope, String(decoding: key, as: UTF8.self))
             }
         }
-        try keys(.span, bytes(batch.attributes[row]))
-        try keys(.resource, bytes(resource(row).attributes))
-        try keys(.instrumentation, bytes(scope(row).attributes))
-        for event in events(row) {
-            try event.attributes.withUnsafeBytes { try keys(.event, $0) }
+    }
+
+    /// Calls `body` with each attribute, as often as it is there.
+    func forEachAttribute(
+        _ row: Int, _ body: (AttributeScope, UnsafeRawBufferPointer, SpanValue) throws -> Void
+    ) throws {
+        try forEachList(row) { scope, list in
+            try AttributeCoding.forEach(in: list) { key, value in
+                var reader = ByteReader(value)
+                try body(scope, key, SpanValue(encoded: &reader))
+            }
         }
-        for link in links(row) { try link.attributes.withUnsafeBytes { try keys(.link, $0) } }
     }
 
     // MARK: intrinsics
 
-    private func value(_ intrinsic: Intrinsic, _ row: Int) -> SpanValue {
+    func value(_ intrinsic: Intrinsic, _ row: Int) -> SpanValue {
         switch intrinsic {
         case .duration: return .duration(duration(row))
         case .name: return .text(bytes(batch.names[row]))
@@ -162,11 +193,25 @@ struct SpanReader {
             return .string(batch.parentIDs[row].isZero ? "" : batch.parentIDs[row].description)
         case .instrumentationName: return .text(bytes(scope(row).name))
         case .instrumentationVersion: return .text(bytes(scope(row).version))
-        case .eventName: return many(events(row).map { .string($0.name) })
+        case .eventName:
+            var found = SpanValue.null
+            forEachEvent(row) { _, name, _ in found.append(.text(name)) }
+            return found
         case .eventTimeSinceStart:
-            return many(events(row).map { .duration($0.nanos &- batch.startNanos[row]) })
-        case .linkTraceID: return many(links(row).map { .string($0.traceID.description) })
-        case .linkSpanID: return many(links(row).map { .string($0.spanID.description) })
+            var found = SpanValue.null
+            forEachEvent(row) { nanos, _, _ in
+                let (since, overflow) = nanos.subtractingReportingOverflow(batch.startNanos[row])
+                if !overflow { found.append(.duration(since)) }
+            }
+            return found
+        case .linkTraceID:
+            var found = SpanValue.null
+            forEachLink(row) { traceID, _, _ in found.append(.string(traceID.description)) }
+            return found
+        case .linkSpanID:
+            var found = SpanValue.null
+            forEachLink(row) { _, spanID, _ in found.append(.string(spanID.description)) }
+            return found
         case .rootName:
             guard let root = trace?.root else { return .null }
             return .text(bytes(batch.names[root]))

@@ -5,7 +5,7 @@ import Base
 import Telemetry
 
 /// A value read from a span; text is borrowed from the batch or from the compiled query.
-indirect enum SpanValue {
+enum SpanValue {
     case null
     case bool(Bool)
     case int(Int64)
@@ -66,8 +66,25 @@ indirect enum SpanValue {
         if case .null = self { true } else { false }
     }
 
+    /// Of several values one is enough.
     var isTrue: Bool {
-        if case .bool(true) = self { true } else { false }
+        switch self {
+        case .bool(let flag): flag
+        case .list(let items): items.contains(where: \.isTrue)
+        default: false
+        }
+    }
+
+    /// Makes several values of one: those of all events or links of a span.
+    mutating func append(_ value: SpanValue) {
+        switch (self, value) {
+        case (_, .null): return
+        case (.null, _): self = value
+        case (.list(let items), .list(let more)): self = .list(items + more)
+        case (.list(let items), _): self = .list(items + [value])
+        case (_, .list(let more)): self = .list([self] + more)
+        default: self = .list([self, value])
+        }
     }
 
     /// The number this is, as a constant.

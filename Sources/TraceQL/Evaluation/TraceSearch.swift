@@ -71,6 +71,9 @@ package struct TraceSearch: Sendable {
 }
 
 extension TraceQLEngine {
+    /// What one candidate trace takes in memory.
+    static let candidateBytes = 64
+
     /// Traces that answer the query, newest start first.
     ///
     /// Costs one pass over the spans that the reader's hints leave, and one look-up per trace that
@@ -88,7 +91,9 @@ extension TraceQLEngine {
         }
         let pipeline = try CompiledPipeline(syntax)
         var results: [TraceSearchResult] = []
-        for candidate in try candidates(syntax, search, context) {
+        for candidate in try candidates(
+            syntax, tenant: search.tenant, range: search.range, context)
+        {
             if search.limit > 0, results.count >= search.limit { break }
             try context.check()
             let batch = try reader.trace(candidate, tenant: search.tenant, context)
@@ -102,12 +107,14 @@ extension TraceQLEngine {
     }
 
     /// Traces with a span that may answer, the one with the newest such span first.
-    private func candidates(
-        _ pipeline: SpansetPipeline, _ search: TraceSearch, _ context: ReadContext
+    ///
+    /// Reserves `candidateBytes` for each.
+    func candidates(
+        _ pipeline: SpansetPipeline, tenant: Tenant, range: NanosRange, _ context: ReadContext
     ) throws -> [TraceID] {
         let prefilter = try Prefilter(pipeline)
         let request = SpanRequest(
-            tenant: search.tenant, range: search.range, conditions: prefilter.conditions,
+            tenant: tenant, range: range, conditions: prefilter.conditions,
             matchAll: prefilter.matchAll)
         var newest: [TraceID: Int64] = [:]
         try reader.search(request, context) { batch in
@@ -117,7 +124,7 @@ extension TraceQLEngine {
                 let reader = SpanReader(batch: batch, arena: arena, trace: nil)
                 for row in 0..<batch.rowCount {
                     let start = batch.startNanos[row]
-                    guard search.range.contains(start) else { continue }
+                    guard range.contains(start) else { continue }
                     let id = batch.traceIDs[row]
                     if let known = newest[id], known >= start { continue }
                     if prefilter.filters.isEmpty
@@ -127,7 +134,7 @@ extension TraceQLEngine {
                     }
                 }
             }
-            try context.reserve((newest.count - before) * 64)
+            try context.reserve((newest.count - before) * TraceQLEngine.candidateBytes)
             return true
         }
         return newest.sorted { a, b in a.value == b.value ? a.key < b.key : a.value > b.value }

@@ -66,9 +66,10 @@ package struct Attribute: Sendable, Hashable {
         self.scope = scope
         self.name = name
     }
-    package init(_ intrinsic: Intrinsic) {
+    /// - Parameter spelling: as the query has it: answers name `span:name` and `name` as asked for.
+    package init(_ intrinsic: Intrinsic, spelling: String? = nil) {
         scope = .any
-        name = intrinsic.rawValue
+        name = spelling ?? intrinsic.rawValue
         self.intrinsic = intrinsic
     }
 
@@ -76,6 +77,7 @@ package struct Attribute: Sendable, Hashable {
     package var text: String {
         let prefix = isParent ? "parent." : ""
         if intrinsic != nil { return prefix + name }
+        let name = Attribute.quotedWhereNeeded(self.name)
         switch scope {
         case .any: return prefix + "." + name
         case .span: return prefix + "span." + name
@@ -84,6 +86,19 @@ package struct Attribute: Sendable, Hashable {
         case .link: return prefix + "link." + name
         case .instrumentation: return prefix + "instrumentation." + name
         }
+    }
+
+    /// Bytes that end a name that is not in quotes.
+    static let terminators = Set("{}()=~!<>&|^,\" \t\n\r\u{b}\u{c}".utf8)
+
+    private static func quotedWhereNeeded(_ name: String) -> String {
+        guard name.utf8.contains(where: { terminators.contains($0) }) else { return name }
+        var text = "\""
+        for character in name.unicodeScalars {
+            if character == "\"" || character == "\\" { text += "\\" }
+            text.unicodeScalars.append(character)
+        }
+        return text + "\""
     }
 }
 

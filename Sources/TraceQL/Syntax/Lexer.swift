@@ -243,10 +243,10 @@ struct Lexer {
                 return add(
                     .failure, "syntax error: unexpected IDENTIFIER: no intrinsic \(name)", place)
             }
-            return addAttribute(Attribute(intrinsic), place)
+            return addAttribute(Attribute(intrinsic, spelling: name), place)
         }
         if let intrinsic = Intrinsic.named[text] {
-            return addAttribute(Attribute(intrinsic), place)
+            return addAttribute(Attribute(intrinsic, spelling: text), place)
         }
         add(.identifier, text, place)
     }

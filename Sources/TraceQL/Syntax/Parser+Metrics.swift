@@ -108,10 +108,20 @@ extension Parser {
             operation.isArithmetic, operation.precedence >= minimum
         {
             guard operation != .modulo, operation != .power else { throw unexpected() }
+            let place = token
             next()
             try countOperator()
-            left = .binary(
-                operation, left, try metricsMath(minimum: operation.precedence + 1))
+            let right = try metricsMath(minimum: operation.precedence + 1)
+            if let a = folded(left), let b = folded(right) {
+                guard let number = Arithmetic.apply(operation, a, b) else {
+                    throw TraceQLSyntaxError(
+                        line: place.line, column: place.column,
+                        "\(a.text) \(operation.rawValue) \(b.text) has no value")
+                }
+                left = .number(number)
+            } else {
+                left = .binary(operation, left, right)
+            }
         }
         return left
     }
@@ -156,12 +166,6 @@ extension Parser {
 
     /// The number an expression without any pipeline is; whole numbers divide without remainder.
     private func folded(_ expression: MetricsExpression) -> Static? {
-        switch expression {
-        case .number(let value): return value
-        case .pipeline, .staged: return nil
-        case .binary(let operation, let left, let right):
-            guard let x = folded(left), let y = folded(right) else { return nil }
-            return Arithmetic.apply(operation, x, y)
-        }
+        if case .number(let value) = expression { value } else { nil }
     }
 }

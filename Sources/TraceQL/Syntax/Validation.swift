@@ -317,6 +317,26 @@ extension SpansetPipeline {
     }
 }
 
+extension MetricsAggregation {
+    fileprivate func checkCompare() throws(TraceQLValidationError) {
+        guard let topN = compareParameters.first else { return }
+        guard (1...1000).contains(topN) else {
+            throw TraceQLValidationError(
+                "compare() top number of values must be an integer from 1 to 1000")
+        }
+        guard compareParameters.count == 3, compareParameters[1] != 0 || compareParameters[2] != 0
+        else { return }
+        guard compareParameters[1] > 0, compareParameters[2] > 0 else {
+            throw TraceQLValidationError(
+                "compare() timestamps must be positive integer unix nanoseconds")
+        }
+        guard compareParameters[2] > compareParameters[1] else {
+            throw TraceQLValidationError(
+                "compare() end timestamp must be greater than start timestamp")
+        }
+    }
+}
+
 extension MetricsExpression {
     private var holdsCompare: Bool {
         switch self {
@@ -332,7 +352,10 @@ extension MetricsExpression {
         case .number: return
         case .pipeline(let pipeline, let aggregation, let stages):
             try pipeline.checkTypes()
-            try aggregation.selection?.checkTypes()
+            if let selection = aggregation.selection {
+                try SpansetExpression.filter(selection).checkTypes()
+            }
+            try aggregation.checkCompare()
             for quantile in aggregation.quantiles where !(0...1).contains(quantile) {
                 throw TraceQLValidationError("quantile must be between 0 and 1: \(quantile)")
             }
