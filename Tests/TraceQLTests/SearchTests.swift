@@ -113,6 +113,24 @@ import TestKit
         ("{ } | by(status) | coalesce()", "3:9 2:1,2 1:1,2,3,4"),
         ("{ status = error } | { kind = client }", "1:3"),
         ("({ status = error } | count() > 1) && { kind = internal }", "1:2,3,4"),
+        ("{ } | count() + 1 > 3", "1:1,2,3,4"),
+        ("{ } | 2 < count() / 2 + 1", "1:1,2,3,4"),
+        ("{ } | max(duration) > 2.5 * min(duration)", "1:1,2,3,4"),
+        ("{ } | max(duration) - min(duration) = 10ms", "2:1,2"),
+        ("{ } | avg(.items) = max(.items)", "3:9 2:1,2 1:1,2,3,4"),
+        ("{ } | (count() + 1) * 2 = 6", "2:1,2"),
+        ("{ } | -1 > count()", ""),
+        ("{ } | count() / 0 > 1", ""),
+        ("({ status = error } | count()) > ({ kind = client } | count())", "1:3,4"),
+        ("({ status = error } | count()) >= ({ .items > 0 } | count()) * 2", "1:2,3,4"),
+        ("({ .items > 0 } | count()) > ({ status = error } | count())", "3:9 2:2"),
+        ("({ .items > 0 } | avg(.items)) + ({ } | count()) = 32", "2:1,2"),
+        ("({ .none = 1 } | count()) = 0", ""),
+        ("({ } | by(status) | coalesce() | count()) = 4", "1:1,2,3,4"),
+        ("{ } | by(status) | count() + 0 = 2", "2:1,2 1:1,2;3,4"),
+        ("select(.items) | { .items = 5 }", "3:9"),
+        ("by(status) | { .items > 0 }", "3:9 2:2 1:2"),
+        ("max(duration) > 1 | { name = \"charge\" }", "1:3"),
     ]
 
     @Test func searchesFindWhatTheyAskFor() throws {
@@ -123,6 +141,21 @@ import TestKit
         }
         for problem in problems { print("  " + problem) }
         #expect(problems.isEmpty)
+    }
+
+    @Test func whatIsNotSupportedSaysSo() throws {
+        for query in [
+            "{ parent.a = 1 }", "{ parent }", "{ } | select(parent.a)",
+            "({ } | by(.a) | count()) > 1",
+        ] {
+            #expect(throws: TraceQLValidationError.self, "\(query)") { try find(query) }
+            do { _ = try find(query) } catch {
+                #expect("\(error)".hasSuffix("not yet supported"), "\(query): \(error)")
+            }
+        }
+        for query in ["{ .a =~ .b }", "{ } | 3 > 2", "{ } | -1 = 1"] {
+            #expect(throws: (any Error).self, "\(query)") { try TraceQLParser.parse(query) }
+        }
     }
 
     @Test func negatedSiblingsAreThoseWithoutAPartner() throws {

@@ -11,11 +11,10 @@ struct Prefilter {
     /// A span is a candidate when one of these holds; empty = every span is.
     var filters: [CompiledExpression] = []
 
-    /// - Parameter pipeline: its first stage decides; later ones only take away.
+    /// - Parameter pipeline: its first stage that names spans decides; later ones only take away.
     init(_ pipeline: SpansetPipeline) throws {
-        guard case .spanset(let expression)? = pipeline.stages.first else { return }
         var leaves: [FieldExpression?] = []
-        Prefilter.collect(expression, &leaves)
+        Prefilter.collect(pipeline, &leaves)
         let known = leaves.compactMap { $0 }
         guard known.count == leaves.count else { return }
         if !known.contains(where: \.needsTrace) {
@@ -37,17 +36,41 @@ struct Prefilter {
         }
     }
 
+    /// Filters of which each span of the answer satisfies one; nil stands for all spans.
+    private static func collect(_ pipeline: SpansetPipeline, _ leaves: inout [FieldExpression?]) {
+        for stage in pipeline.stages {
+            switch stage {
+            case .spanset(let expression): return collect(expression, &leaves)
+            case .scalarFilter(_, let left, let right):
+                // The spans of pipelines inside are the answer.
+                if left.holdsPipeline || right.holdsPipeline {
+                    collect(left, &leaves)
+                    return collect(right, &leaves)
+                }
+            case .scalar(let expression) where expression.holdsPipeline:
+                return collect(expression, &leaves)
+            case .scalar, .select, .group, .coalesce: continue
+            }
+        }
+        leaves.append(nil)
+    }
+
+    private static func collect(_ scalar: ScalarExpression, _ leaves: inout [FieldExpression?]) {
+        switch scalar {
+        case .constant, .aggregate: return
+        case .pipeline(let pipeline): collect(pipeline, &leaves)
+        case .binary(_, let left, let right):
+            collect(left, &leaves)
+            collect(right, &leaves)
+        }
+    }
+
     private static func collect(
         _ expression: SpansetExpression, _ leaves: inout [FieldExpression?]
     ) {
         switch expression {
         case .filter(let condition): leaves.append(condition)
-        case .pipeline(let pipeline):
-            if case .spanset(let first)? = pipeline.stages.first {
-                collect(first, &leaves)
-            } else {
-                leaves.append(nil)
-            }
+        case .pipeline(let pipeline): collect(pipeline, &leaves)
         case .binary(_, let left, let right):
             collect(left, &leaves)
             collect(right, &leaves)
@@ -121,6 +144,16 @@ struct Prefilter {
         case .string(let text): sharedValue = .string(attribute.canonicalIdentifier(text))
         }
         return SpanCondition(subject, shared, sharedValue)
+    }
+}
+
+extension ScalarExpression {
+    fileprivate var holdsPipeline: Bool {
+        switch self {
+        case .constant, .aggregate: false
+        case .pipeline: true
+        case .binary(_, let left, let right): left.holdsPipeline || right.holdsPipeline
+        }
     }
 }
 

@@ -12,103 +12,16 @@ struct Spanset {
     var attributes: [(name: String, value: AttributeValue)] = []
 }
 
-/// A pipeline whose expressions are compiled.
-indirect enum CompiledSpanset {
-    case everything
-    case filter(CompiledExpression)
-    case pipeline(CompiledPipeline)
-    case binary(SpansetOperator, CompiledSpanset, CompiledSpanset)
-
-    init(_ expression: SpansetExpression) throws {
-        switch expression {
-        case .filter(nil): self = .everything
-        case .filter(let condition?): self = .filter(try CompiledExpression(condition))
-        case .pipeline(let pipeline): self = .pipeline(try CompiledPipeline(pipeline))
-        case .binary(let operation, let left, let right):
-            self = .binary(operation, try CompiledSpanset(left), try CompiledSpanset(right))
-        }
-    }
-}
-
-struct CompiledPipeline {
-    enum Stage {
-        case spanset(CompiledSpanset)
-        case scalarFilter(FieldOperator, SpanAggregate, CompiledExpression?, Static, name: String)
-        case group(CompiledExpression, name: String)
-        case coalesce
-    }
-    let stages: [Stage]
-    /// Attributes to show with the spans.
-    let selected: [(attribute: Attribute, name: SharedBytes)]
-
-    init(_ pipeline: SpansetPipeline) throws {
-        var stages: [Stage] = []
-        for stage in pipeline.stages {
-            switch stage {
-            case .spanset(let expression): stages.append(.spanset(try CompiledSpanset(expression)))
-            case .scalarFilter(let operation, .aggregate(let aggregate, let expression), let right):
-                guard let constant = right.constant else {
-                    throw TraceQLValidationError.unsupported("scalar filter without a number")
-                }
-                stages.append(
-                    .scalarFilter(
-                        operation, aggregate, try expression.map(CompiledExpression.init), constant,
-                        name: "\(aggregate.rawValue)(\(expression?.text ?? ""))"))
-            case .scalarFilter, .scalar:
-                throw TraceQLValidationError.unsupported("scalar filter without one aggregate")
-            case .group(let expression):
-                stages.append(
-                    .group(try CompiledExpression(expression), name: "by(\(expression.text))"))
-            case .coalesce: stages.append(.coalesce)
-            case .select: continue
-            }
-        }
-        self.stages = stages
-        selected = pipeline.shownAttributes.map { ($0, SharedBytes(Array($0.name.utf8))) }
-    }
-}
-
-extension SpansetPipeline {
-    /// Attributes that the query reads or selects, each once.
-    fileprivate var shownAttributes: [Attribute] {
-        var result: [Attribute] = []
-        func add(_ attributes: [Attribute], selected: Bool = false) {
-            for attribute in attributes where !result.contains(attribute) {
-                if selected || attribute.intrinsic == nil { result.append(attribute) }
-            }
-        }
-        func visit(_ expression: SpansetExpression) {
-            switch expression {
-            case .filter(let condition): add(condition?.attributes ?? [])
-            case .pipeline(let inner): add(inner.shownAttributes, selected: true)
-            case .binary(_, let left, let right):
-                visit(left)
-                visit(right)
-            }
-        }
-        for stage in stages {
-            switch stage {
-            case .spanset(let expression): visit(expression)
-            case .scalarFilter(_, .aggregate(_, let expression?), _): add(expression.attributes)
-            case .group(let expression): add(expression.attributes)
-            case .select(let attributes): add(attributes, selected: true)
-            default: continue
-            }
-        }
-        return result
-    }
-}
-
 struct TraceEvaluation {
     let reader: SpanReader
     let shape: TraceShape
 
     func run(_ pipeline: CompiledPipeline) -> [Spanset] {
-        run(pipeline, [Spanset(rows: Array(0..<reader.batch.rowCount))])
+        run(pipeline, Spanset(rows: Array(0..<reader.batch.rowCount)))
     }
 
-    private func run(_ pipeline: CompiledPipeline, _ input: [Spanset]) -> [Spanset] {
-        var sets = input
+    private func run(_ pipeline: CompiledPipeline, _ input: Spanset) -> [Spanset] {
+        var sets = [input]
         for stage in pipeline.stages {
             switch stage {
             case .spanset(let expression):
@@ -116,19 +29,12 @@ struct TraceEvaluation {
                     let rows = rows(expression, set)
                     return rows.isEmpty ? nil : Spanset(rows: rows, attributes: set.attributes)
                 }
-            case .scalarFilter(let operation, let aggregate, let expression, let limit, let name):
-                sets = sets.compactMap { set in
-                    guard let value = number(aggregate, expression, set),
-                        SpanValue.compare(operation, value, SpanValue(limit, text: nil), nil)
-                    else { return nil }
-                    var kept = set
-                    kept.attributes.append((name, value.attributeValue))
-                    return kept
-                }
+            case .scalarFilter(let operation, let left, let right):
+                sets = sets.compactMap { filtered($0, operation, left, right) }
             case .group(let expression, let name):
                 sets = sets.flatMap { grouped($0, expression, name) }
             case .coalesce:
-                let rows = Set(sets.flatMap(\.rows)).sorted()
+                let rows = union(of: sets)
                 sets = rows.isEmpty ? [] : [Spanset(rows: rows)]
             }
             if sets.isEmpty { break }
@@ -136,72 +42,173 @@ struct TraceEvaluation {
         return sets
     }
 
+    // MARK: spansets
+
     private func rows(_ expression: CompiledSpanset, _ set: Spanset) -> [Int] {
         switch expression {
         case .everything: return set.rows
         case .filter(let condition):
             return set.rows.filter { reader.value(condition, $0).isTrue }
-        case .pipeline(let pipeline):
-            return Set(run(pipeline, [set]).flatMap(\.rows)).sorted()
+        case .pipeline(let pipeline): return union(of: run(pipeline, set))
         case .binary(let operation, let left, let right):
             let a = rows(left, set), b = rows(right, set)
             switch operation {
-            case .and: return a.isEmpty || b.isEmpty ? [] : Set(a).union(b).sorted()
-            case .or: return Set(a).union(b).sorted()
+            case .and: return a.isEmpty || b.isEmpty ? [] : union(a, b)
+            case .or: return union(a, b)
             default: return Structure(shape: shape).apply(operation, a, b)
             }
         }
     }
 
-    /// The aggregate over the spans that have the number; nil when none has.
-    private func number(
-        _ aggregate: SpanAggregate, _ expression: CompiledExpression?, _ set: Spanset
-    ) -> SpanValue? {
-        guard aggregate != .count, let expression else { return .int(Int64(set.rows.count)) }
-        var isDuration = true, isWhole = true
-        var numbers: [Double] = []
-        for row in set.rows {
-            guard let value = reader.value(expression, row).numeric,
-                let number = Arithmetic.number(value)
-            else { continue }
-            numbers.append(number)
-            if value.type != .duration { isDuration = false }
-            if value.type == .float { isWhole = false }
-        }
-        guard let first = numbers.first else { return nil }
-        let result: Double
-        switch aggregate {
-        case .min: result = numbers.reduce(first, min)
-        case .max: result = numbers.reduce(first, max)
-        case .sum, .count: result = numbers.reduce(0, +)
-        case .avg:
-            result = numbers.reduce(0, +) / Double(numbers.count)
-            isWhole = isDuration
-        }
-        if isWhole, let whole = Int64(exactly: result.rounded()) {
-            return isDuration ? .duration(whole) : .int(whole)
-        }
-        return .float(result)
+    private func union(of sets: [Spanset]) -> [Int] {
+        sets.count == 1 ? sets[0].rows : sets.reduce([]) { union($0, $1.rows) }
     }
+
+    private func union(_ a: [Int], _ b: [Int]) -> [Int] {
+        if a.isEmpty || b.isEmpty { return a.isEmpty ? b : a }
+        var isMember = [Bool](repeating: false, count: reader.batch.rowCount)
+        for row in a { isMember[row] = true }
+        for row in b { isMember[row] = true }
+        return isMember.indices.filter { isMember[$0] }
+    }
+
+    // MARK: groups
 
     /// One spanset per value, in order of the first span with it.
     private func grouped(
         _ set: Spanset, _ expression: CompiledExpression, _ name: String
     ) -> [Spanset] {
-        var groups: [(value: AttributeValue, rows: [Int])] = []
-        var known: [String: Int] = [:]
+        var table = GroupTable()
+        var key = ByteWriter()
+        var groups: [Spanset] = []
         for row in set.rows {
-            let value = reader.value(expression, row).attributeValue
-            let key = "\(value)"
-            if let i = known[key] {
-                groups[i].rows.append(row)
+            let value = reader.value(expression, row)
+            key.bytes.removeAll(keepingCapacity: true)
+            value.encode(into: &key)
+            let group = table.number(of: key.bytes)
+            if group == groups.count {
+                groups.append(
+                    Spanset(
+                        rows: [row], attributes: set.attributes + [(name, value.attributeValue)]))
             } else {
-                known[key] = groups.count
-                groups.append((value, [row]))
+                groups[group].rows.append(row)
             }
         }
-        return groups.map { group in
-            Spanset(rows: group.rows, attributes: set.attributes + [(name, group.value)])
+        return groups
+    }
+
+    // MARK: numbers
+
+    /// The set, when the comparison holds, with what its aggregates are. Where numbers come from
+    /// pipelines of their own the spans of these stand for it.
+    private func filtered(
+        _ set: Spanset, _ operation: FieldOperator, _ left: CompiledScalar, _ right: CompiledScalar
+    ) -> Spanset? {
+        var kept = set
+        var rows: [Int]?
+        guard let a = number(left, set, &kept.attributes, &rows),
+            let b = number(right, set, &kept.attributes, &rows),
+            SpanValue.compare(operation, SpanValue(a, text: nil), SpanValue(b, text: nil), nil)
+        else { return nil }
+        if let rows {
+            if rows.isEmpty { return nil }
+            kept.rows = rows
+        }
+        return kept
+    }
+
+    /// - Parameters:
+    ///   - shown: gets the aggregates over the set itself.
+    ///   - rows: gets the spans of pipelines.
+    private func number(
+        _ scalar: CompiledScalar, _ set: Spanset,
+        _ shown: inout [(name: String, value: AttributeValue)], _ rows: inout [Int]?
+    ) -> Static? {
+        switch scalar {
+        case .constant(let value): return value
+        case .aggregate(let aggregate, let expression, let name):
+            guard let value = number(aggregate, expression, set.rows) else { return nil }
+            if !shown.contains(where: { $0.name == name }) {
+                shown.append((name, SpanValue(value, text: nil).attributeValue))
+            }
+            return value
+        case .pipeline(let pipeline, let last):
+            let found = Spanset(rows: union(of: run(pipeline, set)))
+            rows = union(rows ?? [], found.rows)
+            var inner: [(name: String, value: AttributeValue)] = []
+            return number(last, found, &inner, &rows)
+        case .binary(let operation, let left, let right):
+            let a = number(left, set, &shown, &rows), b = number(right, set, &shown, &rows)
+            guard let a, let b else { return nil }
+            return Arithmetic.apply(operation, a, b)
+        }
+    }
+
+    /// The aggregate over the numbers that spans have; nil when none has one. Whole numbers are
+    /// added exactly while they fit.
+    private func number(
+        _ aggregate: SpanAggregate, _ expression: CompiledExpression?, _ rows: [Int]
+    ) -> Static? {
+        guard aggregate != .count, let expression else { return .int(Int64(rows.count)) }
+        var total = RunningTotal(aggregate)
+        for row in rows {
+            switch reader.value(expression, row) {
+            case .list(let items):
+                for item in items { if let number = item.numeric { total.add(number) } }
+            case let value: if let number = value.numeric { total.add(number) }
+            }
+        }
+        return total.result
+    }
+}
+
+/// Folds numbers of any types.
+private struct RunningTotal {
+    private let aggregate: SpanAggregate
+    private var extreme: Static?
+    private var whole: Int64? = 0
+    private var real = 0.0
+    private var count = 0
+    private var isDuration = true
+
+    init(_ aggregate: SpanAggregate) { self.aggregate = aggregate }
+
+    mutating func add(_ number: Static) {
+        guard let value = Arithmetic.number(number), !value.isNaN else { return }
+        count += 1
+        real += value
+        if number.type != .duration { isDuration = false }
+        switch number {
+        case .int(let next), .duration(let next):
+            whole = whole.flatMap {
+                let (sum, overflow) = $0.addingReportingOverflow(next)
+                return overflow ? nil : sum
+            }
+        default: whole = nil
+        }
+        guard let held = extreme else {
+            extreme = number
+            return
+        }
+        let operation: FieldOperator = aggregate == .min ? .less : .greater
+        if SpanValue.compare(
+            operation, SpanValue(number, text: nil), SpanValue(held, text: nil), nil)
+        {
+            extreme = number
+        }
+    }
+
+    var result: Static? {
+        if count == 0 { return nil }
+        switch aggregate {
+        case .min, .max: return extreme
+        case .sum, .count:
+            guard let whole else { return .float(real) }
+            return isDuration ? .duration(whole) : .int(whole)
+        case .avg:
+            let mean = (whole.map(Double.init) ?? real) / Double(count)
+            if isDuration, let nanos = Int64(exactly: mean.rounded()) { return .duration(nanos) }
+            return .float(mean)
         }
     }
 }

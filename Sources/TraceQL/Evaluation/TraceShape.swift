@@ -41,27 +41,31 @@ struct TraceShape {
         let (length, overflow) = (batch.endNanos.max() ?? 0).subtractingReportingOverflow(
             startNanos)
         durationNanos = overflow ? 0 : max(0, length)
-        breakCycles()
+        breakRings(byStart)
         for row in byStart { if let parent = parents[row] { children[parent].append(row) } }
         number(byStart.filter { parents[$0] == nil })
     }
 
-    /// Makes a top span of one member of each ring.
-    private mutating func breakCycles() {
+    /// Makes a top span of the earliest member of each ring.
+    ///
+    /// - Parameter order: rows by start.
+    private mutating func breakRings(_ order: [Int]) {
         // 0 not seen, 1 on the current path, 2 known to lead to the top.
         var state = [UInt8](repeating: 0, count: parents.count)
+        var rank = [Int](repeating: 0, count: parents.count)
+        for (place, row) in order.enumerated() { rank[row] = place }
         for start in parents.indices where state[start] == 0 {
             var path: [Int] = []
-            var row = start
-            while state[row] == 0 {
-                state[row] = 1
-                path.append(row)
-                guard let parent = parents[row] else { break }
-                if state[parent] == 1 {
-                    parents[row] = nil
-                    break
-                }
-                row = parent
+            var row: Int? = start
+            while let current = row, state[current] == 0 {
+                state[current] = 1
+                path.append(current)
+                row = parents[current]
+            }
+            if let ring = row, state[ring] == 1, let first = path.firstIndex(of: ring),
+                let top = path[first...].min(by: { rank[$0] < rank[$1] })
+            {
+                parents[top] = nil
             }
             for row in path { state[row] = 2 }
         }

@@ -289,14 +289,3 @@ enum HistogramBuckets {
         return isSeconds ? bound / 1e9 : bound
     }
 }
-
-/// An attribute and its name's bytes.
-struct CompiledAttribute {
-    let attribute: Attribute
-    let name: SharedBytes
-
-    init(_ attribute: Attribute) {
-        self.attribute = attribute
-        name = SharedBytes(Array(attribute.name.utf8))
-    }
-}

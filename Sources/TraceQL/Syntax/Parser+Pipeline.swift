@@ -30,13 +30,18 @@ extension Parser {
 
     private mutating func stage(isFirst: Bool) throws(TraceQLSyntaxError) -> PipelineStage {
         if token.kind == .symbol {
+            if token.text == "-" { return try scalarStage(try scalarOperand()) }
             guard token.text == "{" || token.text == "(" else { throw unexpected() }
             switch try spansetOrScalar(minimum: 1) {
             case .spanset(let expression): return .spanset(expression)
             case .scalar(let left): return try scalarStage(left)
             }
         }
-        guard token.kind == .identifier else { throw unexpected() }
+        switch token.kind {
+        case .int, .float, .duration: return try scalarStage(try scalarOperand())
+        case .identifier: break
+        default: throw unexpected()
+        }
         switch token.text {
         case "by":
             next()
@@ -108,7 +113,7 @@ extension Parser {
         try expectSymbol("(")
         let inner = try pipeline()
         try expectSymbol(")")
-        if case .scalar? = inner.stages.last { return .scalar(.pipeline(inner)) }
+        if case .scalar? = inner.stages.last { return .scalar(Parser.scalar(inner)) }
         if inner.stages.count == 1, case .spanset(let expression) = inner.stages[0] {
             return .spanset(expression)
         }
@@ -131,6 +136,7 @@ extension Parser {
         }
         next()
         let right = try scalarExpression(try scalarOperand(), minimum: 3)
+        guard left.holdsAggregate || right.holdsAggregate else { throw unexpected() }
         return .scalarFilter(operation, left, right)
     }
 
@@ -151,6 +157,12 @@ extension Parser {
             left = .binary(operation, left, right)
         }
         return left
+    }
+
+    /// Parentheses around a number alone are no pipeline.
+    private static func scalar(_ pipeline: SpansetPipeline) -> ScalarExpression {
+        if pipeline.stages.count == 1, case .scalar(let only) = pipeline.stages[0] { return only }
+        return .pipeline(pipeline)
     }
 
     private mutating func scalarOperand() throws(TraceQLSyntaxError) -> ScalarExpression {
@@ -177,7 +189,7 @@ extension Parser {
             let inner = try pipeline()
             try expectSymbol(")")
             guard case .scalar? = inner.stages.last else { throw unexpected() }
-            return .pipeline(inner)
+            return Parser.scalar(inner)
         }
         switch try constant() {
         case .int(let value): return .constant(.int(value))
@@ -186,6 +198,16 @@ extension Parser {
         default:
             position -= 1
             throw unexpected()
+        }
+    }
+}
+
+extension ScalarExpression {
+    fileprivate var holdsAggregate: Bool {
+        switch self {
+        case .constant: false
+        case .aggregate, .pipeline: true
+        case .binary(_, let left, let right): left.holdsAggregate || right.holdsAggregate
         }
     }
 }

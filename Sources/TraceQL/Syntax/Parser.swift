@@ -93,7 +93,9 @@ struct Parser {
     mutating func countOperator() throws(TraceQLSyntaxError) {
         operators += 1
         if operators > SyntaxLimits.operators {
-            throw TraceQLSyntaxError("query has more than \(SyntaxLimits.operators) operators")
+            throw TraceQLSyntaxError(
+                line: token.line, column: token.column,
+                "query has more than \(SyntaxLimits.operators) operators")
         }
     }
 

@@ -13,7 +13,7 @@ package struct TraceQLValidationError: Error, Equatable, Sendable, CustomStringC
     init(_ description: String) { self.description = description }
 
     static func unsupported(_ what: String) -> TraceQLValidationError {
-        var error = TraceQLValidationError("\(what) not supported")
+        var error = TraceQLValidationError("\(what) not yet supported")
         error.isUnsupported = true
         return error
     }
@@ -88,7 +88,6 @@ extension FieldExpression {
         if operation == .matches || operation == .notMatches {
             guard case .constant(.string(let pattern)) = right else {
                 // Patterns are compiled once, so they have to be constants.
-                if case .attribute = right { return }
                 throw TraceQLValidationError("illegal operation for the given types: \(text)")
             }
             do {
@@ -264,7 +263,7 @@ extension FieldExpression {
 
 extension Attribute {
     fileprivate func checkSupport() throws(TraceQLValidationError) {
-        if isParent { throw .unsupported("parent attribute (\(text))") }
+        if isParent { throw .unsupported("parent") }
         if intrinsic == .parent { throw .unsupported("intrinsic (parent)") }
     }
 }
@@ -282,33 +281,38 @@ extension SpansetExpression {
 }
 
 extension ScalarExpression {
-    /// The number an expression without any span is.
-    var constant: Static? {
+    fileprivate func checkSupport() throws(TraceQLValidationError) {
         switch self {
-        case .constant(let value): return value
-        case .aggregate, .pipeline: return nil
-        case .binary(let operation, let left, let right):
-            guard let x = left.constant, let y = right.constant else { return nil }
-            return Arithmetic.apply(operation, x, y)
+        case .constant: return
+        case .aggregate(_, let expression): try expression?.checkSupport()
+        case .pipeline(let pipeline):
+            try pipeline.checkSupport()
+            // Which of several spansets gave the number could not be told.
+            var isGrouped = false
+            for stage in pipeline.stages {
+                switch stage {
+                case .group: isGrouped = true
+                case .coalesce: isGrouped = false
+                default: continue
+                }
+            }
+            if isGrouped { throw .unsupported("by() without coalesce() in arithmetic") }
+        case .binary(_, let left, let right):
+            try left.checkSupport()
+            try right.checkSupport()
         }
     }
 }
 
 extension SpansetPipeline {
-    /// A scalar filter compares one aggregate with a number.
     fileprivate func checkSupport() throws(TraceQLValidationError) {
         for stage in stages {
             switch stage {
             case .spanset(let expression): try expression.checkSupport()
             case .scalarFilter(_, let left, let right):
-                guard case .aggregate(_, let expression) = left else {
-                    throw .unsupported("scalar filter without one aggregate on its left side")
-                }
-                try expression?.checkSupport()
-                guard right.constant != nil else {
-                    throw .unsupported("scalar filter without a number on its right side")
-                }
-            case .scalar: throw .unsupported("pipeline that ends with a number")
+                try left.checkSupport()
+                try right.checkSupport()
+            case .scalar(let expression): try expression.checkSupport()
             case .group(let expression): try expression.checkSupport()
             case .select(let attributes): for item in attributes { try item.checkSupport() }
             case .coalesce: continue
