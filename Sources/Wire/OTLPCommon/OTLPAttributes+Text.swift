@@ -8,7 +8,7 @@ extension OTLPAttributes {
     /// Appends one encoded value as text: strings as they are, numbers and booleans as JSON prints
     /// them, bytes in base64, arrays and maps as JSON, nothing for an empty value. Source:
     /// opentelemetry-collector `pdata/pcommon/value.go`, `AsString`; maps keep their order here.
-    static func appendText(
+    package static func appendText(
         _ reader: inout ByteReader, to out: inout [UInt8]
     ) throws(MalformedBytes) {
         let start = reader.offset

@@ -8,7 +8,8 @@ extension OTLPTraces {
     /// Decodes an `ExportTraceServiceRequest` in OTLP's JSON: ids as hexadecimal of any case,
     /// 64-bit integers as numbers or strings, enums as numbers or names, null as absent.
     ///
-    /// - Throws: `MalformedJSON` when the text is not such an object or nests too deep.
+    /// - Throws: `MalformedJSON` when the text is not such an object or nests too deep. A span that
+    ///   is JSON but no span is left out and counted.
     package static func decodeJSON(
         _ body: UnsafeRawBufferPointer
     ) throws(MalformedJSON) -> DecodedSpans {
@@ -47,7 +48,7 @@ extension OTLPTraces {
                         try OTLPAttributes.appendList(&reader, to: &assembly.inner)
                         assembly.takeResourceAttributes(resource)
                     } else if key.equals("droppedAttributesCount") {
-                        assembly.batch.resources[resource].droppedAttributes =
+                        assembly.batch.resources[resource].droppedAttributes &+=
                             try reader.uint32OrString()
                     } else {
                         try reader.skipValue()
@@ -77,7 +78,15 @@ extension OTLPTraces {
             if key.equals("spans") {
                 try reader.beginArray()
                 while try reader.nextElement() {
-                    try decodeSpan(&reader, resource, scope, &assembly)
+                    var attempt = reader
+                    do throws(MalformedJSON) {
+                        try decodeSpan(&attempt, resource, scope, &assembly)
+                        reader = attempt
+                    } catch {
+                        // One span of another form does not cost the others, where it is JSON.
+                        try reader.skipValue()
+                        assembly.dropSpan()
+                    }
                 }
             } else if key.equals("scope") {
                 try decodeScope(&reader, scope, &assembly)

@@ -7,7 +7,8 @@ import Telemetry
 extension OTLPTraces {
     /// Decodes an `ExportTraceServiceRequest`; `TracesData` and Tempo's `Trace` have the same bytes.
     ///
-    /// - Throws: `MalformedBytes` when the bytes are not such a message or nest too deep.
+    /// - Throws: `MalformedBytes` when the bytes are not such a message. A span that is damaged inside
+    ///   or nests too deep is left out and counted.
     package static func decodeProtobuf(
         _ body: UnsafeRawBufferPointer
     ) throws(MalformedBytes) -> DecodedSpans {
@@ -43,7 +44,7 @@ extension OTLPTraces {
                         try OTLPAttributes.appendKeyValue(
                             try inner.message(), to: &assembly.inner)
                     case 2:
-                        assembly.batch.resources[resource].droppedAttributes = try inner.uint32()
+                        assembly.batch.resources[resource].droppedAttributes &+= try inner.uint32()
                     default: try inner.skip()
                     }
                 }
@@ -65,7 +66,14 @@ extension OTLPTraces {
         while try message.next() {
             switch message.field {
             case 1: try decodeScope(try message.message(), scope, &assembly)
-            case 2: try decodeSpan(try message.message(), resource, scope, &assembly)
+            case 2:
+                let span = try message.message()
+                do throws(MalformedBytes) {
+                    try decodeSpan(span, resource, scope, &assembly)
+                } catch {
+                    // Its end is known: it does not cost the others.
+                    assembly.dropSpan()
+                }
             case 3:
                 assembly.batch.scopes[scope].schemaURL = assembly.batch.arena.keep(
                     try message.bytes())

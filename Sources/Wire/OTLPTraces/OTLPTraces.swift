@@ -15,23 +15,31 @@ package enum OTLPTraces {}
 package struct DecodedSpans: Sendable {
     package var batch: SpanBatch
     package var rejected: SpanRejections
+    /// Attributes that were left out because an attribute of that key came before. They count as
+    /// dropped attributes of their span or resource too.
+    package var repeatedKeys: Int
 
-    package init(batch: SpanBatch = SpanBatch(), rejected: SpanRejections = SpanRejections()) {
+    package init(
+        batch: SpanBatch = SpanBatch(), rejected: SpanRejections = SpanRejections(),
+        repeatedKeys: Int = 0
+    ) {
         self.batch = batch
         self.rejected = rejected
+        self.repeatedKeys = repeatedKeys
     }
 }
 
 /// Why spans were left out of a batch: for OTLP's partial success.
 package struct SpanRejections: Sendable, Equatable {
     package enum Reason: Int, Sendable, CaseIterable {
-        case traceID, spanID, parentID
+        case traceID, spanID, parentID, malformed
 
         var text: String {
             switch self {
             case .traceID: "trace id must be 16 bytes and not all zero"
             case .spanID: "span id must be 8 bytes and not all zero"
             case .parentID: "parent span id must be empty or 8 bytes"
+            case .malformed: "span cannot be read"
             }
         }
     }
@@ -67,7 +75,12 @@ struct SpanAssembly {
     private var problem: SpanRejections.Reason?
     private var arenaStart = 0
 
-    var result: DecodedSpans { DecodedSpans(batch: batch, rejected: rejected) }
+    /// Attributes of spans and resources left out because their key came before.
+    private var repeatedKeys = 0
+
+    var result: DecodedSpans {
+        DecodedSpans(batch: batch, rejected: rejected, repeatedKeys: repeatedKeys)
+    }
 
     // MARK: resources and scopes
 
@@ -85,6 +98,11 @@ struct SpanAssembly {
     /// Gives a resource the attributes collected in `inner`.
     mutating func takeResourceAttributes(_ index: Int) {
         if inner.bytes.isEmpty { return }
+        let repeated = AttributeKeys.removeRepeated(from: &inner.bytes)
+        repeatedKeys &+= Int(repeated)
+        let dropped = batch.resources[index].droppedAttributes
+        batch.resources[index].droppedAttributes =
+            dropped.addingReportingOverflow(repeated).partialValue
         let slice = inner.bytes.withUnsafeBytes { batch.arena.keep($0) }
         inner.bytes.removeAll(keepingCapacity: true)
         batch.resources[index].attributes = slice
@@ -113,6 +131,9 @@ struct SpanAssembly {
         problem = nil
         arenaStart = batch.arena.count
     }
+
+    /// Keeps what is in the arena by now even when the span at hand is left out.
+    mutating func holdArena() { arenaStart = batch.arena.count }
 
     mutating func set(traceID: TraceID?) {
         if let traceID { row.traceID = traceID } else { problem = problem ?? .traceID }
@@ -151,6 +172,14 @@ struct SpanAssembly {
     }
     private var invalidLinks: UInt32 = 0
 
+    /// Leaves out the span at hand, which could not be read to its end.
+    mutating func dropSpan() {
+        rejected.add(.malformed)
+        batch.arena.removeSubrange(arenaStart...)
+        inner.bytes.removeAll(keepingCapacity: true)
+        invalidLinks = 0
+    }
+
     /// Adds the span, or counts why not.
     mutating func endSpan() {
         defer { invalidLinks = 0 }
@@ -162,6 +191,9 @@ struct SpanAssembly {
             return
         }
         row.droppedLinks = row.droppedLinks.addingReportingOverflow(invalidLinks).partialValue
+        let repeated = AttributeKeys.removeRepeated(from: &attributes.bytes)
+        repeatedKeys &+= Int(repeated)
+        row.droppedAttributes = row.droppedAttributes.addingReportingOverflow(repeated).partialValue
         row.attributes = attributes.bytes.withUnsafeBytes { batch.arena.keep($0) }
         row.events = events.bytes.withUnsafeBytes { batch.arena.keep($0) }
         row.links = links.bytes.withUnsafeBytes { batch.arena.keep($0) }

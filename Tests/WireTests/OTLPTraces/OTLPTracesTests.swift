@@ -192,7 +192,9 @@ func describe(_ batch: SpanBatch) throws -> [String] {
     let batch = try decodeTraceJSON(nested(64)).batch
     #expect(throws: Never.self) { try describe(batch) }
     #expect(try describe(decodeTraceProtobuf(OTLPTraces.encode(batch)).batch) == describe(batch))
-    #expect(throws: MalformedJSON.self) { try decodeTraceJSON(nested(65)) }
+    let tooDeep = try decodeTraceJSON(nested(65))
+    #expect(tooDeep.batch.rowCount == 0)
+    #expect(tooDeep.rejected[.malformed] == 1)
     #expect(throws: MalformedJSON.self) { try decodeTraceJSON(nested(5000)) }
 }
 
@@ -209,4 +211,103 @@ func describe(_ batch: SpanBatch) throws -> [String] {
             #expect(again != nil)
         }
     }
+}
+
+@Test func sizeOfASpanIsThatOfItsMessage() throws {
+    let batch = try decodeTraceJSON(fullTraceJSON).batch
+    for row in 0..<batch.rowCount {
+        var one = SpanBatch()
+        one.arena = batch.arena
+        one.resources = [SpanBatch.Resource()]
+        one.scopes = [SpanBatch.Scope()]
+        var alone = batch.row(row)
+        alone.resource = 0
+        alone.scope = 0
+        one.add(alone)
+        let bytes = try OTLPTraces.encode(one)
+        let size = try bytes.withUnsafeBytes { try spanCount($0) }
+        #expect(size == OTLPTraces.protobufSize(of: row, in: batch))
+    }
+}
+
+/// Bytes of the only span of a request.
+private func spanCount(_ body: UnsafeRawBufferPointer) throws -> Int {
+    var reader = ProtobufReader(body)
+    for wanted: UInt32 in [1, 2] {
+        var inner: ProtobufReader?
+        while try reader.next() {
+            if reader.field == wanted { inner = try reader.message() } else { try reader.skip() }
+        }
+        reader = try #require(inner)
+    }
+    while try reader.next() {
+        if reader.field == 2 { return try reader.message().remaining }
+        try reader.skip()
+    }
+    return -1
+}
+
+@Test func keysThatRepeatAreLeftOutAndCounted() throws {
+    func pairs(_ keys: [String]) -> String {
+        keys.enumerated().map { #"{"key":"\#($1)","value":{"intValue":\#($0)}}"# }
+            .joined(separator: ",")
+    }
+    let many = (0..<40).map { "k\($0)" } + ["k39", "k3", "new"]
+    let span = #"{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"0000000000000001","#
+    let json = #"""
+        {"resourceSpans":[{"resource":{"attributes":[\#(pairs(["a", "b", "a"]))],
+        "droppedAttributesCount":1},"scopeSpans":[{"spans":[
+        \#(span)"attributes":[\#(pairs(["x", "y", "x", "x"]))],"droppedAttributesCount":2},
+        \#(span)"attributes":[\#(pairs(many))]}]}]}]}
+        """#
+    let decoded = try decodeTraceJSON(json)
+    let batch = decoded.batch
+    #expect(decoded.repeatedKeys == 5)
+    #expect(batch.resources[0].droppedAttributes == 2)
+    #expect(batch.droppedAttributes == [4, 2])
+    let first = try batch.arena.withSlice(batch.attributes[0]) {
+        try AttributeCoding.decodeList($0)
+    }
+    #expect(first.map(\.key) == ["x", "y"])
+    #expect(first.map(\.value) == [.int(0), .int(1)])
+    let second = try batch.arena.withSlice(batch.attributes[1]) {
+        try AttributeCoding.decodeList($0)
+    }
+    #expect(second.count == 41)
+    // Protobuf has the same rule.
+    let bytes = try OTLPTraces.encode(batch)
+    #expect(try decodeTraceProtobuf(bytes).repeatedKeys == 0)
+}
+
+@Test func oneBadSpanDoesNotCostTheOthers() throws {
+    let good = #"{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"000000000000000"#
+    let json = #"""
+        {"resourceSpans":[{"scopeSpans":[{"spans":[\#(good)1","name":"a"},
+        \#(good)2","name":5},\#(good)3","attributes":{"a":1}},"text",
+        \#(good)4","startTimeUnixNano":"soon"},\#(good)5","name":"b"}]}]}]}
+        """#
+    let decoded = try decodeTraceJSON(json)
+    #expect(decoded.batch.spanIDs.map(\.rawValue) == [1, 5])
+    #expect(decoded.rejected[.malformed] == 4)
+    #expect(decoded.rejected.message == "4 rejected: span cannot be read")
+    #expect(decoded.batch.names.map { decoded.batch.arena.text($0) } == ["a", "b"])
+    // What is no JSON is no request.
+    #expect(throws: MalformedJSON.self) { try decodeTraceJSON(String(json.dropLast())) }
+    var writer = ProtobufWriter()
+    let resource = writer.begin(1)
+    let scope = writer.begin(2)
+    for id: UInt8 in 1...3 {
+        let span = writer.begin(2)
+        writer.bytes(1, [UInt8](repeating: 7, count: 16))
+        writer.bytes(2, [UInt8](repeating: id, count: 8))
+        // The second one has a name that reaches beyond its end.
+        if id == 2 { writer.rawVarint(0x2a) }
+        if id == 2 { writer.rawVarint(99) }
+        writer.end(span)
+    }
+    writer.end(scope)
+    writer.end(resource)
+    let sent = try decodeTraceProtobuf(writer.bytes)
+    #expect(sent.batch.rowCount == 2)
+    #expect(sent.rejected[.malformed] == 1)
 }
