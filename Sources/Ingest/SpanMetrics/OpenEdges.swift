@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sides of calls that wait for each other.
+
+import Telemetry
+
+/// One call between two services, as far as its spans have come.
+struct SpanEdge: Sendable {
+    enum Connection: UInt8, Sendable {
+        case direct, messaging, database, virtualNode
+
+        /// Value of the label `connection_type`.
+        var text: StaticString {
+            switch self {
+            case .direct: ""
+            case .messaging: "messaging_system"
+            case .database: "database"
+            case .virtualNode: "virtual_node"
+            }
+        }
+    }
+
+    var traceID: TraceID
+    var connection = Connection.direct
+    /// Empty = not known yet.
+    var client = ""
+    var server = ""
+    /// Nil = that side has no span.
+    var clientSeconds: Double?
+    var serverSeconds: Double?
+    var clientEndNanos: Int64 = 0
+    var serverStartNanos: Int64 = 0
+    /// Values of the configured dimensions, empty = absent; no elements = no span.
+    var clientDimensions: [String] = []
+    var serverDimensions: [String] = []
+    var isFailed = false
+    var weight = 1.0
+    /// What the attributes of a side call the other.
+    var peer = ""
+    /// Whether the server's span has no parent.
+    var isRoot = false
+    /// Which side was made up.
+    var virtualSide: StaticString = ""
+    /// When it stops waiting, by the monotonic clock.
+    fileprivate var deadlineNanos: Int64 = 0
+
+    init(traceID: TraceID) { self.traceID = traceID }
+
+    var isComplete: Bool { !client.isEmpty && !server.isEmpty }
+}
+
+/// Calls of which one side is known, by the span id that both sides know: the client's.
+///
+/// Source of the rules: grafana/tempo `modules/generator/processor/servicegraphs`. Two differ.
+/// The server's span of a pair that shares its id (Zipkin) is found by that id. A root span waits
+/// under its own id, so that several roots of one trace do not take each other's place.
+struct OpenEdges: Sendable {
+    struct Key: Hashable, Sendable {
+        var traceID: TraceID
+        var spanID: SpanID
+    }
+
+    private var edges: [Key: SpanEdge] = [:]
+    /// Keys in the order of their deadlines; some are gone from `edges`.
+    private var order: [(key: Key, deadlineNanos: Int64)] = []
+    private var first = 0
+
+    var count: Int { edges.count }
+
+    /// Adds one side to the edge of a key. Returns the edge when both sides are known.
+    ///
+    /// - Parameter add: fills the side in.
+    /// - Returns: `isFull` when there is no room for another edge.
+    mutating func add(
+        _ key: Key, deadlineNanos: Int64, limit: Int, _ add: (inout SpanEdge) -> Void
+    ) -> (complete: SpanEdge?, isFull: Bool) {
+        if var edge = edges[key] {
+            add(&edge)
+            if edge.isComplete {
+                edges[key] = nil
+                return (edge, false)
+            }
+            edges[key] = edge
+            return (nil, false)
+        }
+        var edge = SpanEdge(traceID: key.traceID)
+        add(&edge)
+        if edge.isComplete { return (edge, false) }
+        guard edges.count < limit else { return (nil, true) }
+        edge.deadlineNanos = deadlineNanos
+        edges[key] = edge
+        order.append((key, deadlineNanos))
+        return (nil, false)
+    }
+
+    /// Hands over edges that have waited long enough. Amortised O(1) for each that was added.
+    mutating func expire(nowNanos: Int64, _ body: (SpanEdge) -> Void) {
+        while first < order.count, order[first].deadlineNanos <= nowNanos {
+            let (key, deadline) = order[first]
+            first += 1
+            // A newer edge of the same key has a later deadline of its own.
+            guard let edge = edges[key], edge.deadlineNanos == deadline else { continue }
+            edges[key] = nil
+            body(edge)
+        }
+        if first > 1024, first > order.count / 2 {
+            order.removeFirst(first)
+            first = 0
+        }
+    }
+}
