@@ -4,6 +4,23 @@
 import Base
 import Telemetry
 
+/// Whole traces for an answer of Jaeger's API.
+package struct JaegerTraces: Sendable {
+    package var batch: SpanBatch
+    /// What the traces may lack.
+    package var warnings: [String]
+    /// What was done to spans, by row.
+    package var spanWarnings: [Int: [String]]
+
+    package init(
+        _ batch: SpanBatch, warnings: [String] = [], spanWarnings: [Int: [String]] = [:]
+    ) {
+        self.batch = batch
+        self.warnings = warnings
+        self.spanWarnings = spanWarnings
+    }
+}
+
 extension TraceAnswers {
     /// Jaeger's `GET /api/traces/{id}` and `/api/traces`: `{"data":[trace…],…}`, one trace for each
     /// trace id in order of first appearance, times in microseconds.
@@ -15,32 +32,37 @@ extension TraceAnswers {
     package static func jaegerTraces(
         _ batch: SpanBatch, warnings: [String] = []
     ) throws(MalformedBytes) -> [UInt8] {
-        var json = JSONWriter(reserving: 2 * batch.arena.count + 512 * batch.rowCount)
-        json.beginObject()
-        json.key("data")
-        json.beginArray()
-        for (id, rows) in batch.rowsByTrace() {
-            try writeTrace(id, rows, batch, warnings, &json)
-        }
-        json.endArray()
-        for name in ["total", "limit", "offset"] { json.member(name, 0) }
-        json.key("errors")
-        json.null()
-        json.endObject()
-        return json.bytes
+        try jaegerTraces([JaegerTraces(batch, warnings: warnings)])
     }
 
-    private static func writeTrace(
-        _ id: TraceID, _ rows: [Int], _ batch: SpanBatch, _ warnings: [String],
-        _ json: inout JSONWriter
+    /// As above, of several batches; each trace is whole in one of them.
+    ///
+    /// - Parameter failures: traces that were asked for and are not in the answer.
+    package static func jaegerTraces(
+        _ traces: [JaegerTraces], failures: [JaegerAnswers.Failure] = []
+    ) throws(MalformedBytes) -> [UInt8] {
+        let size = traces.reduce(0) { $0 + 2 * $1.batch.arena.count + 512 * $1.batch.rowCount }
+        return try JaegerAnswers.envelope(total: 0, failures: failures, reserving: size) {
+            (json) throws(MalformedBytes) in
+            json.beginArray()
+            for some in traces {
+                for (id, rows) in some.batch.rowsByTrace() { try write(id, rows, some, &json) }
+            }
+            json.endArray()
+        }
+    }
+
+    private static func write(
+        _ id: TraceID, _ rows: [Int], _ traces: JaegerTraces, _ json: inout JSONWriter
     ) throws(MalformedBytes) {
+        let batch = traces.batch
         let processes = JaegerProcesses(rows, batch)
         json.beginObject()
         json.member("traceID", id.description)
         json.key("spans")
         json.beginArray()
         for row in rows {
-            try writeSpan(row, processes.name(batch.rowResources[row]), batch, &json)
+            try writeSpan(row, processes.name(batch.rowResources[row]), traces, &json)
         }
         json.endArray()
         json.key("processes")
@@ -51,14 +73,12 @@ extension TraceAnswers {
         }
         json.endObject()
         json.key("warnings")
-        if warnings.isEmpty {
-            json.null()
-        } else {
-            json.beginArray()
-            for warning in warnings { json.string(warning) }
-            json.endArray()
-        }
+        write(warnings: traces.warnings, &json)
         json.endObject()
+    }
+
+    private static func write(warnings: [String], _ json: inout JSONWriter) {
+        if warnings.isEmpty { json.null() } else { json.strings(warnings) }
     }
 
     private static func writeProcess(
@@ -81,8 +101,9 @@ extension TraceAnswers {
     }
 
     private static func writeSpan(
-        _ i: Int, _ process: String, _ batch: SpanBatch, _ json: inout JSONWriter
+        _ i: Int, _ process: String, _ traces: JaegerTraces, _ json: inout JSONWriter
     ) throws(MalformedBytes) {
+        let batch = traces.batch
         json.beginObject()
         json.member("traceID", batch.traceIDs[i].description)
         json.member("spanID", batch.spanIDs[i].description)
@@ -117,7 +138,7 @@ extension TraceAnswers {
         json.endArray()
         json.member("processID", process)
         json.key("warnings")
-        json.null()
+        write(warnings: traces.spanWarnings[i] ?? [], &json)
         json.endObject()
     }
 
