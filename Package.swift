@@ -148,6 +148,11 @@ var targets: [Target] = [
             .map { .byName(name: $0) },
         path: "Tests/LogBench", swiftSettings: strict + optimised),
     .executableTarget(
+        name: "incidentbench",
+        dependencies: (["Diagnosis", "Ingest", "Wire", "Correlation", "Storage", "TestKit"]
+            + stores + below).map { .byName(name: $0) },
+        path: "Tests/IncidentBench", swiftSettings: strict + optimised),
+    .executableTarget(
         name: "scrapebench",
         dependencies: (["Scrape", "Ingest", "TestKit"] + below).map { .byName(name: $0) },
         path: "Tests/ScrapeBench", swiftSettings: strict + optimised),

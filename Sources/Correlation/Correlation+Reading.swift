@@ -128,6 +128,15 @@ extension Correlation {
         collect(tenant, range, only: name)[name]?.series.sorted() ?? []
     }
 
+    /// Versions of a service that were seen on the days of the range, in order of first sight.
+    package func versions(
+        ofService name: String, tenant: Tenant, range: NanosRange
+    ) -> [ServiceVersion] {
+        (collect(tenant, range, only: name)[name]?.versions ?? [:])
+            .map { ServiceVersion(version: $0.key, firstSeenNanos: $0.value) }
+            .sorted { ($0.firstSeenNanos, $0.version) < ($1.firstSeenNanos, $1.version) }
+    }
+
     /// Hashes of `series(ofService:tenant:)`, ascending.
     package func seriesHashes(ofService name: String, tenant: Tenant) -> [UInt64] {
         series(ofService: name, tenant: tenant).map(\.hash).sorted()

@@ -1,5 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
 // Front door of Diagnosis.
 
-/// What differs between two stretches of time, and where.
-package enum Diagnosis {}
+import Telemetry
+
+/// What differs between two stretches of time, and where: from the raw stores, without training and
+/// without configuration. docs/diagnosis.md tells how it thinks.
+package struct Diagnosis: Sendable {
+    let sources: SignalSources
+    let limits: ReadLimits
+
+    package init(_ sources: SignalSources, limits: ReadLimits = ReadLimits()) {
+        self.sources = sources
+        self.limits = limits
+    }
+
+    /// Suspects for what is wrong in the window.
+    ///
+    /// - Throws: `QueryInterruption`, what the stores throw.
+    package func diagnose(
+        _ request: DiagnosisRequest, _ context: ReadContext
+    ) throws -> DiagnosisAnswer {
+        var reader = SignalReader(sources, request, limits, context)
+        let observations = try reader.read()
+        try context.check()
+        let findings = Diagnosis.findings(observations)
+        try context.check()
+        let candidates = Ranking(observations).candidates(findings)
+        let names = SuspectNaming(observations: observations).names(candidates)
+        let builder = EvidenceBuilder(
+            observations, request,
+            EvidenceRunner(sources: sources, tenant: request.tenant, context: context))
+        return DiagnosisAnswer(
+            window: request.window, baseline: request.baseline,
+            suspects: try names.prefix(request.limit).map(builder.complete),
+            notes: observations.notes,
+            spanCounts: Stretch.allCases.map { stretch in
+                observations.spans.stretches.count { $0 == stretch }
+            },
+            lineCounts: Stretch.allCases.map { stretch in
+                observations.lines.lineCounts.values.reduce(0) { $0 + $1[stretch] }
+            },
+            seriesCount: observations.series.count, traceShare: observations.traceShare)
+    }
+
+    /// All that differs, in no order.
+    static func findings(_ observations: Observations) -> [Finding] {
+        PathSignals(observations).findings() + TimeSignals(observations).findings()
+            + ErrorSignals(observations).findings() + ResourceSignals.findings(observations)
+    }
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Log lines as statements of a program.
+
+import Correlation
+import Telemetry
+
+/// A statement that writes log lines: known by its place in the code, else by what its lines have in
+/// common.
+struct LogStatement: Sendable {
+    var service: Int32
+    var site: CodeLocation?
+    /// The common words; numbers and ids are `<*>`.
+    var template: String
+    /// Whether its lines are errors.
+    var isError: Bool
+    /// A piece of text that all its lines have and few others.
+    var literal: String
+    /// Labels of the first stream that it came in.
+    var stream: Labels
+    /// Lines in each stretch.
+    var counts = PerStretch(repeating: 0)
+}
+
+/// Log lines that belong to spans, and how often each statement wrote.
+struct LineTable: Sendable {
+    var statements: [LogStatement] = []
+
+    // Lines of known spans, one entry per line in each column.
+    var spans: [Int32] = []
+    var statementOf: [Int32] = []
+    var nanos: [Int64] = []
+
+    /// Lines by service and stretch, with and without a span.
+    var lineCounts: [Int32: PerStretch<Int>] = [:]
+    /// Of those, lines with a trace id.
+    var tracedCounts: [Int32: PerStretch<Int>] = [:]
+
+    /// Statements of each span in the order of their lines; spans without lines have none. O(n log n).
+    func statementsBySpan(count: Int) -> [[Int32]] {
+        var result = [[Int32]](repeating: [], count: count)
+        let order = nanos.indices.sorted { (nanos[$0], $0) < (nanos[$1], $1) }
+        for line in order { result[Int(spans[line])].append(statementOf[line]) }
+        return result
+    }
+}

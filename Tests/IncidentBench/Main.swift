@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// How well faults are found.
+
+import Base
+import Diagnosis
+import Glibc
+import Telemetry
+import TestKit
+
+/// Every fault of `corpora/incidents` goes into stores of its own, on the way it takes in the server,
+/// and is diagnosed from nothing but the two minutes after it and the day's fault-free minute. So
+/// are the minutes before the faults, which should show nothing.
+///
+/// `BENCH_DAY` and `BENCH_FAULT` (a piece of an id) narrow it; `BENCH_SHOW` is the number of suspects
+/// that are printed (0).
+@main
+struct Main {
+    static func main() async throws {
+        let only = text("BENCH_FAULT") ?? ""
+        let show = text("BENCH_SHOW").flatMap { Int($0) } ?? 0
+        var outcomes: [Outcome] = []
+        var quiet: [Quiet] = []
+        for day in ["2023-01-29", "2023-01-30"] where text("BENCH_DAY").map({ $0 == day }) ?? true {
+            let (faults, minute) = try Fault.all(of: day)
+            let normal = try Recording(day: day, name: "normal")
+            for fault in faults where only.isEmpty || fault.id.contains(only) {
+                let own = try Recording(day: day, name: fault.id)
+                let answers = try await diagnose(fault, own, normal, minute)
+                let outcome = Outcome(fault, answers.fault)
+                outcomes.append(outcome)
+                quiet.append(Quiet(fault, answers.before))
+                if show > 0 { outcome.show(answers.fault, show) }
+                if show > 0, let top = answers.before.suspects.first {
+                    print("   quiet minute: \(score(top.score)) \(top.service) \(top.summary)")
+                }
+            }
+        }
+        print(outcomes.table(quiet))
+    }
+
+    private static func diagnose(
+        _ fault: Fault, _ own: Recording, _ normal: Recording, _ minute: String
+    ) async throws -> (fault: DiagnosisAnswer, before: DiagnosisAnswer) {
+        try await withTemporaryDirectory { path in
+            let replay = try Replay(path: path)
+            try await replay.write(normal)
+            try await replay.write(own)
+            let baseline = normal.range([minute])
+            let diagnosis = Diagnosis(replay.sources)
+            let clock = SystemClock()
+            func answer(_ window: NanosRange) throws -> DiagnosisAnswer {
+                let context = ReadContext { clock.monotonicNanos }
+                var answer = try diagnosis.diagnose(
+                    DiagnosisRequest(tenant: .anonymous, window: window, baseline: baseline),
+                    context)
+                answer.elapsedSeconds = Double(context.elapsedNanos) / 1e9
+                return answer
+            }
+            let found = try answer(own.range(fault.minutes.dropFirst()))
+            // The first minute ends a few seconds late.
+            var before = own.range(fault.minutes.prefix(1))
+            before.last = min(before.last, Nanos(fault.injectNanos))
+            let quiet = try answer(before)
+            await replay.stop()
+            return (found, quiet)
+        }
+    }
+
+    private static func text(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
+}
+
+func score(_ value: Double) -> String {
+    let hundredths = Int((value * 100).rounded())
+    return "\(hundredths / 100).\(hundredths % 100 < 10 ? "0" : "")\(hundredths % 100)"
+}
