@@ -75,11 +75,20 @@ struct Recording {
             spans[minute(file)] = spanBatch(header, rows)
         }
         for (file, header, rows) in archive.rows(in: "log") {
-            logs[minute(file)] = try logBatch(header, rows)
+            logs[minute(file)] = logBatch(header, rows)
         }
         for (file, header, rows) in archive.rows(in: "metric") where file.hasSuffix("pods.csv") {
             addMetrics(header, rows)
         }
+    }
+
+    /// From the injection to the end of the last minute.
+    static func window(_ fault: Fault) -> NanosRange {
+        let minute = fault.minutes.last?.split(separator: "_").compactMap { Int64($0) } ?? []
+        let day = nanos(fault.day + " 00:00:00")
+        let last = minute.count == 2 ? (minute[0] * 60 + minute[1] + 1) * 60 : 0
+        return NanosRange(
+            first: Nanos(fault.injectNanos), last: Nanos(day + last * 1_000_000_000))
     }
 
     /// First and last time of the minutes.
@@ -139,7 +148,7 @@ struct Recording {
         return batch
     }
 
-    private func logBatch(_ header: [String], _ rows: [[String]]) throws -> LogBatch {
+    private func logBatch(_ header: [String], _ rows: [[String]]) -> LogBatch {
         var batch = LogBatch()
         var streams: [String: UInt32] = [:]
         for row in rows where row.count >= 8 {
@@ -155,9 +164,13 @@ struct Recording {
                 streams[pod] = stream
             }
             // The runtime's wrapping is taken off, as Promtail's `docker` stage does.
-            guard case .object(let fields) = try CorpusJSON(parsing: Array(row[7].utf8)),
-                case .string(let text)? = fields["log"]
-            else { continue }
+            // A few were cut and are no JSON: they go as they are.
+            var text = row[7]
+            if let json = try? CorpusJSON(parsing: Array(text.utf8)), case .object(let fields) = json,
+                case .string(let log)? = fields["log"]
+            {
+                text = log
+            }
             let line = text.hasSuffix("\n") ? String(text.dropLast()) : text
             batch.addRow(stream: stream, nanos: time, line: batch.arena.keep(line))
         }

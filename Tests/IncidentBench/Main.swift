@@ -8,7 +8,7 @@ import Telemetry
 import TestKit
 
 /// Every fault of `corpora/incidents` goes into stores of its own, on the way it takes in the server,
-/// and is diagnosed from nothing but the two minutes after it and the day's fault-free minute. So
+/// and is diagnosed from nothing but the time from it to the end of its last minute and the day's fault-free minute. So
 /// are the minutes before the faults, which should show nothing.
 ///
 /// `BENCH_DAY` and `BENCH_FAULT` (a piece of an id) narrow it; `BENCH_SHOW` is the number of suspects
@@ -56,7 +56,7 @@ struct Main {
                 answer.elapsedSeconds = Double(context.elapsedNanos) / 1e9
                 return answer
             }
-            let found = try answer(own.range(fault.minutes.dropFirst()))
+            let found = try answer(Recording.window(fault))
             // The first minute ends a few seconds late.
             var before = own.range(fault.minutes.prefix(1))
             before.last = min(before.last, Nanos(fault.injectNanos))

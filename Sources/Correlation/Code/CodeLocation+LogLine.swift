@@ -28,7 +28,10 @@ extension CodeLocation {
         let found =
             CodeLocation(logFields: fields)
             ?? (line.utf8.contains(UInt8(ascii: "\n")) ? topFrame(ofStackTrace: line) : nil)
-            ?? CodeLocation(inText: fields["log"] ?? fields["msg"] ?? fields["message"] ?? line)
+            ?? (fields["log"] ?? fields["msg"] ?? fields["message"])
+            .flatMap { CodeLocation(inText: $0) }
+            // Of a plain text `msg=…` may be a piece of its data.
+            ?? CodeLocation(inText: line)
         guard let found else { return nil }
         self = found
     }
@@ -79,6 +82,11 @@ extension CodeLocation {
                 continue
             }
             let word = Substring(decoding: bytes, as: UTF8.self)
+            // Loggers of servlets have brackets in their names.
+            if word.contains("["), let found = CodeLocation(sourceWord: word) {
+                self = found
+                return
+            }
             let bare = word.drop { "([{<\"'".contains($0) }.prefix { !"]){}>\"',;".contains($0) }
             let inner = bare.last == ":" ? bare.dropLast() : bare
             if let found = CodeLocation(sourceWord: inner) {
@@ -93,7 +101,7 @@ extension CodeLocation {
         if let mark = word.lastIndex(of: "#") {
             let name = word[..<mark]
             guard let line = Int(word[word.index(after: mark)...]), line > 0, name.contains("."),
-                name.allSatisfy({ $0.isLetter || $0.isNumber || $0 == "." || $0 == "_" })
+                name.allSatisfy({ $0.isLetter || $0.isNumber || "._[]/$".contains($0) })
             else { return nil }
             self.init(file: String(name), line: line, function: nil, raw: String(word))
             return

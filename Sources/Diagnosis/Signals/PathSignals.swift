@@ -29,9 +29,12 @@ struct PathSignals {
 
     private let spans: SpanTable
     private let statements: [[Int32]]
+    /// Of each statement, whether its lines are errors.
+    private let isError: [Bool]
 
     init(_ observations: Observations) {
         spans = observations.spans
+        isError = observations.lines.statements.map(\.isError)
         statements = observations.lines.statementsBySpan(count: observations.spans.count)
     }
 
@@ -99,6 +102,18 @@ struct PathSignals {
         return combined(max(main, difference(window, baseline + before)), difference(window, before))
     }
 
+    /// How likely a change of paths is a fault. Faults end spans early or lead to errors; a span that
+    /// goes further than it did, or no longer writes an error, has recovered.
+    static func weight(from vanished: Int32?, to appeared: Int32?, isError: [Bool]) -> Double {
+        func fails(_ next: Int32?) -> Bool {
+            next.map { $0 >= 0 && isError[Int($0)] } ?? false
+        }
+        if fails(appeared) || appeared == end { return fails(vanished) ? 0.5 : 1 }
+        if fails(vanished) { return 0.25 }
+        if vanished == end { return 0.4 }
+        return 0.8
+    }
+
     private func finding(
         _ group: Group, _ last: Int32, _ changes: [(next: Int32, gain: Double, loss: Double)],
         _ counts: [Step: PerStretch<Int>], _ reached: PerStretch<Int>, _ rows: [Int32]
@@ -123,7 +138,9 @@ struct PathSignals {
                     appeared: named(appeared?.next), isVanished: isVanished,
                     baseline: Share(hits: count.baseline, total: reached.baseline),
                     window: Share(hits: count.window, total: reached.window))),
-            strength: max(main.gain, main.loss))
+            strength: max(main.gain, main.loss)
+                * PathSignals.weight(
+                    from: vanished?.next, to: appeared?.next, isError: isError))
         for row in rows where spans.stretches[Int(row)] == .window {
             let steps = steps(row)
             guard steps.contains(where: { $0.last == last }) else { continue }

@@ -14,9 +14,21 @@ struct ResourceSignals {
     /// Fewest points of the past.
     private static let leastHistory = 3
 
+    private struct Key: Hashable {
+        var service: Int32
+        var resource: Resource
+    }
+
     static func findings(_ observations: Observations) -> [Finding] {
         var found: [Finding] = []
+        // Where one series says how much there is, those that only say how much is used add nothing.
+        var isBounded: Set<Key> = []
+        for series in observations.series where series.capacity != nil {
+            isBounded.insert(Key(service: series.service, resource: series.resource))
+        }
         for (number, series) in observations.series.enumerated() {
+            let key = Key(service: series.service, resource: series.resource)
+            if series.capacity == nil, isBounded.contains(key) { continue }
             let strength = strength(series)
             if strength >= floor {
                 found.append(
