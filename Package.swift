@@ -171,7 +171,7 @@ var targets: [Target] = [
     tests("CorrelationTests", ["Correlation", "Storage"] + below),
     tests("PromQLTests", ["PromQL", "PromQLScripts"] + below),
     tests("LogQLTests", ["LogQL", "LogQLScripts", "PromQL", "LogStore", "Storage"] + below),
-    tests("TraceQLTests", ["TraceQL", "PromQL"] + below),
+    tests("TraceQLTests", ["TraceQL", "PromQL", "TraceStore", "Storage"] + below),
     tests("DiagnosisTests", ["Diagnosis", "Correlation"] + below),
     tests(
         "IngestTests",

@@ -11,6 +11,9 @@ package struct InMemorySpans: SpanReading {
         package var trace: UInt64
         package var id: UInt64
         package var parent: UInt64 = 0
+        /// First half of the trace id; `trace` is the second.
+        package var traceHigh: UInt64 = 0
+        /// Empty = the resource has no name.
         package var service = "shop"
         package var name = ""
         package var kind: UInt8 = 1
@@ -19,9 +22,43 @@ package struct InMemorySpans: SpanReading {
         package var duration: Int64 = 1
         package var attributes: [(String, AttributeValue)] = []
         package var events: [String] = []
+        package var statusMessage = ""
+        package var traceState = ""
+        /// Of the resource, beside its name.
+        package var resource: [(String, AttributeValue)] = []
+        package var scopeName = ""
+        package var scopeVersion = ""
+        package var scope: [(String, AttributeValue)] = []
+        /// Events with attributes, behind `events`.
+        package var richEvents: [Event] = []
+        package var links: [Link] = []
+
         package init(trace: UInt64, id: UInt64) {
             self.trace = trace
             self.id = id
+        }
+
+        package var traceID: TraceID { TraceID(high: traceHigh, low: trace) }
+    }
+    package struct Event {
+        package var name: String
+        /// After the span's start.
+        package var nanos: Int64
+        package var attributes: [(String, AttributeValue)]
+        package init(_ name: String, nanos: Int64, _ attributes: [(String, AttributeValue)]) {
+            self.name = name
+            self.nanos = nanos
+            self.attributes = attributes
+        }
+    }
+    package struct Link {
+        package var trace: UInt64
+        package var span: UInt64
+        package var attributes: [(String, AttributeValue)]
+        package init(trace: UInt64, span: UInt64, _ attributes: [(String, AttributeValue)]) {
+            self.trace = trace
+            self.span = span
+            self.attributes = attributes
         }
     }
     private var spans: [Span] = []
@@ -32,51 +69,79 @@ package struct InMemorySpans: SpanReading {
 
     package mutating func add(_ span: Span) { spans.append(span) }
 
-    private static func batch(_ spans: some Sequence<Span>) -> SpanBatch {
+    /// Spans as a batch, each with a resource and a scope of its own.
+    package static func batch(_ spans: some Sequence<Span>) -> SpanBatch {
         var batch = SpanBatch()
-        batch.scopes.append(SpanBatch.Scope())
         for span in spans {
             var resource = SpanBatch.Resource()
-            var writer = ByteWriter()
-            AttributeCoding.encode("service.name", .string(span.service), into: &writer)
-            resource.attributes = writer.bytes.withUnsafeBytes { batch.arena.keep($0) }
-            resource.serviceName = batch.arena.keep(span.service)
+            var attributes = span.resource
+            if !span.service.isEmpty {
+                attributes.insert(("service.name", .string(span.service)), at: 0)
+                resource.serviceName = batch.arena.keep(span.service)
+            }
+            resource.attributes = list(attributes).withUnsafeBytes { batch.arena.keep($0) }
             batch.resources.append(resource)
-            var row = SpanRow()
-            row.traceID = TraceID(high: 0, low: span.trace)
-            row.spanID = SpanID(span.id)
-            row.parentID = SpanID(span.parent)
-            row.resource = UInt32(batch.resources.count - 1)
-            row.name = batch.arena.keep(span.name)
-            row.kind = span.kind
-            row.statusCode = span.status
-            row.startNanos = span.start
-            row.endNanos = span.start + span.duration
-            writer = ByteWriter()
-            for (key, value) in span.attributes {
-                AttributeCoding.encode(key, value, into: &writer)
-            }
-            row.attributes = writer.bytes.withUnsafeBytes { batch.arena.keep($0) }
-            writer = ByteWriter()
-            for event in span.events {
-                var event = event
-                event.withUTF8 { name in
-                    SpanEventCoding.encode(
-                        nanos: span.start, name: UnsafeRawBufferPointer(name), droppedAttributes: 0,
-                        attributes: UnsafeRawBufferPointer(start: nil, count: 0), into: &writer)
-                }
-            }
-            row.events = writer.bytes.withUnsafeBytes { batch.arena.keep($0) }
-            batch.add(row)
+            var scope = SpanBatch.Scope()
+            scope.name = batch.arena.keep(span.scopeName)
+            scope.version = batch.arena.keep(span.scopeVersion)
+            scope.attributes = list(span.scope).withUnsafeBytes { batch.arena.keep($0) }
+            batch.scopes.append(scope)
+            batch.add(row(span, number: batch.rowCount, &batch.arena))
         }
         return batch
+    }
+
+    private static func row(_ span: Span, number: Int, _ arena: inout [UInt8]) -> SpanRow {
+        var row = SpanRow()
+        row.traceID = span.traceID
+        row.spanID = SpanID(span.id)
+        row.parentID = SpanID(span.parent)
+        row.resource = UInt32(number)
+        row.scope = UInt32(number)
+        row.name = arena.keep(span.name)
+        row.kind = span.kind
+        row.statusCode = span.status
+        row.statusMessage = arena.keep(span.statusMessage)
+        row.traceState = arena.keep(span.traceState)
+        row.startNanos = span.start
+        row.endNanos = span.start + span.duration
+        row.attributes = list(span.attributes).withUnsafeBytes { arena.keep($0) }
+        var writer = ByteWriter()
+        for event in span.events.map({ Event($0, nanos: 0, []) }) + span.richEvents {
+            Array(event.name.utf8).withUnsafeBytes { name in
+                list(event.attributes).withUnsafeBytes {
+                    SpanEventCoding.encode(
+                        nanos: span.start + event.nanos, name: name, droppedAttributes: 0,
+                        attributes: $0, into: &writer)
+                }
+            }
+        }
+        row.events = writer.bytes.withUnsafeBytes { arena.keep($0) }
+        writer = ByteWriter()
+        for link in span.links {
+            list(link.attributes).withUnsafeBytes {
+                SpanLinkCoding.encode(
+                    traceID: TraceID(high: 0, low: link.trace), spanID: SpanID(link.span),
+                    flags: 0, droppedAttributes: 0,
+                    traceState: UnsafeRawBufferPointer(start: nil, count: 0), attributes: $0,
+                    into: &writer)
+            }
+        }
+        row.links = writer.bytes.withUnsafeBytes { arena.keep($0) }
+        return row
+    }
+
+    private static func list(_ attributes: [(String, AttributeValue)]) -> [UInt8] {
+        var writer = ByteWriter()
+        for (key, value) in attributes { AttributeCoding.encode(key, value, into: &writer) }
+        return writer.bytes
     }
 
     package func trace(
         _ id: TraceID, tenant: Tenant, _ context: ReadContext
     ) throws -> SpanBatch {
         InMemorySpans.batch(
-            spans.filter { TraceID(high: 0, low: $0.trace) == id }.sorted { $0.start < $1.start })
+            spans.filter { $0.traceID == id }.sorted { $0.start < $1.start })
     }
 
     package func search(

@@ -40,8 +40,8 @@ indirect enum CompiledExpression {
                 return .exists(try CompiledExpression(other), isNegated: operation == .equal)
             }
         }
-        let a = try CompiledExpression(left)
-        var b = try CompiledExpression(right)
+        let a = try CompiledExpression(left, comparedWith: operation.isOrder ? right : nil)
+        let b = try CompiledExpression(right, comparedWith: operation.isOrder ? left : nil)
         switch operation {
         case .and: return .both(a, b)
         case .or: return .either(a, b)
@@ -52,13 +52,28 @@ indirect enum CompiledExpression {
             return .compare(
                 operation, a, b, try RegularExpression(pattern, [.dotMatchesNewline]))
         default:
-            guard operation.isComparison else { return .arithmetic(operation, a, b) }
-            if case .attribute(let attribute) = left, case .constant(.string(let text)) = right {
-                let canonical = attribute.canonicalIdentifier(text)
-                b = .constant(.string(canonical), SharedBytes(Array(canonical.utf8)))
-            }
-            return .compare(operation, a, b, nil)
+            return operation.isComparison
+                ? .compare(operation, a, b, nil) : .arithmetic(operation, a, b)
         }
+    }
+
+    /// A text that is compared with identifiers gets their form.
+    private init(_ expression: FieldExpression, comparedWith other: FieldExpression?) throws {
+        guard case .constant(.string(let text)) = expression,
+            case .attribute(let attribute)? = other
+        else {
+            self = try CompiledExpression(expression)
+            return
+        }
+        let canonical = attribute.canonicalIdentifier(text)
+        self = .constant(.string(canonical), SharedBytes(Array(canonical.utf8)))
+    }
+}
+
+extension FieldOperator {
+    /// Comparisons but those with patterns.
+    fileprivate var isOrder: Bool {
+        isComparison && self != .matches && self != .notMatches
     }
 }
 

@@ -38,6 +38,7 @@ enum SpanValue {
     /// Reads an encoded attribute value; what cannot be read is `.other`.
     init(encoded reader: inout ByteReader, depth: Int = 0) {
         do {
+            let start = reader
             guard depth < AttributeCoding.maxDepth,
                 let type = AttributeType(rawValue: try reader.u8())
             else {
@@ -50,7 +51,11 @@ enum SpanValue {
             case .bool: self = .bool(try reader.u8() != 0)
             case .int: self = .int(try reader.zigzag())
             case .double: self = .float(try reader.double())
-            case .bytes, .map: self = .other
+            case .bytes, .map:
+                // What follows in an array stands behind it.
+                self = .other
+                reader = start
+                try AttributeCoding.skipValue(&reader, depth: depth)
             case .array:
                 let count = try reader.length(limit: reader.remaining, "number of elements")
                 var items: [SpanValue] = []
@@ -146,7 +151,11 @@ extension SpanValue {
             } ?? false
         }
         guard let order = left.order(right) else { return false }
-        if order == 2 { return operation == .notEqual }
+        if order >= 2 {
+            // Values without an order.
+            return order == (operation == .equal ? 2 : 3)
+                && (operation == .equal || operation == .notEqual)
+        }
         switch operation {
         case .equal: return order == 0
         case .notEqual: return order != 0
@@ -173,13 +182,14 @@ extension SpanValue {
         }
     }
 
-    /// -1, 0, 1; 2 for values that are unequal and have no order; nil when they do not compare.
+    /// -1, 0, 1; of values that have no order 2 for equal and 3 for unequal ones; nil when they do
+    /// not compare.
     private func order(_ other: SpanValue) -> Int? {
         func sign<T: Comparable>(_ a: T, _ b: T) -> Int { a < b ? -1 : a == b ? 0 : 1 }
         switch (self, other) {
-        case (.bool(let a), .bool(let b)): return a == b ? 0 : 2
+        case (.bool(let a), .bool(let b)): return a == b ? 2 : 3
         case (.status(let a), .status(let b)), (.kind(let a), .kind(let b)):
-            return a == b ? 0 : 2
+            return a == b ? 2 : 3
         case (.int(let a), .int(let b)), (.duration(let a), .duration(let b)),
             (.int(let a), .duration(let b)), (.duration(let a), .int(let b)):
             return sign(a, b)
@@ -188,7 +198,7 @@ extension SpanValue {
         if let a = numeric.flatMap(Arithmetic.number),
             let b = other.numeric.flatMap(Arithmetic.number)
         {
-            return a.isNaN || b.isNaN ? 2 : sign(a, b)
+            return a.isNaN || b.isNaN ? 3 : sign(a, b)
         }
         return withText { a in other.withText { compareBytes(a, $0) } } ?? nil
     }

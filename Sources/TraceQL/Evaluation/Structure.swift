@@ -18,13 +18,11 @@ struct Structure {
         let relation = operation.relation
         let partnered = related(relation, to: inLeft)
         if operation.isNegated { return right.filter { !partnered[$0] } }
-        var result = right.filter { partnered[$0] }
-        if operation.isUnion {
-            let back = related(relation.reversed, to: inRight)
-            result += left.filter { back[$0] }
-            result = Set(result).sorted()
+        guard operation.isUnion else { return right.filter { partnered[$0] } }
+        let back = related(relation.reversed, to: inRight)
+        return shape.order.filter {
+            (inRight[$0] && partnered[$0]) || (inLeft[$0] && back[$0])
         }
-        return result
     }
 
     enum Relation {

@@ -6,7 +6,7 @@ import Telemetry
 
 /// Spans that belong together, by rows of the trace's batch.
 struct Spanset {
-    /// Ascending.
+    /// By start, as in `TraceShape.order`.
     var rows: [Int]
     /// What groups and filters found out: `by(…)`, `count()`, …
     var attributes: [(name: String, value: AttributeValue)] = []
@@ -17,7 +17,7 @@ struct TraceEvaluation {
     let shape: TraceShape
 
     func run(_ pipeline: CompiledPipeline) -> [Spanset] {
-        run(pipeline, Spanset(rows: Array(0..<reader.batch.rowCount)))
+        run(pipeline, Spanset(rows: shape.order))
     }
 
     private func run(_ pipeline: CompiledPipeline, _ input: Spanset) -> [Spanset] {
@@ -69,7 +69,7 @@ struct TraceEvaluation {
         var isMember = [Bool](repeating: false, count: reader.batch.rowCount)
         for row in a { isMember[row] = true }
         for row in b { isMember[row] = true }
-        return isMember.indices.filter { isMember[$0] }
+        return shape.order.filter { isMember[$0] }
     }
 
     // MARK: groups

@@ -172,10 +172,7 @@ extension TraceQLEngine {
         _ set: Spanset, _ reader: SpanReader, _ pipeline: CompiledPipeline, _ limit: Int
     ) -> MatchedSpanset {
         let batch = reader.batch
-        let rows = set.rows.sorted { a, b in
-            batch.startNanos[a] == batch.startNanos[b]
-                ? a < b : batch.startNanos[a] < batch.startNanos[b]
-        }
+        let rows = set.rows
         let spans = rows.prefix(limit > 0 ? limit : rows.count).map { row in
             var attributes: [(name: String, value: AttributeValue)] = []
             for item in pipeline.selected {

@@ -6,6 +6,8 @@ import Telemetry
 /// The tree of a whole trace. Spans whose parent is missing, or that are their own ancestors, stand
 /// at the top.
 struct TraceShape {
+    /// Rows by start.
+    let order: [Int]
     /// Row of the parent.
     private(set) var parents: [Int?]
     private(set) var children: [[Int]]
@@ -25,31 +27,38 @@ struct TraceShape {
         children = [[Int]](repeating: [], count: count)
         left = [Int64](repeating: 0, count: count)
         right = left
-        var rows: [SpanID: [Int]] = [:]
-        for row in 0..<count { rows[batch.spanIDs[row], default: []].append(row) }
-        for row in 0..<count where !batch.parentIDs[row].isZero {
-            // Client and server may share an id; the server's side is the parent.
-            let candidates = (rows[batch.parentIDs[row]] ?? []).filter { $0 != row }
-            parents[row] = candidates.first { batch.kinds[$0] == 2 } ?? candidates.first
+        // Identity decides between spans that start together, since the order of rows depends on
+        // when they came in.
+        order = (0..<count).sorted { a, b in
+            if batch.startNanos[a] != batch.startNanos[b] {
+                return batch.startNanos[a] < batch.startNanos[b]
+            }
+            if batch.spanIDs[a] != batch.spanIDs[b] { return batch.spanIDs[a] < batch.spanIDs[b] }
+            return batch.kinds[a] == batch.kinds[b] ? a < b : batch.kinds[a] < batch.kinds[b]
         }
-        let byStart = (0..<count).sorted { a, b in
-            batch.startNanos[a] == batch.startNanos[b]
-                ? a < b : batch.startNanos[a] < batch.startNanos[b]
-        }
-        root = byStart.first { batch.parentIDs[$0].isZero }
+        root = order.first { batch.parentIDs[$0].isZero }
         startNanos = batch.startNanos.min() ?? 0
         let (length, overflow) = (batch.endNanos.max() ?? 0).subtractingReportingOverflow(
             startNanos)
         durationNanos = overflow ? 0 : max(0, length)
-        breakRings(byStart)
-        for row in byStart { if let parent = parents[row] { children[parent].append(row) } }
-        number(byStart.filter { parents[$0] == nil })
+        connect(batch)
+        breakRings()
+        for row in order { if let parent = parents[row] { children[parent].append(row) } }
+        number(order.filter { parents[$0] == nil })
+    }
+
+    private mutating func connect(_ batch: SpanBatch) {
+        var rows: [SpanID: [Int]] = [:]
+        for row in order { rows[batch.spanIDs[row], default: []].append(row) }
+        for row in order where !batch.parentIDs[row].isZero {
+            // Client and server may share an id; the server's side is the parent.
+            let candidates = (rows[batch.parentIDs[row]] ?? []).filter { $0 != row }
+            parents[row] = candidates.first { batch.kinds[$0] == 2 } ?? candidates.first
+        }
     }
 
     /// Makes a top span of the earliest member of each ring.
-    ///
-    /// - Parameter order: rows by start.
-    private mutating func breakRings(_ order: [Int]) {
+    private mutating func breakRings() {
         // 0 not seen, 1 on the current path, 2 known to lead to the top.
         var state = [UInt8](repeating: 0, count: parents.count)
         var rank = [Int](repeating: 0, count: parents.count)

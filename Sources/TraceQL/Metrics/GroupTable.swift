@@ -76,7 +76,7 @@ extension SpanValue {
             key.i64(number)
         case .float(let number):
             key.u8(Tag.float.rawValue)
-            key.double(number)
+            key.double(number.isNaN ? .nan : number)
         case .duration(let nanos):
             key.u8(Tag.duration.rawValue)
             key.i64(nanos)

@@ -13,25 +13,15 @@ enum Arithmetic {
         }
     }
 
-    /// The operation on two numbers; nil when a side is none or a whole number does not fit.
+    /// The operation on two numbers; nil when a side is none, a whole number does not fit or is
+    /// divided by zero. Only whole numbers stay whole: durations become nanoseconds as a fraction, so
+    /// that the ratio of two is one.
     static func apply(_ operation: FieldOperator, _ x: Static, _ y: Static) -> Static? {
-        switch (x, y) {
-        case (.int(let a), .int(let b)): return whole(operation, a, b).map(Static.int)
-        case (.duration(let a), .duration(let b)), (.duration(let a), .int(let b)),
-            (.int(let a), .duration(let b)):
-            return whole(operation, a, b).map(Static.duration)
-        default:
-            guard let a = number(x), let b = number(y) else { return nil }
-            let result = real(operation, a, b)
-            // A duration times a factor is a duration again.
-            if case .duration = x, let nanos = Int64(exactly: result.rounded()) {
-                return .duration(nanos)
-            }
-            if case .duration = y, let nanos = Int64(exactly: result.rounded()) {
-                return .duration(nanos)
-            }
-            return .float(result)
+        if case .int(let a) = x, case .int(let b) = y {
+            return whole(operation, a, b).map(Static.int)
         }
+        guard let a = number(x), let b = number(y) else { return nil }
+        return .float(real(operation, a, b))
     }
 
     private static func whole(_ operation: FieldOperator, _ a: Int64, _ b: Int64) -> Int64? {
