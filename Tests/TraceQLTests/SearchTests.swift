@@ -209,6 +209,21 @@ import TestKit
         #expect(try values("resource.service.name", "{ .items > 4 && ") == [.string("catalog")])
         #expect(try values(".items", "{ .items = 3 || .items = 5 }") == [.int(3), .int(5)])
         #expect(try values("status", "{").count == 3)
+        let carts: [AttributeValue] = [.string("load cart")]
+        for query in [
+            "{ (.items = 3 || .none = 1) && name =", "{ .items = 3 && (name = ", "{ .items = 3 &&",
+            "{ .items = 3 && ) }", "{ !(.items != 3 || .items = nil) && name =~ } | rate()",
+            "{ name = && .items + 1 = 4 && 2 > }", "{ .items = 3 && name = \"load",
+            "{ .items = 3 && nestedSetLeft > 0 && name = }", "{ .items = 3 && 1 = \"x\" }",
+            "{ .items = 3 && span.",
+        ] { #expect(try values("name", query) == carts, "\(query)") }
+        for query in [
+            "{ .items = 3 || name = }", "{ .items = 3 } >> { name = }", "{ !(name = ) }", "", "}{",
+            "{ ((((",
+        ] {
+            #expect(try values("name", query).count == 6, "\(query)")
+        }
+        #expect(try values("rootName", "{ .items = 3 }") == [])
     }
 
     @Test func ringsOfParentsDoNotHang() throws {

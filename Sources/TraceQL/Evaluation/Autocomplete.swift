@@ -15,43 +15,16 @@ package enum TraceQLAutocomplete {
         return Attribute(scope: .any, name: text)
     }
 
-    /// The complete conditions of a possibly incomplete query: `{ resource.cluster = "a" && name = }`
-    /// gives the first. Only one spanset is looked at; a query with several, or with operators
-    /// between them, gives none. Never fails.
+    /// The complete conditions of a possibly incomplete query, between `&&`, `||` and parentheses:
+    /// `{ resource.cluster = "a" && name = }` gives the first, `{ .a = 1 || name = }` none, since
+    /// whatever comes may be true. Only one spanset is looked at; a query with several gives none.
+    /// Never fails.
     static func expression(in text: String) -> FieldExpression? {
         guard text.utf8.count <= SyntaxLimits.queryBytes else { return nil }
         let tokens = Lexer.tokens(of: text)
         guard tokens.filter({ $0.kind == .symbol && $0.text == "{" }).count <= 1 else { return nil }
-        var found: [FieldExpression] = []
-        var isDisjunction = false
-        var i = 0
-        while i < tokens.count, found.count < SyntaxLimits.operators {
-            let token = tokens[i]
-            if token.kind == .symbol, token.text == "||" { isDisjunction = true }
-            guard let attribute = token.attribute, i + 2 < tokens.count,
-                tokens[i + 1].kind == .symbol,
-                let operation = FieldOperator(rawValue: tokens[i + 1].text), operation.isComparison
-            else {
-                i += 1
-                continue
-            }
-            let constant =
-                tokens[i + 2].value
-                ?? (tokens[i + 2].kind == .identifier ? Parser.words[tokens[i + 2].text] : nil)
-            guard let constant else {
-                i += 2
-                continue
-            }
-            let condition = FieldExpression.binary(
-                operation, .attribute(attribute), .constant(constant))
-            if (try? condition.checkTypes()) != nil, !attribute.isParent { found.append(condition) }
-            i += 3
-        }
-        guard var result = found.first else { return nil }
-        for condition in found.dropFirst() {
-            result = .binary(isDisjunction ? .or : .and, result, condition)
-        }
-        return result
+        var reader = IncompleteFilter(tokens)
+        return reader.expression()
     }
 
     /// The same as hints for a reader.
@@ -78,7 +51,7 @@ extension TraceQLEngine {
             return [2, 1, 0].map { .string(Static.status($0).text) }
         }
         if attribute.intrinsic == .kind { return (0...5).map { .string(Static.kind($0).text) } }
-        guard let condition, !condition.needsTrace else {
+        guard let condition, attribute.intrinsic?.needsTrace != true else {
             guard let subject = attribute.subject else { return [] }
             return try reader.tagValues(
                 subject, SpanRequest(tenant: tenant, range: range), limit: limit, context)
@@ -115,7 +88,7 @@ extension TraceQLEngine {
     package func tagNames(
         where query: String, tenant: Tenant, range: NanosRange, _ context: ReadContext
     ) throws -> [AttributeScope: [String]] {
-        guard let condition = TraceQLAutocomplete.expression(in: query), !condition.needsTrace
+        guard let condition = TraceQLAutocomplete.expression(in: query)
         else { return try reader.tagNames(tenant, range: range, context) }
         let (conditions, matchAll) = Prefilter.conditions(condition)
         let compiled = try CompiledExpression(condition)
@@ -134,5 +107,78 @@ extension TraceQLEngine {
             return true
         }
         return found.mapValues { $0.sorted() }
+    }
+}
+
+/// Reads the filter of a query that is still being written. What is not complete, makes no sense or
+/// looks at more than a span is unknown: nil.
+private struct IncompleteFilter {
+    private let tokens: [Token]
+    private var position = 0
+    private var operands = 0
+
+    init(_ tokens: [Token]) {
+        self.tokens = tokens
+        let brace = tokens.firstIndex { $0.kind == .symbol && $0.text == "{" }
+        position = brace.map { $0 + 1 } ?? 0
+    }
+
+    private func isSymbol(_ text: String) -> Bool {
+        tokens[position].kind == .symbol && tokens[position].text == text
+    }
+
+    private var isAtEnd: Bool {
+        switch tokens[position].kind {
+        case .end, .failure: true
+        default: isSymbol("}") || isSymbol(")")
+        }
+    }
+
+    /// `&&` and `||` bind equally, to the left.
+    mutating func expression(depth: Int = 0) -> FieldExpression? {
+        var result = operand(depth)
+        while !isAtEnd, isSymbol("&&") || isSymbol("||") {
+            let isConjunction = isSymbol("&&")
+            position += 1
+            let next = operand(depth)
+            switch (result, next) {
+            case (let a?, let b?): result = .binary(isConjunction ? .and : .or, a, b)
+            case (let a, let b): result = isConjunction ? a ?? b : nil
+            }
+        }
+        return result
+    }
+
+    /// Everything up to the next connection.
+    private mutating func operand(_ depth: Int) -> FieldExpression? {
+        operands += 1
+        let start = position
+        if !isAtEnd, isSymbol("("), depth < SyntaxLimits.depth {
+            position += 1
+            let inner = expression(depth: depth + 1)
+            if isSymbol(")") { position += 1 }
+            if isAtEnd || isSymbol("&&") || isSymbol("||") { return inner }
+        }
+        var open = 0
+        while tokens[position].kind != .end, tokens[position].kind != .failure, !isSymbol("}") {
+            if open == 0, isSymbol(")") || isSymbol("&&") || isSymbol("||") { break }
+            if isSymbol("(") { open += 1 }
+            if isSymbol(")") { open -= 1 }
+            position += 1
+        }
+        guard operands <= SyntaxLimits.operators else { return nil }
+        return condition(tokens[start..<position])
+    }
+
+    private func condition(_ words: ArraySlice<Token>) -> FieldExpression? {
+        guard !words.isEmpty, let last = tokens.last else { return nil }
+        var end = last
+        end.kind = .end
+        var parser = Parser(tokens: Array(words) + [end])
+        guard let found = try? parser.fieldExpression(), parser.token.kind == .end,
+            (try? SpansetExpression.filter(found).checkTypes()) != nil, !found.needsTrace,
+            !found.attributes.contains(where: { $0.isParent || $0.intrinsic == .parent })
+        else { return nil }
+        return found
     }
 }

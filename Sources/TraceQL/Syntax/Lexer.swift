@@ -103,11 +103,13 @@ struct Lexer {
         "span": .span, "resource": .resource, "event": .event, "link": .link,
         "instrumentation": .instrumentation,
     ]
-    private static let symbols = [
-        "!>>", "!<<", "&>>", "&<<", "&&", "||", "!=", "=~", "!~", ">=", "<=", ">>", "<<", "!>",
-        "!<", "&>", "&<", "&~", "{", "}", "(", ")", ",", "|", "=", ">", "<", "~", "!", "+", "-",
-        "*", "/", "%", "^",
-    ]
+    /// By their first byte, the longest first.
+    private static let symbols: [UInt8: [String]] = Dictionary(
+        grouping: [
+            "!>>", "!<<", "&>>", "&<<", "&&", "||", "!=", "=~", "!~", ">=", "<=", ">>", "<<", "!>",
+            "!<", "&>", "&<", "&~", "{", "}", "(", ")", ",", "|", "=", ">", "<", "~", "!", "+", "-",
+            "*", "/", "%", "^",
+        ], by: { $0.utf8.first ?? 0 })
 
     private mutating func run() {
         while true {
@@ -126,7 +128,7 @@ struct Lexer {
                 attribute(.any, isParent: false, place)
             } else if isLetter(byte) || byte == UInt8(ascii: "_") {
                 word(place)
-            } else if let symbol = Lexer.symbols.first(where: {
+            } else if let symbol = Lexer.symbols[byte]?.first(where: {
                 bytes[offset...].starts(with: $0.utf8)
             }) {
                 advance(symbol.utf8.count)

@@ -26,7 +26,12 @@ struct Parser {
             throw TraceQLSyntaxError(
                 "query of \(text.utf8.count) bytes exceeds \(SyntaxLimits.queryBytes)")
         }
-        tokens = Lexer.tokens(of: text)
+        self.init(tokens: Lexer.tokens(of: text))
+    }
+
+    /// - Parameter tokens: the last one is `.end` or `.failure`.
+    init(tokens: [Token]) {
+        self.tokens = tokens
         var open: [Int] = []
         var found: Set<Int> = []
         for (i, token) in tokens.enumerated() where token.kind == .symbol {
