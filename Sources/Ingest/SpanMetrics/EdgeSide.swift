@@ -6,6 +6,8 @@ import Telemetry
 /// One side of a call, read from its span and resource.
 struct EdgeSide {
     let key: OpenEdges.Key
+    /// Of a server's span: where the client's is if it has the same id and nothing says so.
+    let sharedKey: OpenEdges.Key?
     private let isClient: Bool
     private let isMessaging: Bool
     private let service: String
@@ -39,6 +41,9 @@ struct EdgeSide {
         key = OpenEdges.Key(
             traceID: batch.traceIDs[row],
             spanID: isClient || isRoot || isShared ? batch.spanIDs[row] : batch.parentIDs[row])
+        sharedKey =
+            kind == 2
+            ? OpenEdges.Key(traceID: batch.traceIDs[row], spanID: batch.spanIDs[row]) : nil
         dimensions = plan.edge.dimensions.map { number in
             (resource[number] ?? found[number]).map(AttributeFinder.text) ?? ""
         }

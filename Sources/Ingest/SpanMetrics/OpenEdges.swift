@@ -51,7 +51,8 @@ struct SpanEdge: Sendable {
 /// Calls of which one side is known, by the span id that both sides know: the client's.
 ///
 /// Source of the rules: grafana/tempo `modules/generator/processor/servicegraphs`. Two differ.
-/// The server's span of a pair that shares its id (Zipkin) is found by that id. A root span waits
+/// The server's span of a pair that shares its id (Zipkin) is found by that id, where it says that it
+/// does or comes after the client's. A root span waits
 /// under its own id, so that several roots of one trace do not take each other's place.
 struct OpenEdges: Sendable {
     struct Key: Hashable, Sendable {
@@ -65,6 +66,9 @@ struct OpenEdges: Sendable {
     private var first = 0
 
     var count: Int { edges.count }
+
+    /// Whether a client's side waits there.
+    func hasClient(_ key: Key) -> Bool { edges[key].map { !$0.client.isEmpty } ?? false }
 
     /// Adds one side to the edge of a key. Returns the edge when both sides are known.
     ///

@@ -105,9 +105,11 @@ package final class SpanMetrics: BatchObserving, Sendable {
     // MARK: writing
 
     /// One round: what every tenant's series are now. Ends edges that have waited long enough.
-    package func collect() -> [Output] {
+    ///
+    /// - Parameter given: time of the samples; nil = now.
+    package func collect(millis given: Int64? = nil) -> [Output] {
         let nanos = clock.monotonicNanos
-        let millis = clock.wallNanos / 1_000_000
+        let millis = given ?? clock.wallNanos / 1_000_000
         return state.withLock { state in
             let plan = state.settings
             guard plan.settings.isEnabled else { return [] }

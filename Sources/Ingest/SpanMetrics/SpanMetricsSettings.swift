@@ -82,3 +82,57 @@ package struct SpanMetricsSettings: Sendable, Equatable {
 
     package var isEnabled: Bool { spans.isEnabled || graph.isEnabled }
 }
+
+// MARK: checking
+
+extension SpanMetricsSettings {
+    /// Settings that cannot be followed.
+    package struct Fault: Error, Equatable, CustomStringConvertible {
+        package var description: String
+    }
+
+    private static let maxBuckets = 200
+    private static let maxDimensions = 32
+
+    /// - Throws: `Fault` when buckets do not ascend, labels clash or there are too many of either.
+    package func check() throws(Fault) {
+        for buckets in [spans.buckets, graph.buckets] {
+            guard buckets.count <= Self.maxBuckets else {
+                throw Fault(description: "more than \(Self.maxBuckets) histogram_buckets")
+            }
+            guard zip(buckets, buckets.dropFirst()).allSatisfy({ $0 < $1 }) else {
+                throw Fault(description: "histogram_buckets must ascend")
+            }
+        }
+        let plan = SpanMetricsPlan(self)
+        for names in [plan.spans.labelNames, plan.graph.labelNames] {
+            guard names.count <= Self.maxDimensions else {
+                throw Fault(description: "more than \(Self.maxDimensions) labels")
+            }
+            var seen: Set<String> = []
+            for name in names {
+                guard Self.isLabelName(name) else {
+                    throw Fault(description: "a dimension has no name")
+                }
+                guard seen.insert(name).inserted else {
+                    throw Fault(description: "several dimensions make the label \(name)")
+                }
+            }
+        }
+        guard graph.waitSeconds > 0, graph.waitSeconds <= 3600 else {
+            throw Fault(description: "wait must be above 0 and at most 1h")
+        }
+        guard staleSeconds >= intervalSeconds else {
+            throw Fault(description: "stale_after must not be below interval")
+        }
+    }
+
+    /// Whether a text is a name of a label in the classic alphabet.
+    package static func isLabelName(_ text: String) -> Bool {
+        guard let first = text.utf8.first, !(48...57).contains(first) else { return false }
+        return text.utf8.allSatisfy { byte in
+            (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte)
+                || byte == UInt8(ascii: "_")
+        }
+    }
+}

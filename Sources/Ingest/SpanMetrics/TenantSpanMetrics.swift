@@ -247,8 +247,9 @@ struct TenantSpanMetrics: Sendable {
     ) {
         let side = EdgeSide(batch, row, span, resource.service, resource.edges, found, plan)
         let settings = plan.settings.graph
+        let shared = side.sharedKey.flatMap { open.hasClient($0) ? $0 : nil }
         let result = open.add(
-            side.key, deadlineNanos: nanos &+ Int64(settings.waitSeconds * 1e9),
+            shared ?? side.key, deadlineNanos: nanos &+ Int64(settings.waitSeconds * 1e9),
             limit: settings.maxWaiting
         ) { side.fill(&$0) }
         if result.isFull { counts.droppedEdges += 1 }

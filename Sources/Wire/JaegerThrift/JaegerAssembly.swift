@@ -287,8 +287,10 @@ struct JaegerAssembly {
     }
 
     private mutating func scope() -> Int {
-        let name = tags.takeText("otel.scope.name") ?? tags.takeText("otel.library.name")
-        let version = tags.takeText("otel.scope.version") ?? tags.takeText("otel.library.version")
+        // Exporters write both, the older names for older readers.
+        let older = (tags.takeText("otel.library.name"), tags.takeText("otel.library.version"))
+        let name = tags.takeText("otel.scope.name") ?? older.0
+        let version = tags.takeText("otel.scope.version") ?? older.1
         let none = UnsafeRawBufferPointer(start: nil, count: 0)
         var key = ByteWriter()
         key.lengthPrefixed(name ?? none)

@@ -29,19 +29,33 @@ package enum JaegerThrift {
         return assembly.spans.result
     }
 
-    /// Decodes a datagram with a call of `Agent.emitBatch`, in the compact protocol (port 6831) or
-    /// the binary one (port 6832).
+    /// Decodes datagrams with calls of `Agent.emitBatch`, each in the compact protocol (port 6831) or
+    /// the binary one (port 6832), into one batch.
     ///
-    /// - Throws: also for a call of another method, which is named.
-    package static func decodeDatagram(
-        _ bytes: UnsafeRawBufferPointer
-    ) throws(MalformedBytes) -> DecodedSpans {
+    /// - Parameter datagrams: where they lie in `bytes`.
+    /// - Returns: also how many were damaged or called something else. Spans before the damage are
+    ///   kept.
+    package static func decodeDatagrams(
+        _ bytes: UnsafeRawBufferPointer, _ datagrams: [Range<Int>]
+    ) -> (decoded: DecodedSpans, malformed: Int) {
+        var assembly = JaegerAssembly()
+        var malformed = 0
+        for range in datagrams {
+            do throws(MalformedBytes) {
+                try decodeDatagram(UnsafeRawBufferPointer(rebasing: bytes[range]), &assembly)
+            } catch { malformed += 1 }
+        }
+        return (assembly.spans.result, malformed)
+    }
+
+    private static func decodeDatagram(
+        _ bytes: UnsafeRawBufferPointer, _ assembly: inout JaegerAssembly
+    ) throws(MalformedBytes) {
         var reader = ThriftReader(bytes, bytes.first == 0x82 ? .compact : .binary)
         let method = try reader.message()
         guard equalBytes(method, StaticString("emitBatch").bytes) else {
             throw reader.malformed("a call of emitBatch")
         }
-        var assembly = JaegerAssembly()
         var last: Int16 = 0
         while let field = try reader.field(after: &last) {
             if field.holds(1, .structure) {
@@ -50,7 +64,6 @@ package enum JaegerThrift {
                 try reader.skip(field)
             }
         }
-        return assembly.spans.result
     }
 }
 

@@ -76,8 +76,10 @@ package enum OTLPResponse {
     ///
     /// - Parameter code: of google.rpc.Code, such as 3 invalid argument, 8 resource exhausted,
     ///   13 internal, 14 unavailable.
+    /// - Parameter retryAfterSeconds: when to come again, as a detail `google.rpc.RetryInfo`, which
+    ///   only protobuf has here; nil = not said.
     package static func status(
-        code: Int32, message: String, _ encoding: OTLPEncoding
+        code: Int32, message: String, _ encoding: OTLPEncoding, retryAfterSeconds: Int? = nil
     ) -> [UInt8] {
         let message = cut(message)
         switch encoding {
@@ -85,6 +87,15 @@ package enum OTLPResponse {
             var writer = ProtobufWriter()
             writer.int32(1, code)
             writer.string(2, message)
+            if let retryAfterSeconds {
+                // google.protobuf.Any of a RetryInfo, whose only field is a Duration.
+                writer.message(3) { any in
+                    any.string(1, "type.googleapis.com/google.rpc.RetryInfo")
+                    any.message(2) { info in
+                        info.message(1) { $0.int64(1, Int64(retryAfterSeconds)) }
+                    }
+                }
+            }
             return writer.bytes
         case .json:
             var json = JSONWriter(reserving: 64)

@@ -48,9 +48,13 @@ struct ZipkinAssembly {
         writeAttributes(isTimed: isTimed)
         span.text.withUnsafeBytes { all in
             for annotation in span.annotations {
-                spans.addEvent(
-                    nanos: nanos(annotation.micros),
-                    name: UnsafeRawBufferPointer(rebasing: all[annotation.value.range]), dropped: 0)
+                let event = ZipkinAnnotation(
+                    UnsafeRawBufferPointer(rebasing: all[annotation.value.range]))
+                spans.inner = event.attributes
+                event.name.withUnsafeBytes {
+                    spans.addEvent(
+                        nanos: nanos(annotation.micros), name: $0, dropped: event.dropped)
+                }
             }
         }
         spans.endSpan()
@@ -103,8 +107,10 @@ struct ZipkinAssembly {
     }
 
     private mutating func scope() -> Int {
-        let name = span.take("otel.library.name") ?? span.take("otel.scope.name")
-        let version = span.take("otel.library.version") ?? span.take("otel.scope.version")
+        // Exporters write both, the older names for older readers.
+        let older = (span.take("otel.library.name"), span.take("otel.library.version"))
+        let name = span.take("otel.scope.name") ?? older.0
+        let version = span.take("otel.scope.version") ?? older.1
         var key = ByteWriter()
         span.text.withUnsafeBytes { all in
             key.lengthPrefixed(UnsafeRawBufferPointer(rebasing: all[(name ?? .empty).range]))

@@ -281,6 +281,20 @@ private let op = [
     }
 }
 
+@Test func sharedSpansThatDoNotSaySoMeetToo() throws {
+    let counted = CountedSpans()
+    for (parent, sides) in [(0, ["back", "front"]), (7, ["front", "back"])] {
+        for side in sides {
+            let kind = side == "front" ? 3 : 2
+            try counted.take(
+                request(side, [span(parent + 1, parent: parent, kind: kind)]))
+        }
+    }
+    #expect(
+        counted.collect().value(
+            "traces_service_graph_request_total", ["client": "front", "server": "back"]) == 2)
+}
+
 @Test func edgesThatWaitAreBounded() throws {
     let counted = CountedSpans { $0.graph.maxWaiting = 2 }
     try counted.take(request("front", (1...5).map { span($0, kind: 3) }))

@@ -34,7 +34,7 @@ private let fullJSON = #"""
       "remoteEndpoint":{"serviceName":"front","ipv6":"2001:db8::c001","port":"58648"},
       "annotations":[{"timestamp":1556604172355800,"value":"started"}],
       "tags":{"http.method":"GET","error":"boom","host.name":"h1","otel.library.name":"lib",
-       "otel.library.version":"2","w3c.tracestate":"ot=th:8","n":5,"":"nothing"}},
+       "otel.library.version":"2","otel.scope.name":"lib","otel.scope.version":"2","w3c.tracestate":"ot=th:8","n":5,"":"nothing"}},
      {"traceId":"463ac35c9f6413ad","id":"2","kind":"CLIENT","timestamp":1556604172355737,
       "localEndpoint":{"serviceName":"backend"},"tags":{"error":"true"}}]
     """#
@@ -166,6 +166,45 @@ private let fullJSON = #"""
         try AttributeCoding.decodeList($0)
     }
     #expect(named.map(\.key) == ["faas.name"])
+}
+
+@Test func annotationsOfOpenTelemetryAreEventsWithAttributes() throws {
+    func event(_ text: String) throws -> (String, [String: AttributeValue], UInt32) {
+        let event = Array(text.utf8).withUnsafeBytes { ZipkinAnnotation($0) }
+        let list = try event.attributes.bytes.withUnsafeBytes {
+            try AttributeCoding.decodeList($0)
+        }
+        return (
+            String(decoding: event.name, as: UTF8.self),
+            Dictionary(list.map { ($0.key, $0.value) }) { first, _ in first }, event.dropped
+        )
+    }
+    let attributes: [String: AttributeValue] = [
+        "bytes": .int(12), "rate": .double(0.5), "ok": .bool(true), "who": .string("a\"b"),
+        "list": .string("[1, 2]"), "none": .empty,
+    ]
+    let json =
+        #"{"bytes": 12, "rate": 0.5, "ok": true, "who": "a\"b", "list": [1, 2], "none": null}"#
+    for (text, dropped) in [
+        (#"{"received": \#(json)}"#, 0), (#""received": \#(json)"#, 0),
+        ("received|\(json)|7", UInt32(7)),
+    ] {
+        let found = try event(text)
+        #expect(found.0 == "received")
+        #expect(found.1 == attributes)
+        #expect(found.2 == dropped)
+    }
+    for plain in [
+        "", "cache miss", "{", "{}", #"{"a":1}"#, #"{"a":{},"b":{}}"#, #""quoted""#, "a|b", "a|b|c",
+        "a|{}|x", "|", "||", #"{"a":{}} "x""#,
+    ] {
+        let found = try event(plain)
+        #expect(found.0 == plain)
+        #expect(found.1.isEmpty && found.2 == 0)
+    }
+    mutate(Array("{\"received\": \(json)}".utf8), rounds: 2000) { bytes in
+        _ = bytes.withUnsafeBytes { ZipkinAnnotation($0) }
+    }
 }
 
 @Test func damagedZipkinJSONNeverCrashes() throws {
