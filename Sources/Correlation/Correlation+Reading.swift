@@ -152,7 +152,7 @@ extension Correlation {
 
     /// Services of all heads and parts whose day touches the range, with only its buckets; all of
     /// them, or one. Heads are copied under their lock and merged outside it.
-    private func collect(
+    func collect(
         _ tenant: Tenant, _ range: NanosRange, only wanted: String? = nil
     ) -> [String: ServiceIndex] {
         var result: [String: ServiceIndex] = [:]
@@ -186,7 +186,7 @@ extension Correlation {
     private static let calleeSlack: Int64 = 3_600_000_000_000
 
     /// Callers that start in the range and callees that start in it or near it.
-    private func calls(
+    func calls(
         _ tenant: Tenant, _ range: NanosRange
     ) -> (calls: CallIndex, faults: [PartCorruption]) {
         let near = range.widened(by: Correlation.calleeSlack)
