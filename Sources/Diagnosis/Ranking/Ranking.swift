@@ -16,6 +16,7 @@ struct Candidate: Sendable {
 /// 1. *Explaining away.* What a service does differently because one that it calls does is no fault
 ///    of its own: a finding loses as much as the spans that show it have spans below them, of other
 ///    services, that show a finding at least as strong.
+///    Slow calls are such a reason too: callers give up.
 /// 2. *Calls.* Time lost between client and server is shared out: when only the calls to one service
 ///    are slow it is that one's, when all calls of a service are it is the caller's.
 /// 3. *Together.* Findings of one service are reasons that hold independently; those beyond the
@@ -88,9 +89,11 @@ struct Ranking {
     private func explainedAway(_ findings: [Finding]) -> [Finding] {
         // By row, the strongest finding of another service below the span.
         var below: [Int32: Double] = [:]
-        for finding in findings where finding.isBehaviour && finding.strength >= 0.1 {
+        for finding in findings where finding.strength >= 0.1 {
             for row in finding.rows {
-                var parent = spans.parents[Int(row)]
+                // A gap was seen at the caller, whose span is above it already.
+                var parent =
+                    spans.services[Int(row)] == finding.service ? spans.parents[Int(row)] : row
                 var steps = 0
                 while parent >= 0, steps < 256 {
                     if spans.services[Int(parent)] != finding.service {
@@ -152,8 +155,8 @@ struct Ranking {
             let fromCaller = others(edge, ofCaller: true).map { min(1, $0 / finding.strength) }
             let intoCallee = others(edge, ofCaller: false).map { min(1, $0 / finding.strength) }
             // Of one call alone it cannot be told; what is behind it is likelier.
-            let caller = (fromCaller ?? 0.4) * (1 - 0.5 * (intoCallee ?? 0.5))
-            let callee = (1 - (fromCaller ?? 0.4)) * (0.6 + 0.4 * (intoCallee ?? 0.7))
+            let caller = (fromCaller ?? 0.6) * (1 - 0.5 * (intoCallee ?? 0.5))
+            let callee = (1 - (fromCaller ?? 0.1)) * (0.75 + 0.25 * (intoCallee ?? 0.8))
             var ofCaller = finding, ofCallee = finding
             ofCaller.strength *= caller
             ofCallee.service = peer

@@ -94,7 +94,8 @@ struct SuspectNaming {
         case .path(let path):
             let operation = finding.operation.map { observations.spans.operationNames[$0] } ?? ""
             let start = path.last == nil ? edge(operation, "start") : site(path.last)
-            let next = path.isVanished && path.vanished != nil ? path.vanished : path.appeared
+            // The code that is no longer run through, else the code that now is.
+            let next = path.vanished ?? path.usual.flatMap { $0 == path.appeared ? nil : $0 } ?? path.appeared
             let end = next == nil ? nil : site(next)
             let appeared = path.appeared.flatMap { statements[Int($0)].isError ? site($0) : nil }
             let code = appeared ?? site(path.last) ?? end

@@ -25,9 +25,11 @@ struct ErrorSignals {
         if shares.baseline.total == 0 { return difference(shares.window, shares.before) * 0.6 }
         let main = difference(shares.window, shares.baseline)
         if shares.before.total < 3 { return main }
+        let pooled =
+            difference(shares.window, shares.baseline + shares.before)
+            * (shares.baseline.total < 3 ? 0.7 : 1)
         return combined(
-            max(main, difference(shares.window, shares.baseline + shares.before)),
-            difference(shares.window, shares.before))
+            max(main, pooled), difference(shares.window, shares.before))
     }
 
     private func failedSpans() -> [Finding] {

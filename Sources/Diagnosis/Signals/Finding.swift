@@ -28,6 +28,8 @@ struct Finding: Sendable {
         var last: Int32?
         /// What followed it, and does so less often.
         var vanished: Int32?
+        /// What followed in most cases.
+        var usual: Int32?
         /// What follows it now.
         var appeared: Int32?
         /// Whether the strongest change is that something vanished.

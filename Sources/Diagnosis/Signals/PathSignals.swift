@@ -99,7 +99,9 @@ struct PathSignals {
         if baseline.total == 0 { return difference(window, before) * 0.6 }
         let main = difference(window, baseline)
         if before.total < 3 { return main }
-        return combined(max(main, difference(window, baseline + before)), difference(window, before))
+        // One or two observations are hardly a past.
+        let pooled = difference(window, baseline + before) * (baseline.total < 3 ? 0.7 : 1)
+        return combined(max(main, pooled), difference(window, before))
     }
 
     /// How likely a change of paths is a fault. Faults end spans early or lead to errors; a span that
@@ -130,11 +132,16 @@ struct PathSignals {
         func named(_ statement: Int32?) -> Int32? {
             statement.flatMap { $0 >= 0 ? $0 : nil }
         }
+        // What nearly always followed, whether or not its loss alone would show.
+        let usual = counts.filter {
+            $0.key.last == last && $0.key.next >= 0
+                && 2 * ($0.value.baseline + $0.value.before) > reached.baseline + reached.before
+        }.max { ($0.value.baseline, $1.key.next) < ($1.value.baseline, $0.key.next) }?.key.next
         var result = Finding(
             service: group.service, operation: group.operation,
             kind: .path(
                 Finding.Divergence(
-                    last: named(last), vanished: named(vanished?.next),
+                    last: named(last), vanished: named(vanished?.next), usual: usual,
                     appeared: named(appeared?.next), isVanished: isVanished,
                     baseline: Share(hits: count.baseline, total: reached.baseline),
                     window: Share(hits: count.window, total: reached.window))),
