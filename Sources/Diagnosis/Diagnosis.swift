@@ -16,7 +16,8 @@ package struct Diagnosis: Sendable {
 
     /// Suspects for what is wrong in the window.
     ///
-    /// - Throws: `QueryInterruption`, what the stores throw.
+    /// - Throws: `UnknownScope` when there is no such service, trace or series; `QueryInterruption`,
+    ///   what the stores throw.
     package func diagnose(
         _ request: DiagnosisRequest, _ context: ReadContext
     ) throws -> DiagnosisAnswer {
@@ -25,7 +26,10 @@ package struct Diagnosis: Sendable {
         try context.check()
         let findings = Diagnosis.findings(observations)
         try context.check()
-        let candidates = Ranking(observations).candidates(findings)
+        let scope = try Scope(request, sources, observations, context)
+        let candidates = Ranking(observations).candidates(findings).filter {
+            scope.contains($0.service)
+        }
         let names = SuspectNaming(observations: observations).names(candidates)
         let builder = EvidenceBuilder(
             observations, request,
@@ -33,12 +37,15 @@ package struct Diagnosis: Sendable {
         return DiagnosisAnswer(
             window: request.window, baseline: request.baseline,
             suspects: try names.prefix(request.limit).map(builder.complete),
-            notes: observations.notes,
+            notes: observations.notes + CoverageNotes(observations).texts,
             spanCounts: Stretch.allCases.map { stretch in
                 observations.spans.stretches.count { $0 == stretch }
             },
             lineCounts: Stretch.allCases.map { stretch in
                 observations.lines.lineCounts.values.reduce(0) { $0 + $1[stretch] }
+            },
+            linesWithTrace: Stretch.allCases.map { stretch in
+                observations.lines.tracedCounts.values.reduce(0) { $0 + $1[stretch] }
             },
             seriesCount: observations.series.count, traceShare: observations.traceShare)
     }

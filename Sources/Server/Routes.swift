@@ -130,6 +130,9 @@ func makeRoutes(
         Route([.get], base + "service/{name}", .prometheus, correlate.serviceDetail),
         Route([.get], base + "series", .prometheus, correlate.series),
         Route([.get], base + "logline", .prometheus, correlate.logLine),
+        Route([.get], base + "diagnose", .prometheus, correlate.diagnose),
+        Route([.get], base + "compare", .prometheus, correlate.compare),
+        Route([.get], base + "coverage", .prometheus, correlate.coverage),
     ]
     routes.append(openAPIRoute(of: routes))
     return routes

@@ -9,7 +9,8 @@ import TestKit
 
 /// Every fault of `corpora/incidents` goes into stores of its own, on the way it takes in the server,
 /// and is diagnosed from nothing but the time from it to the end of its last minute and the day's fault-free minute. So
-/// are the minutes before the faults, which should show nothing.
+/// are the minutes before the faults, and the fault-free minute against them: of these nothing should
+/// show, though many of the former lie in a fault's aftermath or see the next one being prepared.
 ///
 /// `BENCH_DAY` and `BENCH_FAULT` (a piece of an id) narrow it; `BENCH_SHOW` is the number of suspects
 /// that are printed (0).
@@ -19,7 +20,7 @@ struct Main {
         let only = text("BENCH_FAULT") ?? ""
         let show = text("BENCH_SHOW").flatMap { Int($0) } ?? 0
         var outcomes: [Outcome] = []
-        var quiet: [Quiet] = []
+        var quiet: [Quiet] = [], unharmed: [Quiet] = []
         for day in ["2023-01-29", "2023-01-30"] where text("BENCH_DAY").map({ $0 == day }) ?? true {
             let (faults, minute) = try Fault.all(of: day)
             let normal = try Recording(day: day, name: "normal")
@@ -29,18 +30,22 @@ struct Main {
                 let outcome = Outcome(fault, answers.fault)
                 outcomes.append(outcome)
                 quiet.append(Quiet(fault, answers.before))
+                unharmed.append(Quiet(fault, answers.normal))
                 if show > 0 { outcome.show(answers.fault, show) }
                 if show > 0, let top = answers.before.suspects.first {
-                    print("   quiet minute: \(score(top.score)) \(top.service) \(top.summary)")
+                    print("   minute before: \(score(top.score)) \(top.service) \(top.summary)")
+                }
+                if show > 0, let top = answers.normal.suspects.first {
+                    print("   normal minute: \(score(top.score)) \(top.service) \(top.summary)")
                 }
             }
         }
-        print(outcomes.table(quiet))
+        print(outcomes.table(before: quiet, normal: unharmed))
     }
 
     private static func diagnose(
         _ fault: Fault, _ own: Recording, _ normal: Recording, _ minute: String
-    ) async throws -> (fault: DiagnosisAnswer, before: DiagnosisAnswer) {
+    ) async throws -> (fault: DiagnosisAnswer, before: DiagnosisAnswer, normal: DiagnosisAnswer) {
         try await withTemporaryDirectory { path in
             let replay = try Replay(path: path)
             try await replay.write(normal)
@@ -48,7 +53,9 @@ struct Main {
             let baseline = normal.range([minute])
             let diagnosis = Diagnosis(replay.sources)
             let clock = SystemClock()
-            func answer(_ window: NanosRange) throws -> DiagnosisAnswer {
+            func answer(
+                _ window: NanosRange, _ baseline: NanosRange = baseline
+            ) throws -> DiagnosisAnswer {
                 let context = ReadContext { clock.monotonicNanos }
                 var answer = try diagnosis.diagnose(
                     DiagnosisRequest(tenant: .anonymous, window: window, baseline: baseline),
@@ -61,8 +68,9 @@ struct Main {
             var before = own.range(fault.minutes.prefix(1))
             before.last = min(before.last, Nanos(fault.injectNanos))
             let quiet = try answer(before)
+            let unharmed = try answer(baseline, before)
             await replay.stop()
-            return (found, quiet)
+            return (found, quiet, unharmed)
         }
     }
 

@@ -67,7 +67,7 @@ struct Quiet {
 
 extension [Outcome] {
     /// Tables in Markdown, by day and type of fault.
-    func table(_ quiet: [Quiet]) -> String {
+    func table(before: [Quiet], normal: [Quiet]) -> String {
         var lines = [
             "| day | faults | service @1 | @3 | @5 | code faults | line @1 | @3 | range @1 | @3 | slowest |",
             "|---|---|---|---|---|---|---|---|---|---|---|",
@@ -96,12 +96,14 @@ extension [Outcome] {
                     + "| \(Int(slowest * 1000)) ms |")
         }
         let threshold = Suspect.incidentThreshold
-        let calm = quiet.count { $0.topScore < threshold }
         let seen = count { $0.topScore >= threshold }
         lines.append("")
-        lines.append(
-            "quiet minutes below \(threshold): \(calm)/\(quiet.count), their scores "
-                + quiet.map(\.topScore).sorted().map(score).joined(separator: " "))
+        for (name, quiet) in [("minutes before faults", before), ("the fault-free minute", normal)] {
+            let calm = quiet.count { $0.topScore < threshold }
+            lines.append(
+                "\(name) below \(threshold): \(calm)/\(quiet.count), their scores "
+                    + quiet.map(\.topScore).sorted().map(score).joined(separator: " "))
+        }
         lines.append(
             "faults above: \(seen)/\(count), their scores "
                 + map(\.topScore).sorted().map(score).joined(separator: " "))

@@ -49,7 +49,7 @@ struct SuspectNaming {
                 main.service == candidate.service && !isPeer(main)
                     ? observations.spans.operationNames[$0] : nil
             },
-            score: score, summary: "")
+            score: Suspect.calibrated(score), summary: "")
         if let resource = resource(findings) { suspect.resource = resource }
         // The place of the strongest finding that has one, unless a resource is the reason.
         if case .resource = main.kind {

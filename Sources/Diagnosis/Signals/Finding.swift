@@ -69,5 +69,5 @@ struct Finding: Sendable {
 func combined(_ versusBaseline: Double, _ versusBefore: Double?) -> Double {
     guard versusBaseline > 0, let versusBefore else { return versusBaseline }
     let confirmed = min(1, max(0, versusBefore) / versusBaseline)
-    return versusBaseline * (0.45 + 0.55 * confirmed)
+    return versusBaseline * (0.6 + 0.4 * confirmed)
 }

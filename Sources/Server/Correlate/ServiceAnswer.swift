@@ -117,7 +117,7 @@ func writeSummary(_ service: ServiceSummary, into json: inout JSONWriter) {
     json.member("lastSeenUnixNano", String(service.lastSeenNanos))
 }
 
-private func writeTexts(
+func writeTexts(
     _ name: String, _ texts: some Sequence<String>, into json: inout JSONWriter
 ) {
     json.key(name)

@@ -172,12 +172,17 @@ func writeExemplar(
 }
 
 /// Writes the member `code`.
-private func writeCode(_ code: CodeLocation?, into json: inout JSONWriter) {
+func writeCode(_ code: CodeLocation?, into json: inout JSONWriter) {
     json.key("code")
     guard let code else {
         json.null()
         return
     }
+    writeCodeValue(code, into: &json)
+}
+
+/// Writes a `Code`.
+func writeCodeValue(_ code: CodeLocation, into json: inout JSONWriter) {
     json.beginObject()
     json.key("file")
     code.file.map { json.string($0) } ?? json.null()
