@@ -174,6 +174,8 @@ import Testing
                 "u.c.UserController 48 -"
             ),
             ("INFO u.c.UserController#48 TraceID: ab", none, "u.c.UserController 48 -"),
+            ("INFO a.b.Cart#9 [result: status=1, msg=Success, data={n=1}]", none, "a.b.Cart 9 -"),
+            ("ERROR o.a.C.[.[.[/].[front]#175 failed", none, "o.a.C.[.[.[/].[front] 175 -"),
             ("I1124 12:00:00.000000 1 main.go:12] started", none, "main.go 12 -"),
             ("2026-11-24 ERROR [cart.py:33] no", none, "cart.py 33 -"),
             ("boom\n\tat a.B.c(B.java:5)", none, "B.java 5 a.B.c"),

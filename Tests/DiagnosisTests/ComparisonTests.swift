@@ -18,10 +18,16 @@ import Testing
 
     @Test func theValueThatDiffersComesFirst() throws {
         let slow = rows(100) {
-            [(.span, "region", $0 < 90 ? "eu" : "us"), (.span, "color", $0 % 2 == 0 ? "red" : "blue")]
+            [
+                (.span, "region", $0 < 90 ? "eu" : "us"),
+                (.span, "color", $0 % 2 == 0 ? "red" : "blue"),
+            ]
         }
         let rest = rows(400) {
-            [(.span, "region", $0 % 10 == 0 ? "eu" : "us"), (.span, "color", $0 % 2 == 0 ? "red" : "blue")]
+            [
+                (.span, "region", $0 % 10 == 0 ? "eu" : "us"),
+                (.span, "color", $0 % 2 == 0 ? "red" : "blue"),
+            ]
         }
         let found = Comparison.differences(slow, rest)
         let first = try #require(found.first { $0.effect > 0 })
@@ -57,8 +63,12 @@ import Testing
     }
 
     @Test func attributesOfTheSameRowsAreOne() {
-        let slow = rows(50) { _ in [(.span, "host", "a"), (.span, "zone", "z1"), (.span, "other", "x")] }
-        let rest = rows(50) { _ in [(.span, "host", "b"), (.span, "zone", "z2"), (.span, "other", "x")] }
+        let slow = rows(50) { _ in
+            [(.span, "host", "a"), (.span, "zone", "z1"), (.span, "other", "x")]
+        }
+        let rest = rows(50) { _ in
+            [(.span, "host", "b"), (.span, "zone", "z2"), (.span, "other", "x")]
+        }
         let more = Comparison.differences(slow, rest).filter { $0.effect > 0 }
         #expect(more.count == 1)
         #expect(more.first?.sameAs.count == 1)

@@ -50,7 +50,8 @@ import Testing
 
     @Test func templatesKeepPlacesAndDropNumbers() {
         #expect(
-            LineShape.template("10:01:02.345 INFO a.b.Class#48 TraceID: 8f2f08a9 took 12ms for user 7")
+            LineShape.template(
+                "10:01:02.345 INFO a.b.Class#48 TraceID: 8f2f08a9 took 12ms for user 7")
                 == "<*> INFO a.b.Class#48 TraceID: <*> took <*> for user <*>")
         #expect(LineShape.template("main.go:12: started") == "main.go:12: started")
         #expect(LineShape.template("") == "")

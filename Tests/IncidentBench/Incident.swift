@@ -18,8 +18,10 @@ struct Fault {
 
     init?(_ json: CorpusJSON, day: String) {
         guard case .object(let fields) = json, case .string(let id)? = fields["id"],
-            case .string(let service)? = fields["service"], case .string(let type)? = fields["type"],
-            case .string(let time)? = fields["inject_time"], case .array(let minutes)? = fields["minutes"]
+            case .string(let service)? = fields["service"],
+            case .string(let type)? = fields["type"],
+            case .string(let time)? = fields["inject_time"],
+            case .array(let minutes)? = fields["minutes"]
         else { return nil }
         func strings(_ values: [CorpusJSON]) -> [String] {
             values.compactMap { if case .string(let text) = $0 { text } else { nil } }
@@ -41,7 +43,8 @@ struct Fault {
     static func all(of day: String) throws -> (faults: [Fault], normal: String) {
         guard let bytes = Corpora.file("incidents/\(day)/faults.json"),
             case .object(let fields) = try CorpusJSON(parsing: bytes),
-            case .array(let faults)? = fields["faults"], case .object(let normal)? = fields["normal"],
+            case .array(let faults)? = fields["faults"],
+            case .object(let normal)? = fields["normal"],
             case .string(let minute)? = normal["minute"]
         else { return ([], "") }
         return (
@@ -70,7 +73,9 @@ struct Recording {
 
     /// - Parameter name: of the archive, below the day.
     init(day: String, name: String) throws {
-        guard let archive = try Archive(corpusFile: "incidents/\(day)/\(name).tar.zst") else { return }
+        guard let archive = try Archive(corpusFile: "incidents/\(day)/\(name).tar.zst") else {
+            return
+        }
         for (file, header, rows) in archive.rows(in: "trace") {
             spans[minute(file)] = spanBatch(header, rows)
         }
@@ -111,7 +116,8 @@ struct Recording {
     /// them out.
     private func kind(_ operation: String) -> UInt8 {
         if operation.hasPrefix("/") { return 2 }
-        for verb in ["HTTP ", "SELECT ", "INSERT ", "UPDATE ", "DELETE "] where operation.hasPrefix(verb) {
+        for verb in ["HTTP ", "SELECT ", "INSERT ", "UPDATE ", "DELETE "]
+        where operation.hasPrefix(verb) {
             return 3
         }
         return 1
@@ -166,7 +172,8 @@ struct Recording {
             // The runtime's wrapping is taken off, as Promtail's `docker` stage does.
             // A few were cut and are no JSON: they go as they are.
             var text = row[7]
-            if let json = try? CorpusJSON(parsing: Array(text.utf8)), case .object(let fields) = json,
+            if let json = try? CorpusJSON(parsing: Array(text.utf8)),
+                case .object(let fields) = json,
                 case .string(let log)? = fields["log"]
             {
                 text = log

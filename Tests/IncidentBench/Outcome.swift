@@ -98,7 +98,8 @@ extension [Outcome] {
         let threshold = Suspect.incidentThreshold
         let seen = count { $0.topScore >= threshold }
         lines.append("")
-        for (name, quiet) in [("minutes before faults", before), ("the fault-free minute", normal)] {
+        for (name, quiet) in [("minutes before faults", before), ("the fault-free minute", normal)]
+        {
             let calm = quiet.count { $0.topScore < threshold }
             lines.append(
                 "\(name) below \(threshold): \(calm)/\(quiet.count), their scores "

@@ -148,7 +148,8 @@ package enum Comparison {
         else { return nil }
         let (distance, place, isGreater) = farthest(a, b)
         let range =
-            isGreater ? (place.nextUp...max(place.nextUp, a.last ?? place)) : (min(place, a[0])...place)
+            isGreater
+            ? (place.nextUp...max(place.nextUp, a.last ?? place)) : (min(place, a[0])...place)
         func share(_ values: [Double], _ rows: Int) -> Double {
             Double(values.count { range.contains($0) }) / Double(max(1, rows))
         }

@@ -29,7 +29,8 @@ struct CoverageNotes {
             let silent = hasSpans.filter { (lines.lineCounts[$0]?.window ?? 0) == 0 }
             note("no log lines of", silent, &texts)
             let untraced = hasSpans.filter {
-                (lines.lineCounts[$0]?.window ?? 0) > 0 && (lines.tracedCounts[$0]?.window ?? 0) == 0
+                (lines.lineCounts[$0]?.window ?? 0) > 0
+                    && (lines.tracedCounts[$0]?.window ?? 0) == 0
             }
             note("no log lines with trace ids of", untraced, &texts)
         }

@@ -31,9 +31,11 @@ struct NameProposals {
                 other != index && (0..<3).contains { signals[other][$0] && !mine[$0] }
                     && (0..<3).allSatisfy { !(signals[other][$0] && mine[$0]) }
             }
-            let best = candidates.map { (services[$0].service, similarity(service.service, services[$0].service)) }
-                .filter { $0.1.value >= 0.5 }
-                .max { ($0.1.value, $1.0) < ($1.1.value, $0.0) }
+            let best = candidates.map {
+                (services[$0].service, similarity(service.service, services[$0].service))
+            }
+            .filter { $0.1.value >= 0.5 }
+            .max { ($0.1.value, $1.0) < ($1.1.value, $0.0) }
             result.append(
                 UnmatchedName(
                     name: service.service, hasSpans: mine[0], hasLines: mine[1],
@@ -52,7 +54,9 @@ struct NameProposals {
         if x.isEmpty || y.isEmpty { return (0, "") }
         if x == y { return (0.9, "differs only in words like “service”") }
         let common = Double(x.intersection(y).count), all = Double(x.union(y).count)
-        return (common / all, "shares the words \(x.intersection(y).sorted().joined(separator: ", "))")
+        return (
+            common / all, "shares the words \(x.intersection(y).sorted().joined(separator: ", "))"
+        )
     }
 
     private static func words(_ name: String) -> Set<String> {

@@ -57,9 +57,10 @@ struct EvidenceBuilder {
         switch finding.kind {
         case .path(let path):
             var result: [Evidence] = []
-            for statement in [path.isVanished ? path.vanished : path.appeared,
-                path.isVanished ? path.appeared : path.vanished, path.last]
-            {
+            for statement in [
+                path.isVanished ? path.vanished : path.appeared,
+                path.isVanished ? path.appeared : path.vanished, path.last,
+            ] {
                 if let statement { result.append(try lines(statement)) }
             }
             if result.isEmpty || path.last == nil { result.append(try spans(finding, nil)) }
@@ -88,7 +89,8 @@ struct EvidenceBuilder {
         let name = statement.site?.raw ?? statement.literal
         return Evidence(
             signal: .logs,
-            text: "\(numberText(window)) lines of \(name) in the window, \(numberText(baseline)) in "
+            text:
+                "\(numberText(window)) lines of \(name) in the window, \(numberText(baseline)) in "
                 + "the baseline",
             query: query(request.window), language: .logql, baselineQuery: query(request.baseline),
             // A sum over no lines is empty.

@@ -37,7 +37,8 @@ struct FindingWords {
             let isCallee = finding.rows.first.map {
                 observations.spans.services[Int($0)] != finding.service
             }
-            let way = isCallee ?? false ? "from \(other) to \(service)" : "from \(service) to \(other)"
+            let way =
+                isCallee ?? false ? "from \(other) to \(service)" : "from \(service) to \(other)"
             return
                 "calls \(way) lose \(timeText(slow.typicalNanos)) between client and server in "
                 + "\(of(slow.window)) calls, usually \(timeText(slow.usualNanos))"
@@ -53,7 +54,8 @@ struct FindingWords {
         }
     }
 
-    private func path(_ path: Finding.Divergence, _ operation: String, _ service: String) -> String {
+    private func path(_ path: Finding.Divergence, _ operation: String, _ service: String) -> String
+    {
         let from = path.last.map { "after \(name($0))" } ?? "from its start"
         let share = "\(of(path.window)) spans, \(of(path.baseline)) before"
         if path.isVanished {

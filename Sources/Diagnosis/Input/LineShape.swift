@@ -59,7 +59,9 @@ enum LineShape {
     }
 
     /// Whether a word may be a place in code: letters, then `#` or `:` and digits.
-    private static func isSite(_ bytes: Substring.UTF8View.SubSequence) -> Bool {
+    private static func isSite(_ word: Substring.UTF8View.SubSequence) -> Bool {
+        var bytes = word
+        while let last = bytes.last, ":,])".utf8.contains(last) { bytes = bytes.dropLast() }
         guard
             let mark = bytes.lastIndex(where: {
                 $0 == UInt8(ascii: "#") || $0 == UInt8(ascii: ":")
@@ -69,14 +71,16 @@ enum LineShape {
         let number = bytes[bytes.index(after: mark)...]
         let name = bytes[..<mark]
         return !number.isEmpty && number.count <= 6
-            && number.allSatisfy { (0x30...0x39).contains($0) || $0 == 0x2c || $0 == 0x5d }
-            && name.contains(UInt8(ascii: ".")) && name.contains { ($0 | 0x20) >= 0x61 }
+            && number.allSatisfy { (0x30...0x39).contains($0) } && name.contains(UInt8(ascii: "."))
+            && name.contains { ($0 | 0x20) >= 0x61 }
     }
 
     /// A piece of text by which lines of a statement can be found: its place in the code as it stands
     /// in the line, with what follows it, so that `A#4` does not find `A#48`; else words.
     static func literal(of site: CodeLocation?, _ template: String, _ line: String) -> String {
-        if let raw = site?.raw, !raw.isEmpty, raw.utf8.count < 100, let place = line[...].firstRange(of: raw) {
+        if let raw = site?.raw, !raw.isEmpty, raw.utf8.count < 100,
+            let place = line[...].firstRange(of: raw)
+        {
             let next = line[place.upperBound...].prefix(1)
             // Quotes and backslashes are not worth the trouble that they make in queries.
             return raw + (next == "\"" || next == "\\" || next == "\n" ? "" : next)

@@ -40,7 +40,8 @@ struct MetricKind: Equatable {
         let words = MetricKind.words(name)
         func has(_ some: String...) -> Bool { some.contains { words.contains($0) } }
         // What there is, in contrast to what is used of it.
-        if has("limit", "limits", "request", "requests", "capacity", "allocatable", "quota", "info") {
+        if has("limit", "limits", "request", "requests", "capacity", "allocatable", "quota", "info")
+        {
             return nil
         }
         if has("free", "available", "idle") { return nil }

@@ -192,7 +192,6 @@ struct SignalReader {
         return number
     }
 
-
     private func rowsBySpan() -> [Stretch: [SpanRowKey: Int32]] {
         var result: [Stretch: [SpanRowKey: Int32]] = [:]
         for row in 0..<found.spans.count {

@@ -65,11 +65,15 @@ package struct DiagnosisRequest: Sendable {
         self.baseline = baseline ?? window.preceding
     }
 
-    /// Where `Stretch.before` lies: nil when the baseline is already there.
+    /// Where `Stretch.before` lies: what the baseline leaves of the time before the window; nil when
+    /// that is little.
     var before: NanosRange? {
         let preceding = window.preceding
-        return preceding.overlaps(first: baseline.first.rawValue, last: baseline.last.rawValue)
-            ? nil : preceding
+        guard preceding.overlaps(first: baseline.first.rawValue, last: baseline.last.rawValue)
+        else { return preceding }
+        guard baseline.last < preceding.last else { return nil }
+        let rest = NanosRange(first: Nanos(baseline.last.rawValue + 1), last: preceding.last)
+        return rest.seconds * 4 >= preceding.seconds ? rest : nil
     }
 }
 
@@ -79,7 +83,9 @@ extension NanosRange {
     package var preceding: NanosRange {
         let length = last.rawValue.subtractingReportingOverflow(first.rawValue)
         let (end, under) = first.rawValue.subtractingReportingOverflow(1)
-        if under || length.overflow { return NanosRange(first: .min, last: Nanos(under ? .min : end)) }
+        if under || length.overflow {
+            return NanosRange(first: .min, last: Nanos(under ? .min : end))
+        }
         let (start, lost) = end.subtractingReportingOverflow(length.partialValue)
         return NanosRange(first: Nanos(lost ? .min : start), last: Nanos(end))
     }

@@ -27,13 +27,15 @@ struct SuspectNaming {
         guard let main = candidate.findings.first else { return [] }
         var result = [naming(candidate, main: main, score: candidate.score)]
         var places = [result[0].suspect.place]
-        for finding in candidate.findings.dropFirst() where result.count <= SuspectNaming.otherPlaces {
+        for finding in candidate.findings.dropFirst()
+        where result.count <= SuspectNaming.otherPlaces {
             guard finding.group != "resource", finding.strength >= 0.3 * main.strength else {
                 continue
             }
             let other = Candidate(
                 service: candidate.service, score: finding.strength, findings: [finding])
-            let named = naming(other, main: finding, score: min(finding.strength, candidate.score) * 0.95)
+            let named = naming(
+                other, main: finding, score: min(finding.strength, candidate.score) * 0.95)
             guard let place = named.suspect.place, !places.contains(place) else { continue }
             places.append(place)
             result.append(named)
@@ -95,7 +97,9 @@ struct SuspectNaming {
             let operation = finding.operation.map { observations.spans.operationNames[$0] } ?? ""
             let start = path.last == nil ? edge(operation, "start") : site(path.last)
             // The code that is no longer run through, else the code that now is.
-            let next = path.vanished ?? path.usual.flatMap { $0 == path.appeared ? nil : $0 } ?? path.appeared
+            let next =
+                path.vanished ?? path.usual.flatMap { $0 == path.appeared ? nil : $0 }
+                ?? path.appeared
             let end = next == nil ? nil : site(next)
             let appeared = path.appeared.flatMap { statements[Int($0)].isError ? site($0) : nil }
             let code = appeared ?? site(path.last) ?? end

@@ -138,7 +138,8 @@ struct ErrorSignals {
             finding.peer = call.callee.service == call.caller.service ? nil : call.callee.service
             finding.rows =
                 gain > loss
-                ? rows.window.sorted() : missing(call.caller.service, call.caller.operation, rows.window)
+                ? rows.window.sorted()
+                : missing(call.caller.service, call.caller.operation, rows.window)
             result.append(finding)
         }
         return result

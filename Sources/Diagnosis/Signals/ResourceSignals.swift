@@ -39,7 +39,9 @@ struct ResourceSignals {
         }
         // What many services show at once has a reason outside of each of them.
         var sharing: [String: Set<Int32>] = [:]
-        for finding in found { sharing[name(finding, observations), default: []].insert(finding.service) }
+        for finding in found {
+            sharing[name(finding, observations), default: []].insert(finding.service)
+        }
         return found.map { finding in
             var finding = finding
             let others = (sharing[name(finding, observations)]?.count ?? 1) - 1

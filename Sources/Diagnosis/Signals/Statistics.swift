@@ -37,7 +37,9 @@ struct Share: Sendable, Equatable {
     }
 
     /// The same for how much smaller it is.
-    func shortfall(under other: Share, _ z: Double = 1.645) -> Double { other.excess(over: self, z) }
+    func shortfall(under other: Share, _ z: Double = 1.645) -> Double {
+        other.excess(over: self, z)
+    }
 }
 
 /// The value below which a part of ascending values lies; 0 of none.

@@ -23,7 +23,8 @@ extension CorrelateEndpoints {
     /// `compare`: attributes that are more or less frequent in a selection than in a baseline.
     func compare(_ request: APIRequest) async throws -> APIResponse {
         guard let text = request.nonEmpty("query") else {
-            throw APIError(.badData, "parameter \"query\": a selection in TraceQL or LogQL is wanted")
+            throw APIError(
+                .badData, "parameter \"query\": a selection in TraceQL or LogQL is wanted")
         }
         let range = try request.correlateRange(now: service.clock.wallNanos)
         let baselineRange = try stretch(request, "baselineStart", "baselineEnd") ?? range
@@ -209,7 +210,9 @@ extension SpanBatch {
             ),
             (
                 AttributeRows.Key(.intrinsic, "duration"),
-                String(max(0, endNanos[row].subtractingReportingOverflow(startNanos[row]).partialValue))
+                String(
+                    max(0, endNanos[row].subtractingReportingOverflow(startNanos[row]).partialValue)
+                )
             ),
         ]
         func add(_ slice: ByteSlice, _ origin: AttributeOrigin) {
