@@ -10,6 +10,8 @@ indirect enum CompiledExpression {
     case attribute(Attribute, name: SharedBytes)
     case not(CompiledExpression)
     case negate(CompiledExpression)
+    /// Whether the span has no parent, or with false has one.
+    case isRoot(Bool)
     case both(CompiledExpression, CompiledExpression)
     case either(CompiledExpression, CompiledExpression)
     /// `!= nil`, or with `isNegated` `= nil`.
@@ -39,6 +41,9 @@ indirect enum CompiledExpression {
             if case .constant(.null) = side {
                 return .exists(try CompiledExpression(other), isNegated: operation == .equal)
             }
+        }
+        if let isRoot = FieldExpression.asksForRoot(operation, left, right) {
+            return .isRoot(isRoot)
         }
         let a = try CompiledExpression(left, comparedWith: operation.isOrder ? right : nil)
         let b = try CompiledExpression(right, comparedWith: operation.isOrder ? left : nil)
@@ -89,13 +94,34 @@ extension Attribute {
 }
 
 extension FieldExpression {
+    /// What a comparison with `nestedSetParent` asks when only roots have -1 and all others more:
+    /// `nestedSetParent < 0`. True for roots, false for all others, nil when it asks for more.
+    static func asksForRoot(
+        _ operation: FieldOperator, _ left: FieldExpression, _ right: FieldExpression
+    ) -> Bool? {
+        guard case .attribute(let attribute) = left, attribute.intrinsic == .nestedSetParent,
+            !attribute.isParent
+        else { return nil }
+        switch (operation, right) {
+        case (.less, .constant(.int(0))), (.equal, .constant(.int(-1))),
+            (.lessOrEqual, .constant(.int(-1))):
+            return true
+        case (.greaterOrEqual, .constant(.int(0))), (.notEqual, .constant(.int(-1))),
+            (.greater, .constant(.int(-1))):
+            return false
+        default: return nil
+        }
+    }
+
     /// Whether a span alone cannot decide it.
     var needsTrace: Bool {
         switch self {
         case .constant: false
         case .attribute(let attribute): attribute.intrinsic?.needsTrace ?? false
         case .not(let inner), .negate(let inner): inner.needsTrace
-        case .binary(_, let left, let right): left.needsTrace || right.needsTrace
+        case .binary(let operation, let left, let right):
+            FieldExpression.asksForRoot(operation, left, right) == nil
+                && (left.needsTrace || right.needsTrace)
         }
     }
 

@@ -98,6 +98,9 @@ struct Prefilter {
             let x = a.matchAll ? [a.conditions[0]] : a.conditions
             let y = b.matchAll ? [b.conditions[0]] : b.conditions
             return (x + y, false)
+        case .binary(let operation, let left, let right)
+        where FieldExpression.asksForRoot(operation, left, right) == true:
+            return ([SpanCondition(.intrinsic(.parentID), .equal, .string(""))], true)
         case .binary(let operation, .attribute(let attribute), .constant(let value)):
             return (condition(attribute, operation, value).map { [$0] } ?? [], true)
         case .binary(let operation, .constant(let value), .attribute(let attribute)):

@@ -40,6 +40,7 @@ struct SpanReader {
             case .duration(let nanos): return .duration(0 &- nanos)
             default: return .null
             }
+        case .isRoot(let isRoot): return .bool(batch.parentIDs[row].isZero == isRoot)
         case .both(let left, let right):
             return .bool(value(left, row).isTrue && value(right, row).isTrue)
         case .either(let left, let right):
@@ -223,8 +224,9 @@ struct SpanReader {
         case .nestedSetLeft: return trace.map { .int($0.left[row]) } ?? .null
         case .nestedSetRight: return trace.map { .int($0.right[row]) } ?? .null
         case .nestedSetParent:
+            if batch.parentIDs[row].isZero { return .int(-1) }
             return trace.map { shape in
-                .int(shape.parents[row].map { shape.left[$0] } ?? -1)
+                .int(shape.parents[row].map { shape.left[$0] } ?? 0)
             } ?? .null
         case .parent: return .null
         }

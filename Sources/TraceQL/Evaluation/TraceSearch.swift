@@ -91,15 +91,13 @@ extension TraceQLEngine {
         }
         let pipeline = try CompiledPipeline(syntax)
         var results: [TraceSearchResult] = []
-        for candidate in try candidates(
+        let ids = try candidates(
             syntax, tenant: search.tenant, range: search.range, context)
-        {
-            if search.limit > 0, results.count >= search.limit { break }
-            try context.check()
-            let batch = try reader.trace(candidate, tenant: search.tenant, context)
+        try reader.traces(ids, tenant: search.tenant, context) { batch in
             if let result = evaluate(batch, pipeline, search.spansPerSpanset) {
                 results.append(result)
             }
+            return search.limit <= 0 || results.count < search.limit
         }
         return results.sorted { a, b in
             a.startNanos == b.startNanos ? a.traceID < b.traceID : a.startNanos > b.startNanos

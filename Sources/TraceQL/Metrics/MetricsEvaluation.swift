@@ -178,23 +178,25 @@ struct MetricsEvaluation {
         let compiled = try CompiledPipeline(pipeline)
         let candidates = try engine.candidates(
             pipeline, tenant: query.tenant, range: range, context)
-        for candidate in candidates {
+        var traces = 0, matched = 0
+        let range = range, context = context
+        try engine.reader.traces(candidates, tenant: query.tenant, context) { batch in
+            guard batch.rowCount > 0 else { return true }
             try context.check()
-            let batch = try engine.reader.trace(candidate, tenant: query.tenant, context)
-            guard batch.rowCount > 0 else { continue }
-            statistics.inspectedTraces += 1
+            traces += 1
             let shape = TraceShape(batch)
             try batch.arena.withUnsafeBytes { arena in
                 let spans = SpanReader(batch: batch, arena: arena, trace: shape)
                 for set in TraceEvaluation(reader: spans, shape: shape).run(compiled) {
                     for row in set.rows where range.contains(batch.startNanos[row]) {
-                        if try counting.observe(spans, row, context) {
-                            statistics.matchedSpans += 1
-                        }
+                        if try counting.observe(spans, row, context) { matched += 1 }
                     }
                 }
             }
+            return true
         }
+        statistics.inspectedTraces += traces
+        statistics.matchedSpans += matched
         context.release(candidates.count * TraceQLEngine.candidateBytes)
     }
 

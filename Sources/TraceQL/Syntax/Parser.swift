@@ -232,7 +232,14 @@ struct Parser {
         case .symbol where token.text == "-":
             next()
             try countOperator()
-            return .negate(try fieldExpression(minimum: 7))
+            let inner = try fieldExpression(minimum: 7)
+            // A negative number is a constant, which stores can look for.
+            switch inner {
+            case .constant(.int(let number)): return .constant(.int(0 &- number))
+            case .constant(.float(let number)): return .constant(.float(-number))
+            case .constant(.duration(let nanos)): return .constant(.duration(0 &- nanos))
+            default: return .negate(inner)
+            }
         case .attribute:
             guard let attribute = next().attribute else { throw unexpected() }
             return .attribute(attribute)

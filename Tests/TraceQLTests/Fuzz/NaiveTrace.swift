@@ -199,7 +199,7 @@ struct NaiveTrace {
         case "nestedSetLeft": return .int(numbers[i]?.left ?? 0)
         case "nestedSetRight": return .int(numbers[i]?.right ?? 0)
         case "nestedSetParent":
-            return .int(parents[i].flatMap { numbers[$0]?.left } ?? -1)
+            return .int(parents[i].flatMap { numbers[$0]?.left } ?? (span.parent == 0 ? -1 : 0))
         case "event:name": return .joined(events(span).map { .text($0.name) })
         case "event:timeSinceStart": return .joined(events(span).map { .duration($0.nanos) })
         case "link:traceID":

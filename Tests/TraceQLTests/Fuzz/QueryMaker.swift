@@ -97,8 +97,13 @@ struct QueryMaker {
             }
         }
         let comparison = pick(["=", "!=", "<", "<=", ">", ">="])
-        switch chance.below(12) {
+        switch chance.below(13) {
         case 0: return .attribute(scoped())
+        case 12:
+            let bound = Int64(chance.below(4)) - 2
+            return .binary(
+                comparison, .attribute(.intrinsic("nestedSetParent")),
+                .constant(.int(bound), text: String(bound)))
         case 1:
             let null = NaiveExpression.constant(.null, text: "nil")
             let attribute = NaiveExpression.attribute(
