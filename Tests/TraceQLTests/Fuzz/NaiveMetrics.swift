@@ -219,8 +219,8 @@ struct NaiveMetrics {
             switch stage.function {
             case "min_over_time": return all.min()
             case "max_over_time": return all.max()
-            case "sum_over_time": return all.reduce(0, +)
-            default: return all.reduce(0, +) / Double(all.count)
+            case "sum_over_time": return exactSum(all)
+            default: return exactSum(all) / Double(all.count)
             }
         }
         let all =
@@ -288,4 +288,23 @@ struct NaiveMetrics {
         }
         return result
     }
+}
+
+/// The sum without rounding on the way: partial sums that do not overlap (Shewchuk, 1997).
+private func exactSum(_ numbers: [Double]) -> Double {
+    var partials: [Double] = []
+    for number in numbers {
+        var rest = number
+        var kept: [Double] = []
+        for partial in partials {
+            let (large, small) =
+                rest.magnitude < partial.magnitude ? (partial, rest) : (rest, partial)
+            let sum = large + small
+            let lost = small - (sum - large)
+            if lost != 0 { kept.append(lost) }
+            rest = sum
+        }
+        partials = kept + [rest]
+    }
+    return partials.reduce(0, +)
 }
