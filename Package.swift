@@ -153,6 +153,11 @@ var targets: [Target] = [
             + stores + below).map { .byName(name: $0) },
         path: "Tests/IncidentBench", swiftSettings: strict + optimised),
     .executableTarget(
+        name: "tracebench",
+        dependencies: (["Wire", "TraceStore", "Correlation", "Storage", "TestKit"] + below)
+            .map { .byName(name: $0) },
+        path: "Tests/TraceBench", swiftSettings: strict + optimised),
+    .executableTarget(
         name: "scrapebench",
         dependencies: (["Scrape", "Ingest", "TestKit"] + below).map { .byName(name: $0) },
         path: "Tests/ScrapeBench", swiftSettings: strict + optimised),

@@ -27,8 +27,13 @@ enum Limits {
     static let catalogueValueBytes = 256
     /// Attribute keys in the catalogue and the directory of one part.
     static let catalogueKeys = 16_384
-    /// Traces per page of the trace index.
+    /// Trace ids in a frame of ids, traces in a page of their order or of their blocks. Powers of two.
+    static let idFrameTraces = 4096
     static let indexPageTraces = 512
+    /// Rows that parents are named relative to. Power of two.
+    static let parentPageRows = 2048
+    /// Rows of the largest merged part: while it is made, some 150 bytes per row are in memory.
+    static let mergedRows = 3_000_000
     /// Bytes of all resources and scopes of one part; beyond, a merge is refused.
     static let sourceBytes = 256 << 20
     /// Bytes of frames after which a new section begins, so that none nears the format's limit.

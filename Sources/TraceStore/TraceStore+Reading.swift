@@ -9,27 +9,47 @@ extension TraceStore: SpanReading {
     package func trace(
         _ id: TraceID, tenant: Tenant, _ context: ReadContext
     ) throws -> SpanBatch {
+        try gather(id, tenant, withTree: false, context).spans
+    }
+
+    package func structuredTrace(
+        _ id: TraceID, tenant: Tenant, _ context: ReadContext
+    ) throws -> (spans: SpanBatch, structure: SpanStructure) {
+        let (spans, structure) = try gather(id, tenant, withTree: true, context)
+        return (spans, structure ?? SpanStructure(spans))
+    }
+
+    /// The spans of a trace, and its structure where one part had all of it.
+    private func gather(
+        _ id: TraceID, _ tenant: Tenant, withTree: Bool, _ context: ReadContext
+    ) throws -> (spans: SpanBatch, structure: SpanStructure?) {
         let snapshot = snapshot()
         snapshot.noteMissing(tenant, .all, context)
-        var gathered = SpanGatherer()
+        var gathering = TraceGathering(withTree: withTree)
         // The oldest data first, so that of duplicates the first acknowledged stays.
         for part in snapshot.parts(of: tenant) {
             try context.check()
-            try part.gather(id, into: &gathered, context)
+            try part.gather(id, into: &gathering, context)
         }
-        for head in snapshot.heads(of: tenant) { head.shard(id).gather(id, into: &gathered) }
-        let batch = gathered.batch
+        for head in snapshot.heads(of: tenant) {
+            if head.shard(id).gather(id, into: &gathering.spans) { gathering.sources += 1 }
+        }
+        let batch = gathering.spans.batch
         var seen: Set<SpanKey> = []
         let rows = batch.traceIDs.indices.filter { seen.insert(batch.key($0)).inserted }
             .sorted {
                 batch.startNanos[$0] == batch.startNanos[$1]
                     ? $0 < $1 : batch.startNanos[$0] < batch.startNanos[$1]
             }
-        if rows == Array(batch.traceIDs.indices) { return batch }
+        let isStored =
+            withTree && gathering.sources == 1 && rows.count == batch.rowCount
+            && gathering.tree.depths.count == batch.rowCount
+        let structure = isStored ? gathering.tree.structure(rows) : nil
+        if rows == Array(batch.traceIDs.indices) { return (batch, structure) }
         var result = SpanGatherer()
         result.begin(batch)
         for row in rows { result.add(batch, row) }
-        return result.batch
+        return (result.batch, structure)
     }
 
     /// One thing to read in a search.
@@ -43,6 +63,10 @@ extension TraceStore: SpanReading {
         var maxStart: Int64
         /// Whether another head or part may hold the same spans.
         var mayRepeat: Bool
+
+        var part: TracePart? {
+            if case .block(let search, _) = source { search.part } else { nil }
+        }
     }
 
     package func search(
@@ -50,12 +74,21 @@ extension TraceStore: SpanReading {
     ) throws {
         let filter = SpanFilter(request)
         if let id = filter.onlyTrace {
-            let batch = try trace(id, tenant: request.tenant, context)
+            var batch: SpanBatch
+            if request.wantsTimes {
+                let structure: SpanStructure
+                (batch, structure) = try structuredTrace(id, tenant: request.tenant, context)
+                batch.selfTimeNanos = structure.selfTimeNanos
+                batch.criticalPathNanos = structure.criticalPathNanos
+            } else {
+                batch = try trace(id, tenant: request.tenant, context)
+            }
             let rows = filter.rows(of: batch)
             if !rows.isEmpty { _ = try body(batch.taking(rows)) }
             return
         }
         var seen: Set<SpanKey> = []
+        var times = TraceTimeTable(self, request.tenant)
         for candidate in candidates(request, filter, context) {
             try context.check()
             var batch: SpanBatch
@@ -65,7 +98,8 @@ extension TraceStore: SpanReading {
                 try context.count(samples: segment.batch.rowCount)
             case .block(let search, let entry):
                 do {
-                    batch = try search.read(entry, context)
+                    batch = try search.read(
+                        entry, withTimes: request.wantsTimes, context)
                 } catch let fault as PartCorruption {
                     context.noteMissing(fault)
                     continue
@@ -75,7 +109,9 @@ extension TraceStore: SpanReading {
                 let rows = batch.traceIDs.indices.filter { seen.insert(batch.key($0)).inserted }
                 batch = batch.taking(rows)
             }
-            if batch.rowCount > 0, try !body(batch) { return }
+            guard batch.rowCount > 0 else { continue }
+            if request.wantsTimes { try times.correct(&batch, candidate.part, context) }
+            if try !body(batch) { return }
         }
     }
 

@@ -209,3 +209,13 @@ import Testing
         }
     }
 }
+
+struct TestRandom {
+    var state: UInt64
+    mutating func below(_ n: Int) -> Int {
+        state ^= state &<< 13
+        state ^= state &>> 7
+        state ^= state &<< 17
+        return Int(state % UInt64(n))
+    }
+}

@@ -2,6 +2,7 @@
 // Ids in lines: long runs of hexadecimal digits.
 
 import Base
+import Storage
 
 /// Finds the runs of hexadecimal digits of either case that are long enough to be ids.
 ///

@@ -2,6 +2,7 @@
 // Collects what lets searches pass over frames of lines.
 
 import Base
+import Storage
 import Telemetry
 
 /// Builds the words and ids sections of a part; see `LogFormat`.

@@ -69,6 +69,11 @@ package struct SpanBatch: Sendable {
     package var droppedEvents: [UInt32] = []
     package var droppedLinks: [UInt32] = []
 
+    /// Self time and time on the critical path as `SpanStructure` has them; empty unless a search
+    /// asked for them (`SpanRequest.wantsTimes`). No part of the log-record form.
+    package var selfTimeNanos: [Int64] = []
+    package var criticalPathNanos: [Int64] = []
+
     package init() {}
 
     package var rowCount: Int { traceIDs.count }

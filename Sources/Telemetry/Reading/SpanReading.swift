@@ -46,6 +46,9 @@ package struct SpanRequest: Sendable {
     package var conditions: [SpanCondition]
     /// Whether all conditions must hold on one span, or one is enough.
     package var matchAll: Bool
+    /// Whether batches come with `selfTimeNanos` and `criticalPathNanos`, those of the spans' whole
+    /// traces. Costs a look-up per trace, and reading those that do not lie in one part whole.
+    package var wantsTimes = false
 
     package init(
         tenant: Tenant, range: NanosRange, conditions: [SpanCondition] = [], matchAll: Bool = true
@@ -69,6 +72,11 @@ package protocol SpanReading: Sendable {
         _ ids: [TraceID], tenant: Tenant, _ context: ReadContext,
         _ body: (SpanBatch) throws -> Bool
     ) throws
+    /// The same with the structure of the trace, row by row: stored numbers where they are those of
+    /// the whole trace.
+    func structuredTrace(
+        _ id: TraceID, tenant: Tenant, _ context: ReadContext
+    ) throws -> (spans: SpanBatch, structure: SpanStructure)
     /// Candidate spans, newest blocks first, until `body` returns false. Each batch is
     /// self-contained; spans of one trace may come in several.
     func search(
@@ -95,5 +103,12 @@ extension SpanReading {
             try context.check()
             if try !body(try trace(id, tenant: tenant, context)) { return }
         }
+    }
+
+    package func structuredTrace(
+        _ id: TraceID, tenant: Tenant, _ context: ReadContext
+    ) throws -> (spans: SpanBatch, structure: SpanStructure) {
+        let spans = try trace(id, tenant: tenant, context)
+        return (spans, SpanStructure(spans))
     }
 }

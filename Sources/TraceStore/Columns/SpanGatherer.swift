@@ -9,6 +9,7 @@ struct SpanGatherer: Sendable {
     private(set) var batch = SpanBatch()
     private var resourcesByHash: [UInt64: [UInt32]] = [:]
     private var scopesByHash: [UInt64: [UInt32]] = [:]
+    private var namesByHash: [UInt64: ByteSlice] = [:]
     /// Index + 1 in `batch` of each resource and scope of a source; 0 = not copied yet.
     private struct SourceMap {
         var resources: [UInt32] = []
@@ -24,8 +25,6 @@ struct SpanGatherer: Sendable {
         maps[slot].scopes = [UInt32](repeating: 0, count: source.scopes.count)
     }
 
-    func hasBegun(slot: Int) -> Bool { slot < maps.count && !maps[slot].resources.isEmpty }
-
     /// Bytes of memory, roughly.
     var byteCount: Int { batch.arena.count + batch.rowCount * SpanBatch.bytesPerRow }
 
@@ -35,7 +34,7 @@ struct SpanGatherer: Sendable {
         source.arena.withUnsafeBytes { bytes in
             row.resource = resource(source, Int(row.resource), bytes, slot)
             row.scope = scope(source, Int(row.scope), bytes, slot)
-            row.name = keep(row.name, bytes)
+            row.name = keep(name: row.name, bytes)
             row.statusMessage = keep(row.statusMessage, bytes)
             row.traceState = keep(row.traceState, bytes)
             row.attributes = keep(row.attributes, bytes)
@@ -43,19 +42,43 @@ struct SpanGatherer: Sendable {
             row.links = keep(row.links, bytes)
         }
         batch.add(row)
+        if !source.selfTimeNanos.isEmpty {
+            batch.selfTimeNanos.append(source.selfTimeNanos[index])
+            batch.criticalPathNanos.append(source.criticalPathNanos[index])
+        }
     }
 
-    /// Copies all resources and scopes of the batch given to `begin`, no rows; returns their
-    /// numbers in `batch`.
+    /// Copies the resource and the scope of a row of the batch given to `begin`, no row; returns
+    /// their numbers in `batch`.
     mutating func addSources(
-        _ source: SpanBatch
-    ) -> (resources: [UInt32], scopes: [UInt32]) {
-        source.arena.withUnsafeBytes { bytes in
+        of row: Int, _ source: SpanBatch, slot: Int
+    ) -> (resource: UInt32, scope: UInt32) {
+        let resource = Int(source.rowResources[row]), scope = Int(source.rowScopes[row])
+        let known = (maps[slot].resources[resource], maps[slot].scopes[scope])
+        if known.0 != 0, known.1 != 0 { return (known.0 - 1, known.1 - 1) }
+        return source.arena.withUnsafeBytes { bytes in
             (
-                source.resources.indices.map { resource(source, $0, bytes, 0) },
-                source.scopes.indices.map { scope(source, $0, bytes, 0) }
+                self.resource(source, resource, bytes, slot),
+                self.scope(source, scope, bytes, slot)
             )
         }
+    }
+
+    /// Names repeat: each is kept once.
+    private mutating func keep(
+        name slice: ByteSlice, _ all: UnsafeRawBufferPointer
+    ) -> ByteSlice {
+        if slice.isEmpty { return .empty }
+        let text = UnsafeRawBufferPointer(rebasing: all[slice.range])
+        let hash = hash64(text)
+        if let known = namesByHash[hash],
+            batch.arena.withSlice(known, { equalBytes($0, text) })
+        {
+            return known
+        }
+        let kept = batch.arena.keep(text)
+        namesByHash[hash] = kept
+        return kept
     }
 
     private mutating func keep(_ slice: ByteSlice, _ all: UnsafeRawBufferPointer) -> ByteSlice {

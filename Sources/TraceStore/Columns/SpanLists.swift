@@ -49,7 +49,7 @@ struct EventColumns {
         writer.raw(dropped.bytes)
         names.encode(into: &writer)
         var columns = ByteWriter()
-        let summaries = attributes.finish(into: &columns)
+        let summaries = attributes.encodeJoined(into: &columns)
         writer.lengthPrefixed(columns.bytes)
         return summaries
     }
@@ -67,7 +67,7 @@ struct EventColumns {
                 var dropped: [UInt32] = []
                 for _ in 0..<layout.items { dropped.append(try reader.u32Varint()) }
                 let names = try StringColumn(decoding: &reader, count: layout.items)
-                let attributes = try layout.attributes(&reader, raw, wanted)
+                let attributes = try layout.attributes(&reader, wanted)
                 return .success(
                     layout.assemble(wanted) { writer, span, item in
                         writer.i64(times[item] &+ starts[span])
@@ -121,7 +121,7 @@ struct LinkColumns {
         writer.raw(ids.bytes)
         states.encode(into: &writer)
         var columns = ByteWriter()
-        let summaries = attributes.finish(into: &columns)
+        let summaries = attributes.encodeJoined(into: &columns)
         writer.lengthPrefixed(columns.bytes)
         return summaries
     }
@@ -142,7 +142,7 @@ struct LinkColumns {
                     heads.append(start..<reader.offset)
                 }
                 let states = try StringColumn(decoding: &reader, count: layout.items)
-                let attributes = try layout.attributes(&reader, raw, wanted)
+                let attributes = try layout.attributes(&reader, wanted)
                 return .success(
                     layout.assemble(wanted) { writer, _, item in
                         writer.raw(UnsafeRawBufferPointer(rebasing: raw[heads[item]]))
@@ -180,11 +180,11 @@ private struct ListLayout {
 
     /// Attribute lists of the items of wanted spans; empty for the others.
     func attributes(
-        _ reader: inout ByteReader, _ raw: UnsafeRawBufferPointer, _ wanted: (Int) -> Bool
+        _ reader: inout ByteReader, _ wanted: (Int) -> Bool
     ) throws(MalformedBytes) -> [[UInt8]] {
-        let range = try reader.range()
+        let bytes = [UInt8](try reader.lengthPrefixed())
         guard reader.isAtEnd else { throw reader.malformed("the end of a frame") }
-        let columns = try AttributeColumnsReader([UInt8](raw[range]), expected: items)
+        let columns = try AttributeColumnsReader(joined: bytes, expected: items)
         var take = [Bool](repeating: false, count: items)
         var item = 0
         for (span, n) in counts.enumerated() where n > 1 {

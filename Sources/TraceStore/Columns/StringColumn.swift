@@ -4,8 +4,8 @@
 import Base
 import Telemetry
 
-/// varint d, d × (varint count, bytes), per row varint index. Distinct values stand in order of
-/// first appearance.
+/// varint d, d × (varint count, bytes), per row varint index; no indices when d is 1. Distinct values
+/// stand in order of first appearance.
 struct StringColumn {
     /// Distinct values.
     private(set) var values: [[UInt8]] = []
@@ -36,12 +36,16 @@ struct StringColumn {
     func encode(into writer: inout ByteWriter) {
         writer.varint(values.count)
         for value in values { writer.lengthPrefixed(value) }
-        for row in rows { writer.varint(UInt64(row)) }
+        if values.count > 1 { for row in rows { writer.varint(UInt64(row)) } }
     }
 
     init(decoding reader: inout ByteReader, count: Int) throws(MalformedBytes) {
         let n = try reader.length(limit: reader.remaining, "number of strings")
         for _ in 0..<n { values.append([UInt8](try reader.lengthPrefixed())) }
+        if n == 1 {
+            rows = [UInt32](repeating: 0, count: count)
+            return
+        }
         guard count <= reader.remaining else { throw reader.malformed("\(count) string indices") }
         rows.reserveCapacity(count)
         for _ in 0..<count {
@@ -52,4 +56,42 @@ struct StringColumn {
     }
 
     subscript(row: Int) -> [UInt8] { values[Int(rows[row])] }
+}
+
+/// A column of numbers: u8 0, varint that all rows have, or u8 1, per row varint.
+enum NumberColumn {
+    static func encode<T: FixedWidthInteger & UnsignedInteger>(
+        _ values: [T], into writer: inout ByteWriter
+    ) {
+        if let first = values.first, values.allSatisfy({ $0 == first }) {
+            writer.u8(0)
+            writer.varint(UInt64(first))
+        } else {
+            writer.u8(1)
+            for value in values { writer.varint(UInt64(value)) }
+        }
+    }
+
+    /// - Parameter limit: all values must lie below.
+    static func decode<T: FixedWidthInteger & UnsignedInteger>(
+        _ reader: inout ByteReader, count: Int, below limit: Int, as type: T.Type = T.self
+    ) throws(MalformedBytes) -> [T] {
+        func one(_ reader: inout ByteReader) throws(MalformedBytes) -> T {
+            let raw = try reader.varint()
+            guard raw < UInt64(limit), let value = T(exactly: raw) else {
+                throw reader.malformed("number below \(limit)")
+            }
+            return value
+        }
+        switch try reader.u8() {
+        case 0: return [T](repeating: try one(&reader), count: count)
+        case 1:
+            guard count <= reader.remaining else { throw reader.malformed("\(count) numbers") }
+            var values: [T] = []
+            values.reserveCapacity(count)
+            for _ in 0..<count { values.append(try one(&reader)) }
+            return values
+        default: throw reader.malformed("mode of a number column")
+        }
+    }
 }

@@ -109,10 +109,19 @@ final class HeadShard: Sendable {
         state.withLock { state in state.spans.find(key.tag) { state.key($0) == key } != nil }
     }
 
-    /// Copies the spans of one trace. O(spans of the trace).
-    func gather(_ id: TraceID, into gatherer: inout SpanGatherer) {
+    /// Whether spans of a trace are here. O(1).
+    func contains(_ id: TraceID) -> Bool {
         state.withLock { state in
-            guard let slot = state.traces.find(id.tag, { state.traceID($0) == id }) else { return }
+            state.traces.find(id.tag) { state.traceID($0) == id } != nil
+        }
+    }
+
+    /// Copies the spans of one trace; false when there are none. O(spans of the trace).
+    func gather(_ id: TraceID, into gatherer: inout SpanGatherer) -> Bool {
+        state.withLock { state in
+            guard let slot = state.traces.find(id.tag, { state.traceID($0) == id }) else {
+                return false
+            }
             var rows = [state.traces.row(at: slot)]
             while let last = rows.last, state.previous[Int(last)] != 0 {
                 rows.append(state.previous[Int(last)] - 1)
@@ -124,6 +133,7 @@ final class HeadShard: Sendable {
                 gatherer.begin(source)
                 gatherer.add(source, index)
             }
+            return true
         }
     }
 

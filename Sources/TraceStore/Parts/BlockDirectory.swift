@@ -18,6 +18,9 @@ struct ColumnEntry: Sendable {
     var range: (low: UInt64, high: UInt64)?
     /// Distinct strings as indices into the directory's values, when few.
     var values: [UInt32]?
+    /// Of span attributes: the values, and a filter of the hashes of strings when they are many.
+    var frame = FrameRef()
+    var filter = FrameRef()
 }
 
 /// One block: where its frames are and what cannot be in it.
@@ -40,15 +43,13 @@ struct BlockEntry: Sendable {
     var resources: [UInt32]?
     var scopes: [UInt32]?
     var columns: [ColumnEntry] = []
-    /// ids, core, attributes, events, links; a plain count of 0 = absent.
-    var frames = [FrameRef](repeating: FrameRef(), count: BlockEntry.frameCount)
+    /// By `BlockPiece`; a plain count of 0 = absent.
+    var pieces = [FrameRef](repeating: FrameRef(), count: BlockPiece.allCases.count)
 
-    static let frameCount = 5
-    static let idsFrame = 0
-    static let coreFrame = 1
-    static let attributesFrame = 2
-    static let eventsFrame = 3
-    static let linksFrame = 4
+    subscript(piece: BlockPiece) -> FrameRef { pieces[piece.rawValue] }
+
+    /// Columns of span attributes, in the order in which the layout numbers them.
+    var spanColumns: [ColumnEntry] { columns.filter { $0.scope == .span } }
 
     static func bit(_ value: UInt8) -> UInt8 { 1 << Swift.min(value, 7) }
 }
@@ -58,10 +59,13 @@ struct BlockEntry: Sendable {
 ///     u8 version | varint n, n keys | varint n, n values | varint n, n blocks
 ///     block: varint rows | zigzag minStart, maxStart, minDuration, maxDuration |
 ///            u8 kinds, statuses | names, event names, resources, scopes (lists) |
-///            varint n, n columns | 5 frames
+///            varint section, varint offset, 14 sizes | varint n, n columns
 ///     column: u8 scope, varint key, u8 type, u8 flags (1 range, 2 values), [u64 low, u64 high],
-///             [varint n, n × varint value]
+///             [varint n, n × varint value], of span attributes: size of values, size of filter
+///     size: varint plainCount, unless 0: varint 2 × storedCount + coding, u32 crc32c
 ///     list: varint 0 = unknown, else n + 1, then n × varint
+///
+/// The frames of a block lie one after the other from the offset on, in the order of their sizes.
 struct BlockDirectory: Sendable {
     private(set) var keys: [[UInt8]] = []
     private(set) var values: [[UInt8]] = []
@@ -124,9 +128,11 @@ struct BlockDirectory: Sendable {
             for list in [block.names, block.eventNames, block.resources, block.scopes] {
                 writer.optionalList(list)
             }
+            writer.varint(UInt64(block[.spanIDs].section))
+            writer.varint(block[.spanIDs].offset)
+            for frame in block.pieces { frame.encodeSize(into: &writer) }
             writer.varint(block.columns.count)
             for column in block.columns { BlockDirectory.encode(column, into: &writer) }
-            for frame in block.frames { frame.encode(into: &writer) }
         }
         return writer.bytes
     }
@@ -144,7 +150,14 @@ struct BlockDirectory: Sendable {
             writer.varint(values.count)
             for value in values { writer.varint(UInt64(value)) }
         }
+        if column.scope == .span {
+            column.frame.encodeSize(into: &writer)
+            column.filter.encodeSize(into: &writer)
+        }
     }
+
+    /// The number of a key, if any column has it.
+    func keyNumber(_ key: String) -> UInt32? { keyIndex[Array(key.utf8)] }
 
     /// - Parameters:
     ///   - resources, scopes: how many the part has; indices must lie below.
@@ -176,13 +189,28 @@ struct BlockDirectory: Sendable {
             block.eventNames = try reader.optionalList(below: valueCount)
             block.resources = try reader.optionalList(below: resources)
             block.scopes = try reader.optionalList(below: scopes)
+            let section = UInt16(try reader.length(limit: 0xff, "section number"))
+            var offset = try reader.length(limit: PartFormat.maxPlainCount, "frame offset")
+            for i in block.pieces.indices {
+                block.pieces[i] = try FrameRef(
+                    decodingSize: &reader, section: section, offset: &offset)
+            }
             let columnCount = try reader.length(limit: reader.remaining, "number of columns")
             for _ in 0..<columnCount {
-                block.columns.append(
-                    try BlockDirectory.column(&reader, keys: keyCount, values: valueCount))
+                var column = try BlockDirectory.column(
+                    &reader, keys: keyCount, values: valueCount)
+                if column.scope == .span {
+                    column.frame = try FrameRef(
+                        decodingSize: &reader, section: section, offset: &offset)
+                    column.filter = try FrameRef(
+                        decodingSize: &reader, section: section, offset: &offset)
+                }
+                block.columns.append(column)
             }
-            for i in block.frames.indices { block.frames[i] = try FrameRef(decoding: &reader) }
             blocks.append(block)
+        }
+        for (number, key) in keys.enumerated() where keyIndex[key] == nil {
+            keyIndex[key] = UInt32(number)
         }
         guard reader.isAtEnd else { throw reader.malformed("the end of the directory") }
     }

@@ -3,6 +3,7 @@
 
 import Base
 import Storage
+import Synchronization
 
 /// Where a frame lies and how to check it.
 struct FrameRef: Sendable, Hashable {
@@ -26,7 +27,31 @@ struct FrameRef: Sendable, Hashable {
         writer.u32(crc)
     }
 
+    /// Without the place, which follows from the frame before.
+    func encodeSize(into writer: inout ByteWriter) {
+        writer.varint(plainCount)
+        guard plainCount > 0 else { return }
+        writer.varint(storedCount << 1 | Int(coding))
+        writer.u32(crc)
+    }
+
     init() {}
+
+    /// Reads what `encodeSize` wrote. `offset` is where the frame lies and moves behind it.
+    init(
+        decodingSize reader: inout ByteReader, section: UInt16, offset: inout Int
+    ) throws(MalformedBytes) {
+        plainCount = try reader.length(limit: PartFormat.maxPlainCount, "frame plain size")
+        guard plainCount > 0 else { return }
+        let stored = try reader.length(limit: PartFormat.maxPlainCount * 2 + 1, "frame size")
+        coding = UInt8(stored & 1)
+        storedCount = stored >> 1
+        crc = try reader.u32()
+        self.section = section
+        self.offset = offset
+        // Both are below 2^32.
+        offset += storedCount
+    }
 
     init(decoding reader: inout ByteReader) throws(MalformedBytes) {
         section = UInt16(truncatingIfNeeded: try reader.length(limit: 0xff, "section number"))
@@ -44,7 +69,20 @@ struct FrameSink {
     private var sections: [[UInt8]] = [[]]
     private(set) var byteCount = 0
 
+    /// Makes sure that frames of so many plain bytes together come to lie in one section.
+    mutating func beginGroup(_ plainCount: Int) {
+        if let last = sections.last, !last.isEmpty, last.count + plainCount > Limits.sectionBytes {
+            sections.append([])
+        }
+    }
+
+    /// Where the next frame will lie.
+    var place: (section: UInt16, offset: Int) {
+        (UInt16(sections.count - 1), sections[sections.count - 1].count)
+    }
+
     mutating func append(_ plain: [UInt8], compressed: Bool, level: Int32) -> FrameRef {
+        if plain.isEmpty { return FrameRef() }
         var stored = plain
         var ref = FrameRef()
         if compressed, plain.count > 64 {
@@ -82,7 +120,39 @@ struct FrameSink {
     }
 }
 
+/// Which raw frames have been checked, so that reading a few bytes of one does not cost its
+/// checksum every time.
+final class CheckedFrames: Sendable {
+    private let bits: Mutex<[UInt64]>
+
+    init(count: Int) { bits = Mutex([UInt64](repeating: 0, count: (count + 63) / 64)) }
+
+    func contains(_ index: Int) -> Bool {
+        bits.withLock { $0[index / 64] & 1 << UInt64(index % 64) != 0 }
+    }
+
+    func insert(_ index: Int) { bits.withLock { $0[index / 64] |= 1 << UInt64(index % 64) } }
+}
+
 extension PartReader {
+    /// Checks a raw frame once and says where in the file it lies.
+    ///
+    /// - Throws: `PartCorruption`.
+    func checkedRaw(
+        _ ref: FrameRef, family: UInt16, count: Int, _ checked: CheckedFrames, _ index: Int
+    ) throws(PartCorruption) -> Int {
+        let start = fileOffset(of: ref, family: family)
+        if checked.contains(index) { return start }
+        guard ref.coding == 0, ref.storedCount == count else {
+            throw PartCorruption(name: name, offset: start, problem: "frame of \(count) raw bytes")
+        }
+        guard try frame(ref, family: family).count == count else {
+            throw PartCorruption(name: name, offset: start, problem: "frame of \(count) bytes")
+        }
+        checked.insert(index)
+        return start
+    }
+
     /// Where a frame of the section family begins in the file, for messages.
     func fileOffset(of ref: FrameRef, family: UInt16) -> Int {
         (section(family + ref.section)?.offset ?? 0) &+ ref.offset

@@ -4,87 +4,137 @@
 import Base
 import Telemetry
 
-/// What a block's frames and statistics are before they are placed in a part.
-struct EncodedBlock {
-    /// In the order of `BlockEntry.frames`.
-    var frames: [[UInt8]]
-    var names: [[UInt8]]
-    var eventNames: [[UInt8]]
-    var spanColumns: [AttributeColumns.Summary]
-    var eventColumns: [AttributeColumns.Summary]
-    var linkColumns: [AttributeColumns.Summary]
+/// Collects the rows of one block as far as they do not follow from `PartRows`.
+struct BlockBuilder {
+    private var names = StringColumn(), messages = StringColumn(), states = StringColumn()
+    private var attributes = AttributeColumns()
+    private var events = EventColumns()
+    private var links = LinkColumns()
+    private(set) var statuses: [UInt8] = []
+    private(set) var resources: [UInt32] = []
+    private(set) var scopes: [UInt32] = []
+    private var flags: [UInt32] = []
+    private var droppedAttributes: [UInt32] = []
+    private var droppedEvents: [UInt32] = []
+    private var droppedLinks: [UInt32] = []
+    /// Of what varies in length.
+    private(set) var byteCount = 0
+
+    var rowCount: Int { statuses.count }
 
     /// - Parameters:
-    ///   - batch: the rows, sorted.
-    ///   - resources, scopes: numbers in the part of the batch's resources and scopes.
-    init(_ batch: SpanBatch, resources: [UInt32], scopes: [UInt32]) {
-        var names = StringColumn(), messages = StringColumn(), states = StringColumn()
-        var attributes = AttributeColumns(), events = EventColumns(), links = LinkColumns()
-        batch.arena.withUnsafeBytes { all in
-            func bytes(_ slice: ByteSlice) -> UnsafeRawBufferPointer {
-                UnsafeRawBufferPointer(rebasing: all[slice.range])
-            }
-            for row in 0..<batch.rowCount {
-                names.add(bytes(batch.names[row]))
-                messages.add(bytes(batch.statusMessages[row]))
-                states.add(bytes(batch.traceStates[row]))
-                attributes.add(bytes(batch.attributes[row]))
-                events.add(bytes(batch.events[row]), start: batch.startNanos[row])
-                links.add(bytes(batch.links[row]))
-            }
+    ///   - all: the batch's arena.
+    ///   - resource, scope: numbers in the part.
+    mutating func add(
+        _ batch: SpanBatch, _ row: Int, _ all: UnsafeRawBufferPointer, resource: UInt32,
+        scope: UInt32
+    ) {
+        func bytes(_ slice: ByteSlice) -> UnsafeRawBufferPointer {
+            UnsafeRawBufferPointer(rebasing: all[slice.range])
         }
-        var ids = ByteWriter(reserving: batch.rowCount * 32)
-        for id in batch.traceIDs {
-            ids.u64(id.high)
-            ids.u64(id.low)
-        }
-        for id in batch.spanIDs { ids.u64(id.rawValue) }
-        for id in batch.parentIDs { ids.u64(id.rawValue) }
+        names.add(bytes(batch.names[row]))
+        messages.add(bytes(batch.statusMessages[row]))
+        states.add(bytes(batch.traceStates[row]))
+        attributes.add(bytes(batch.attributes[row]))
+        events.add(bytes(batch.events[row]), start: batch.startNanos[row])
+        links.add(bytes(batch.links[row]))
+        statuses.append(batch.statusCodes[row])
+        resources.append(resource)
+        scopes.append(scope)
+        flags.append(batch.flags[row])
+        droppedAttributes.append(batch.droppedAttributes[row])
+        droppedEvents.append(batch.droppedEvents[row])
+        droppedLinks.append(batch.droppedLinks[row])
+        byteCount +=
+            Int(batch.attributes[row].count) + Int(batch.events[row].count)
+            + Int(batch.links[row].count) + Int(batch.names[row].count)
+            + Int(batch.statusMessages[row].count) + Int(batch.traceStates[row].count)
+    }
 
-        var core = ByteWriter()
-        core.column { writer in
+    /// - Parameter range: the block's rows in the part.
+    func encode(_ rows: PartRows, _ range: Range<Int>) -> EncodedBlock {
+        var block = EncodedBlock(
+            names: names.values, eventNames: events.names.values, columns: attributes.finish())
+        block.write(.spanIDs) { for row in range { $0.u64(rows.spanIDs[row].rawValue) } }
+        block.write(.traces) { writer in
             var previous: Int64 = 0
-            for start in batch.startNanos {
-                writer.zigzag(start &- previous)
-                previous = start
+            for row in range {
+                let number = Int64(rows.traces[row])
+                writer.zigzag(number - previous)
+                previous = number
             }
         }
-        core.column { writer in
-            for (start, end) in zip(batch.startNanos, batch.endNanos) {
-                writer.zigzag(end &- start)
+        block.write(.parents) { writer in
+            ParentColumn.encode(range.lazy.map { rows.parent($0) }, into: &writer)
+        }
+        block.write(.starts) { writer in
+            var previous: Int64 = 0
+            for row in range {
+                writer.zigzag(rows.starts[row] &- previous)
+                previous = rows.starts[row]
             }
         }
-        core.column { names.encode(into: &$0) }
-        core.lengthPrefixed(batch.kinds)
-        core.lengthPrefixed(batch.statusCodes)
-        core.column { writer in
-            for index in batch.rowResources { writer.varint(UInt64(resources[Int(index)])) }
+        block.write(.durations) { writer in
+            for row in range { writer.zigzag(rows.ends[row] &- rows.starts[row]) }
         }
-        core.column { writer in
-            for index in batch.rowScopes { writer.varint(UInt64(scopes[Int(index)])) }
+        block.write(.names) { names.encode(into: &$0) }
+        block.write(.sources) { writer in
+            NumberColumn.encode(Array(rows.kinds[range]), into: &writer)
+            NumberColumn.encode(statuses, into: &writer)
+            NumberColumn.encode(resources, into: &writer)
+            NumberColumn.encode(scopes, into: &writer)
         }
-        for column in [
-            batch.flags, batch.droppedAttributes, batch.droppedEvents, batch.droppedLinks,
-        ] {
-            core.column { writer in for value in column { writer.varint(UInt64(value)) } }
+        block.write(.flags) { writer in
+            for column in [flags, droppedAttributes, droppedEvents, droppedLinks] {
+                NumberColumn.encode(column, into: &writer)
+            }
         }
-        core.column { messages.encode(into: &$0) }
-        core.column { states.encode(into: &$0) }
-
-        var attributeBytes = ByteWriter(), eventBytes = ByteWriter(), linkBytes = ByteWriter()
-        spanColumns = attributes.finish(into: &attributeBytes)
-        eventColumns = events.isEmpty ? [] : events.encode(into: &eventBytes)
-        linkColumns = links.isEmpty ? [] : links.encode(into: &linkBytes)
-        frames = [ids.bytes, core.bytes, attributeBytes.bytes, eventBytes.bytes, linkBytes.bytes]
-        self.names = names.values
-        eventNames = events.names.values
+        block.write(.texts) { writer in
+            messages.encode(into: &writer)
+            states.encode(into: &writer)
+        }
+        block.write(.tree) { rows.tree.encodeTree(range, into: &$0) }
+        block.write(.times) { writer in
+            rows.tree.encodeTimes(range, starts: rows.starts, ends: rows.ends, into: &writer)
+        }
+        block.write(.layout) { attributes.encodeLayout(into: &$0) }
+        var eventColumns: [AttributeColumns.Summary] = []
+        var linkColumns: [AttributeColumns.Summary] = []
+        if !events.isEmpty { block.write(.events) { eventColumns = events.encode(into: &$0) } }
+        if !links.isEmpty { block.write(.links) { linkColumns = links.encode(into: &$0) } }
+        block.eventColumns = eventColumns
+        block.linkColumns = linkColumns
+        return block
     }
 }
 
-extension ByteWriter {
-    fileprivate mutating func column(_ body: (inout ByteWriter) -> Void) {
-        var inner = ByteWriter()
-        body(&inner)
-        lengthPrefixed(inner.bytes)
+/// What a block's frames and statistics are before they are placed in a part.
+struct EncodedBlock {
+    /// By `BlockPiece`.
+    private(set) var pieces = [[UInt8]](repeating: [], count: BlockPiece.allCases.count)
+    var names: [[UInt8]]
+    var eventNames: [[UInt8]]
+    var columns: [EncodedColumn]
+    var eventColumns: [AttributeColumns.Summary] = []
+    var linkColumns: [AttributeColumns.Summary] = []
+
+    init(names: [[UInt8]], eventNames: [[UInt8]], columns: [EncodedColumn]) {
+        self.names = names
+        self.eventNames = eventNames
+        self.columns = columns
+    }
+
+    subscript(piece: BlockPiece) -> [UInt8] { pieces[piece.rawValue] }
+
+    /// Bytes of all frames.
+    var byteCount: Int {
+        pieces.reduce(0) { $0 + $1.count }
+            + columns.reduce(0) { $0 + $1.bytes.count + $1.filter.count }
+    }
+
+    mutating func write(_ piece: BlockPiece, _ body: (inout ByteWriter) -> Void) {
+        var writer = ByteWriter()
+        body(&writer)
+        pieces[piece.rawValue] = writer.bytes
     }
 }

@@ -5,128 +5,257 @@ import Base
 import Storage
 import Telemetry
 
-/// A block being read: ids and core columns are decoded at once, the others when asked for.
+/// A block being read. Each piece is read and decoded when first asked for, and then kept.
 struct SpanBlock {
-    private let part: TracePart
-    private let entry: BlockEntry
+    let part: TracePart
+    let entry: BlockEntry
+    /// Bytes of the frames that were read, unpacked.
     private(set) var bytesRead = 0
 
-    let traceIDs: [TraceID]
-    let spanIDs: [SpanID]
-    let parentIDs: [SpanID]
-    let core: CoreColumns
+    private var knownTraces: [UInt32]?
+    private var knownStarts: [Int64]?
+    private var knownDurations: [Int64]?
+    private var knownNames: StringColumn?
+    private var knownSources: BlockSources?
+    private var knownTexts: (messages: StringColumn, states: StringColumn)?
+    private var knownLayout: AttributeLayout?
+    private var knownColumns: [AttributeValues?]
+    private let columnEntries: [ColumnEntry]
 
-    init(_ part: TracePart, _ entry: BlockEntry) throws(PartCorruption) {
+    init(_ part: TracePart, _ entry: BlockEntry) {
         self.part = part
         self.entry = entry
-        let n = entry.rowCount
-        let ids = try part.frame(entry, BlockEntry.idsFrame)
-        let coreBytes = try part.frame(entry, BlockEntry.coreFrame)
-        bytesRead = ids.count + coreBytes.count
-        (traceIDs, spanIDs, parentIDs) = try part.decoding("span ids", entry, BlockEntry.idsFrame) {
-            () throws(MalformedBytes) in
-            try decoded(ids) { reader throws(MalformedBytes) in
-                guard reader.count == n * 32 else { throw reader.malformed("\(n * 32) bytes") }
-                var traces: [TraceID] = [], spans: [SpanID] = [], parents: [SpanID] = []
-                traces.reserveCapacity(n)
-                spans.reserveCapacity(n)
-                parents.reserveCapacity(n)
-                for _ in 0..<n {
-                    traces.append(TraceID(high: try reader.u64(), low: try reader.u64()))
-                }
-                for _ in 0..<n { spans.append(SpanID(try reader.u64())) }
-                for _ in 0..<n { parents.append(SpanID(try reader.u64())) }
-                return (traces, spans, parents)
-            }
-        }
-        core = try part.decoding("core columns", entry, BlockEntry.coreFrame) {
-            () throws(MalformedBytes) in
-            try decoded(coreBytes) { reader throws(MalformedBytes) in
-                try CoreColumns(
-                    &reader, rows: n, resources: part.sources.resources.count,
-                    scopes: part.sources.scopes.count)
-            }
-        }
+        columnEntries = entry.spanColumns
+        knownColumns = [AttributeValues?](repeating: nil, count: columnEntries.count)
     }
 
     var rowCount: Int { entry.rowCount }
 
-    func key(_ row: Int) -> SpanKey {
-        SpanKey(
-            traceID: traceIDs[row], spanID: spanIDs[row], startNanos: core.starts[row],
-            kind: core.kinds[row])
-    }
-
-    mutating func attributeColumns() throws(PartCorruption) -> AttributeColumnsReader {
-        let bytes = try part.frame(entry, BlockEntry.attributesFrame)
+    private mutating func read<R>(
+        _ ref: FrameRef, _ what: String, _ body: (inout ByteReader) throws(MalformedBytes) -> R
+    ) throws(PartCorruption) -> R {
+        let bytes = try part.frame(ref)
         bytesRead += bytes.count
-        let n = entry.rowCount
-        return try part.decoding("attributes", entry, BlockEntry.attributesFrame) {
+        return try part.decoding(what, ref) { () throws(MalformedBytes) in
+            try decoded(bytes, body)
+        }
+    }
+
+    /// Numbers of the rows' traces, checked.
+    mutating func traces() throws(PartCorruption) -> [UInt32] {
+        if let knownTraces { return knownTraces }
+        let n = rowCount, limit = Int64(part.index.traceCount)
+        let traces = try read(entry[.traces], "trace numbers") {
+            reader throws(MalformedBytes) in
+            guard n <= reader.remaining else { throw reader.malformed("\(n) trace numbers") }
+            var numbers: [UInt32] = []
+            numbers.reserveCapacity(n)
+            var number: Int64 = 0
+            for _ in 0..<n {
+                number = number &+ (try reader.zigzag())
+                guard number >= 0, number < limit else {
+                    throw reader.malformed("trace number below \(limit)")
+                }
+                numbers.append(UInt32(number))
+            }
+            return numbers
+        }
+        knownTraces = traces
+        return traces
+    }
+
+    mutating func starts() throws(PartCorruption) -> [Int64] {
+        if let knownStarts { return knownStarts }
+        let n = rowCount
+        let starts = try read(entry[.starts], "starts") { reader throws(MalformedBytes) in
+            guard n <= reader.remaining else { throw reader.malformed("\(n) starts") }
+            var starts: [Int64] = []
+            starts.reserveCapacity(n)
+            var start: Int64 = 0
+            for _ in 0..<n {
+                start = start &+ (try reader.zigzag())
+                starts.append(start)
+            }
+            return starts
+        }
+        knownStarts = starts
+        return starts
+    }
+
+    /// `end − start`, wrapping.
+    mutating func durations() throws(PartCorruption) -> [Int64] {
+        if let knownDurations { return knownDurations }
+        let n = rowCount
+        let durations = try read(entry[.durations], "durations") {
+            reader throws(MalformedBytes) in
+            guard n <= reader.remaining else { throw reader.malformed("\(n) durations") }
+            var durations: [Int64] = []
+            durations.reserveCapacity(n)
+            for _ in 0..<n { durations.append(try reader.zigzag()) }
+            return durations
+        }
+        knownDurations = durations
+        return durations
+    }
+
+    mutating func names() throws(PartCorruption) -> StringColumn {
+        if let knownNames { return knownNames }
+        let n = rowCount
+        let names = try read(entry[.names], "names") { reader throws(MalformedBytes) in
+            try StringColumn(decoding: &reader, count: n)
+        }
+        knownNames = names
+        return names
+    }
+
+    mutating func sources() throws(PartCorruption) -> BlockSources {
+        if let knownSources { return knownSources }
+        let n = rowCount
+        let resources = part.sources.resources.count, scopes = part.sources.scopes.count
+        let sources = try read(entry[.sources], "kinds and sources") {
+            reader throws(MalformedBytes) in
+            BlockSources(
+                kinds: try NumberColumn.decode(&reader, count: n, below: 256),
+                statuses: try NumberColumn.decode(&reader, count: n, below: 256),
+                resources: try NumberColumn.decode(&reader, count: n, below: resources),
+                scopes: try NumberColumn.decode(&reader, count: n, below: scopes))
+        }
+        knownSources = sources
+        return sources
+    }
+
+    mutating func texts() throws(PartCorruption) -> (messages: StringColumn, states: StringColumn) {
+        if let knownTexts { return knownTexts }
+        let n = rowCount
+        let texts = try read(entry[.texts], "messages and states") {
+            reader throws(MalformedBytes) in
+            (
+                messages: try StringColumn(decoding: &reader, count: n),
+                states: try StringColumn(decoding: &reader, count: n)
+            )
+        }
+        knownTexts = texts
+        return texts
+    }
+
+    mutating func spanIDs() throws(PartCorruption) -> [SpanID] {
+        let n = rowCount
+        return try read(entry[.spanIDs], "span ids") { reader throws(MalformedBytes) in
+            try reader.column(n, of: UInt64.self).map { SpanID($0) }
+        }
+    }
+
+    mutating func parents() throws(PartCorruption) -> [ParentColumn.Parent] {
+        let n = rowCount, rows = part.directory.rowCount
+        return try read(entry[.parents], "parents") { reader throws(MalformedBytes) in
+            try ParentColumn(decoding: &reader, count: n, rows: rows).parents
+        }
+    }
+
+    mutating func flags() throws(PartCorruption) -> [[UInt32]] {
+        let n = rowCount
+        return try read(entry[.flags], "flags") { reader throws(MalformedBytes) in
+            var columns: [[UInt32]] = []
+            for _ in 0..<4 {
+                columns.append(
+                    try NumberColumn.decode(&reader, count: n, below: Int(UInt32.max) + 1))
+            }
+            return columns
+        }
+    }
+
+    /// The structure as of this part.
+    mutating func tree() throws(PartCorruption) -> TreeColumns {
+        var tree = try times()
+        let n = rowCount
+        tree = try read(entry[.tree], "structure") { reader throws(MalformedBytes) in
+            var tree = tree
+            try tree.decodeTree(&reader, count: n)
+            return tree
+        }
+        return tree
+    }
+
+    /// Only self times and critical paths.
+    mutating func times() throws(PartCorruption) -> TreeColumns {
+        let starts = try starts()
+        let durations = zip(starts, try durations()).map { distance($0, $0 &+ $1) }
+        return try read(entry[.times], "times") { reader throws(MalformedBytes) in
+            var tree = TreeColumns()
+            try tree.decodeTimes(&reader, durations: durations)
+            return tree
+        }
+    }
+
+    mutating func layout() throws(PartCorruption) -> AttributeLayout {
+        if let knownLayout { return knownLayout }
+        let n = rowCount, columns = columnEntries.count
+        let layout = try read(entry[.layout], "attribute lists") {
+            reader throws(MalformedBytes) in
+            try AttributeLayout(decoding: &reader, expected: n, columns: columns)
+        }
+        knownLayout = layout
+        return layout
+    }
+
+    /// Values of a span attribute's column.
+    mutating func column(_ number: Int) throws(PartCorruption) -> AttributeValues {
+        if let known = knownColumns[number] { return known }
+        let count = try layout().valueCounts[number]
+        let column = columnEntries[number]
+        let key = part.directory.keys[Int(column.key)]
+        let bytes = try part.frame(column.frame)
+        bytesRead += bytes.count
+        let values = try part.decoding("attribute values", column.frame) {
             () throws(MalformedBytes) in
-            try AttributeColumnsReader(bytes, expected: n)
+            try AttributeValues(bytes, key: key, type: column.type, count: count)
+        }
+        knownColumns[number] = values
+        return values
+    }
+
+    /// Numbers of the columns of a key.
+    func columns(ofKey key: UInt32) -> [Int] {
+        columnEntries.indices.filter { columnEntries[$0].key == key }
+    }
+
+    func columnEntry(_ number: Int) -> ColumnEntry { columnEntries[number] }
+
+    mutating func attributes() throws(PartCorruption) -> AttributeColumnsReader {
+        let layout = try layout()
+        var columns: [AttributeValues] = []
+        for number in columnEntries.indices { columns.append(try column(number)) }
+        return AttributeColumnsReader(layout: layout, columns: columns)
+    }
+
+    mutating func events(_ wanted: [Bool]) throws(PartCorruption) -> [[UInt8]] {
+        let bytes = try part.frame(entry[.events])
+        if bytes.isEmpty { return [] }
+        bytesRead += bytes.count
+        let starts = try starts()
+        return try part.decoding("events", entry[.events]) { () throws(MalformedBytes) in
+            try EventColumns.decode(bytes, starts: starts) { wanted[$0] }
         }
     }
 
-    /// Whole rows as a self-contained batch, in the given ascending order.
-    func materialise(
-        rows: [Int], attributes known: AttributeColumnsReader? = nil
-    ) throws(PartCorruption) -> SpanBatch {
-        var wanted = [Bool](repeating: false, count: rowCount)
-        for row in rows { wanted[row] = true }
-        var batch = SpanBatch()
-        let eventBytes = try part.frame(entry, BlockEntry.eventsFrame)
-        let linkBytes = try part.frame(entry, BlockEntry.linksFrame)
-        var events: [[UInt8]] = [], links: [[UInt8]] = []
-        if !eventBytes.isEmpty {
-            events = try part.decoding("events", entry, BlockEntry.eventsFrame) {
-                () throws(MalformedBytes) in
-                try EventColumns.decode(eventBytes, starts: core.starts) { wanted[$0] }
-            }
+    mutating func links(_ wanted: [Bool]) throws(PartCorruption) -> [[UInt8]] {
+        let bytes = try part.frame(entry[.links])
+        if bytes.isEmpty { return [] }
+        bytesRead += bytes.count
+        let n = rowCount
+        return try part.decoding("links", entry[.links]) { () throws(MalformedBytes) in
+            try LinkColumns.decode(bytes, spans: n) { wanted[$0] }
         }
-        if !linkBytes.isEmpty {
-            links = try part.decoding("links", entry, BlockEntry.linksFrame) {
-                () throws(MalformedBytes) in
-                try LinkColumns.decode(linkBytes, spans: rowCount) { wanted[$0] }
-            }
-        }
-        var slices = [ByteSlice](repeating: .empty, count: rowCount)
-        var columns = known
-        if columns == nil {
-            var copy = self
-            columns = try copy.attributeColumns()
-        }
-        columns?.forEachList({ wanted[$0] }) { slices[$0] = batch.arena.keep($1) }
-
-        var sources = SpanGatherer.SourceSubset(part.sources)
-        for row in rows {
-            var span = SpanRow()
-            span.traceID = traceIDs[row]
-            span.spanID = spanIDs[row]
-            span.parentID = parentIDs[row]
-            span.resource = sources.resource(core.resources[row], into: &batch)
-            span.scope = sources.scope(core.scopes[row], into: &batch)
-            span.name = keep(core.names[row], &batch)
-            span.kind = core.kinds[row]
-            span.startNanos = core.starts[row]
-            span.endNanos = core.starts[row] &+ core.durations[row]
-            span.statusCode = core.statuses[row]
-            span.statusMessage = keep(core.messages[row], &batch)
-            span.traceState = keep(core.states[row], &batch)
-            span.flags = core.flags[row]
-            span.attributes = slices[row]
-            if !events.isEmpty { span.events = keep(events[row], &batch) }
-            if !links.isEmpty { span.links = keep(links[row], &batch) }
-            span.droppedAttributes = core.droppedAttributes[row]
-            span.droppedEvents = core.droppedEvents[row]
-            span.droppedLinks = core.droppedLinks[row]
-            batch.add(span)
-        }
-        return batch
     }
+}
 
-    private func keep(_ bytes: [UInt8], _ batch: inout SpanBatch) -> ByteSlice {
-        bytes.isEmpty ? .empty : bytes.withUnsafeBytes { batch.arena.keep($0) }
-    }
+/// Kinds, statuses and sources of the rows of a block.
+struct BlockSources {
+    var kinds: [UInt8]
+    var statuses: [UInt8]
+    /// Numbers of the part's resources and scopes, checked.
+    var resources: [UInt32]
+    var scopes: [UInt32]
 }
 
 /// Decodes an array of bytes to its end.
@@ -142,110 +271,4 @@ private func decoded<R>(
         } catch { return .failure(error) }
     }
     return try result.get()
-}
-
-/// The core frame of a block; see `TraceFormat`.
-struct CoreColumns {
-    var starts: [Int64] = []
-    var durations: [Int64] = []
-    var names: StringColumn
-    var kinds: [UInt8]
-    var statuses: [UInt8]
-    /// Numbers of the part's resources and scopes, checked.
-    var resources: [UInt32]
-    var scopes: [UInt32]
-    var flags: [UInt32]
-    var droppedAttributes: [UInt32]
-    var droppedEvents: [UInt32]
-    var droppedLinks: [UInt32]
-    var messages: StringColumn
-    var states: StringColumn
-
-    init(
-        _ reader: inout ByteReader, rows n: Int, resources resourceCount: Int,
-        scopes scopeCount: Int
-    ) throws(MalformedBytes) {
-        starts.reserveCapacity(n)
-        durations.reserveCapacity(n)
-        var start: Int64 = 0
-        var column = ByteReader(try reader.lengthPrefixed())
-        for _ in 0..<n {
-            start = start &+ (try column.zigzag())
-            starts.append(start)
-        }
-        column = ByteReader(try reader.lengthPrefixed())
-        for _ in 0..<n { durations.append(try column.zigzag()) }
-        column = ByteReader(try reader.lengthPrefixed())
-        names = try StringColumn(decoding: &column, count: n)
-        column = ByteReader(try reader.lengthPrefixed())
-        kinds = try column.column(n, of: UInt8.self)
-        column = ByteReader(try reader.lengthPrefixed())
-        statuses = try column.column(n, of: UInt8.self)
-        resources = try CoreColumns.numbers(&reader, n, below: resourceCount)
-        scopes = try CoreColumns.numbers(&reader, n, below: scopeCount)
-        flags = try CoreColumns.numbers(&reader, n)
-        droppedAttributes = try CoreColumns.numbers(&reader, n)
-        droppedEvents = try CoreColumns.numbers(&reader, n)
-        droppedLinks = try CoreColumns.numbers(&reader, n)
-        column = ByteReader(try reader.lengthPrefixed())
-        messages = try StringColumn(decoding: &column, count: n)
-        column = ByteReader(try reader.lengthPrefixed())
-        states = try StringColumn(decoding: &column, count: n)
-    }
-
-    private static func numbers(
-        _ reader: inout ByteReader, _ n: Int, below limit: Int = Int(UInt32.max) + 1
-    ) throws(MalformedBytes) -> [UInt32] {
-        var column = ByteReader(try reader.lengthPrefixed())
-        var values: [UInt32] = []
-        values.reserveCapacity(n)
-        for _ in 0..<n {
-            let value = try column.u32Varint()
-            guard value < limit else { throw column.malformed("number below \(limit)") }
-            values.append(value)
-        }
-        return values
-    }
-}
-
-extension SpanGatherer {
-    /// Copies those resources and scopes of a part that a batch needs, each once.
-    struct SourceSubset {
-        private let sources: SpanBatch
-        private var resources: [UInt32: UInt32] = [:]
-        private var scopes: [UInt32: UInt32] = [:]
-
-        init(_ sources: SpanBatch) { self.sources = sources }
-
-        private func keep(_ slice: ByteSlice, _ batch: inout SpanBatch) -> ByteSlice {
-            slice.isEmpty ? .empty : sources.arena.withSlice(slice) { batch.arena.keep($0) }
-        }
-
-        mutating func resource(_ number: UInt32, into batch: inout SpanBatch) -> UInt32 {
-            if let known = resources[number] { return known }
-            var copy = sources.resources[Int(number)]
-            copy.attributes = keep(copy.attributes, &batch)
-            copy.schemaURL = keep(copy.schemaURL, &batch)
-            copy.serviceName = keep(copy.serviceName, &batch)
-            copy.serviceNamespace = keep(copy.serviceNamespace, &batch)
-            copy.serviceInstance = keep(copy.serviceInstance, &batch)
-            let added = UInt32(batch.resources.count)
-            batch.resources.append(copy)
-            resources[number] = added
-            return added
-        }
-
-        mutating func scope(_ number: UInt32, into batch: inout SpanBatch) -> UInt32 {
-            if let known = scopes[number] { return known }
-            var copy = sources.scopes[Int(number)]
-            copy.name = keep(copy.name, &batch)
-            copy.version = keep(copy.version, &batch)
-            copy.attributes = keep(copy.attributes, &batch)
-            copy.schemaURL = keep(copy.schemaURL, &batch)
-            let added = UInt32(batch.scopes.count)
-            batch.scopes.append(copy)
-            scopes[number] = added
-            return added
-        }
-    }
 }

@@ -1,74 +1,100 @@
 // SPDX-License-Identifier: Apache-2.0
-// From trace id to rows inside a part.
+// From trace id to blocks inside a part, and from rows to trace ids.
 
 import Base
 import Storage
 import Telemetry
 
-/// Sorted trace ids with their rows, in pages that are read one at a time.
+/// Trace ids by number, their order, and the blocks of each trace, in frames that are read one at a
+/// time.
 ///
-///     section: u8 version | varint traceCount | varint n, n pages
-///     page entry: u64 high, u64 low of its first id | frame
-///     page frame: varint n | n × (u64 high, u64 low) | n × (varint rows, varint first row,
-///                 then varint deltas − 1)
+///     section: u8 version | varint traceCount |
+///              ids:    varint n, n frames, each `Limits.idFrameTraces` × (u64 high, u64 low)
+///              orders: varint n, n × (u64 high, u64 low of its first id, frame), each
+///                      `Limits.indexPageTraces` × u32 trace number, by ascending id
+///              blocks: varint n, n frames, each for `Limits.indexPageTraces` traces by number:
+///                      varint k, varint first block, k − 1 × varint (difference − 1)
 ///
-/// Ids are random and rows nearly so: the page is stored raw, an id costs 16 bytes and a row two
-/// or three.
+/// The last frame of each kind holds what is left. Ids and orders are stored raw; blocks of traces
+/// of one time are alike and compress.
 struct TraceIndex: Sendable {
-    struct Page: Sendable {
+    struct OrderPage: Sendable {
         var first: TraceID
         var frame: FrameRef
     }
     private(set) var traceCount = 0
-    private(set) var pages: [Page] = []
+    private(set) var idFrames: [FrameRef] = []
+    private(set) var orderPages: [OrderPage] = []
+    private(set) var blockPages: [FrameRef] = []
 
-    /// Builds the pages from (trace id, row) pairs.
-    init(_ entries: inout [(id: TraceID, row: UInt32)], _ sink: inout FrameSink) {
-        entries.sort { $0.id == $1.id ? $0.row < $1.row : $0.id < $1.id }
-        var start = 0
-        var ids: [TraceID] = []
-        var rows = ByteWriter()
-        func flush(_ pages: inout [Page], _ sink: inout FrameSink) {
-            guard let first = ids.first else { return }
+    /// - Parameters:
+    ///   - rows: of the whole part.
+    ///   - blockStarts: first row of each block.
+    init(_ rows: PartRows, blockStarts: [Int], level: Int32, _ sink: inout FrameSink) {
+        let ids = rows.traceIDs
+        traceCount = ids.count
+        for start in stride(from: 0, to: ids.count, by: Limits.idFrameTraces) {
+            var frame = ByteWriter(reserving: Limits.idFrameTraces * 16)
+            for id in ids[start..<min(ids.count, start + Limits.idFrameTraces)] {
+                frame.u64(id.high)
+                frame.u64(id.low)
+            }
+            idFrames.append(sink.append(frame.bytes, compressed: false, level: level))
+        }
+        let order = ids.indices.sorted { ids[$0] < ids[$1] }
+        for start in stride(from: 0, to: order.count, by: Limits.indexPageTraces) {
+            var frame = ByteWriter(reserving: Limits.indexPageTraces * 4)
+            let page = order[start..<min(order.count, start + Limits.indexPageTraces)]
+            for number in page { frame.u32(UInt32(number)) }
+            orderPages.append(
+                OrderPage(
+                    first: ids[order[start]],
+                    frame: sink.append(frame.bytes, compressed: false, level: level)))
+        }
+        writeBlocks(rows, blockStarts, level, &sink)
+    }
+
+    private mutating func writeBlocks(
+        _ rows: PartRows, _ blockStarts: [Int], _ level: Int32, _ sink: inout FrameSink
+    ) {
+        let groups = TraceGroups(rows.traces, count: traceCount)
+        var blockOfRow = [UInt32](repeating: 0, count: rows.count)
+        for (block, start) in blockStarts.enumerated() {
+            let end = block + 1 < blockStarts.count ? blockStarts[block + 1] : rows.count
+            for row in start..<end { blockOfRow[row] = UInt32(block) }
+        }
+        var blocks: [UInt32] = []
+        for start in stride(from: 0, to: traceCount, by: Limits.indexPageTraces) {
             var page = ByteWriter()
-            page.varint(ids.count)
-            for id in ids {
-                page.u64(id.high)
-                page.u64(id.low)
+            for trace in start..<min(traceCount, start + Limits.indexPageTraces) {
+                blocks.removeAll(keepingCapacity: true)
+                // Rows ascend, so blocks do.
+                for row in groups.rows(of: trace) where blocks.last != blockOfRow[Int(row)] {
+                    blocks.append(blockOfRow[Int(row)])
+                }
+                page.varint(blocks.count)
+                for (index, block) in blocks.enumerated() {
+                    page.varint(UInt64(index == 0 ? block : block - blocks[index - 1] - 1))
+                }
             }
-            page.raw(rows.bytes)
-            pages.append(
-                Page(first: first, frame: sink.append(page.bytes, compressed: false, level: 1)))
-            ids.removeAll(keepingCapacity: true)
-            rows.bytes.removeAll(keepingCapacity: true)
+            blockPages.append(sink.append(page.bytes, compressed: true, level: level))
         }
-        while start < entries.count {
-            let id = entries[start].id
-            var end = start
-            while end < entries.count, entries[end].id == id { end += 1 }
-            ids.append(id)
-            rows.varint(end - start)
-            rows.varint(UInt64(entries[start].row))
-            for i in (start + 1)..<Swift.max(end, start + 1) {
-                rows.varint(UInt64(entries[i].row - entries[i - 1].row) - 1)
-            }
-            traceCount += 1
-            start = end
-            if ids.count >= Limits.indexPageTraces { flush(&pages, &sink) }
-        }
-        flush(&pages, &sink)
     }
 
     func encode() -> [UInt8] {
         var writer = ByteWriter()
         writer.u8(TraceFormat.version)
         writer.varint(traceCount)
-        writer.varint(pages.count)
-        for page in pages {
+        writer.varint(idFrames.count)
+        for frame in idFrames { frame.encode(into: &writer) }
+        writer.varint(orderPages.count)
+        for page in orderPages {
             writer.u64(page.first.high)
             writer.u64(page.first.low)
             page.frame.encode(into: &writer)
         }
+        writer.varint(blockPages.count)
+        for frame in blockPages { frame.encode(into: &writer) }
         return writer.bytes
     }
 
@@ -77,90 +103,79 @@ struct TraceIndex: Sendable {
             throw reader.malformed("trace index version \(TraceFormat.version)")
         }
         traceCount = try reader.length(limit: Int(UInt32.max), "number of traces")
-        let n = try reader.length(limit: reader.remaining, "number of pages")
-        for _ in 0..<n {
+        idFrames = try TraceIndex.frames(&reader, traceCount, Limits.idFrameTraces)
+        let pages = (traceCount + Limits.indexPageTraces - 1) / Limits.indexPageTraces
+        guard try reader.length(limit: reader.remaining, "number of pages") == pages else {
+            throw reader.malformed("\(pages) pages of the order")
+        }
+        for _ in 0..<pages {
             let first = TraceID(high: try reader.u64(), low: try reader.u64())
-            if let last = pages.last, !(last.first < first) {
+            if let last = orderPages.last, !(last.first < first) {
                 throw reader.malformed("ascending trace ids")
             }
-            pages.append(Page(first: first, frame: try FrameRef(decoding: &reader)))
+            orderPages.append(OrderPage(first: first, frame: try FrameRef(decoding: &reader)))
         }
+        blockPages = try TraceIndex.frames(&reader, traceCount, Limits.indexPageTraces)
         guard reader.isAtEnd else { throw reader.malformed("the end of the trace index") }
     }
 
-    /// The page that would hold an id.
-    func page(for id: TraceID) -> Page? {
-        var low = 0, high = pages.count
+    private static func frames(
+        _ reader: inout ByteReader, _ traces: Int, _ perFrame: Int
+    ) throws(MalformedBytes) -> [FrameRef] {
+        let wanted = (traces + perFrame - 1) / perFrame
+        guard try reader.length(limit: reader.remaining, "number of frames") == wanted else {
+            throw reader.malformed("\(wanted) frames for \(traces) traces")
+        }
+        var frames: [FrameRef] = []
+        for _ in 0..<wanted { frames.append(try FrameRef(decoding: &reader)) }
+        return frames
+    }
+
+    /// The page of the order that would hold an id.
+    func orderPage(for id: TraceID) -> Int? {
+        var low = 0, high = orderPages.count
         while low < high {
             let middle = (low + high) / 2
-            if pages[middle].first <= id { low = middle + 1 } else { high = middle }
+            if orderPages[middle].first <= id { low = middle + 1 } else { high = middle }
         }
-        return low > 0 ? pages[low - 1] : nil
+        return low > 0 ? low - 1 : nil
     }
 
-    /// Rows of one trace in a page, ascending; empty when the id is not there. Bisects the ids,
-    /// then steps over the rows of those before it.
-    static func rows(
-        of id: TraceID, inPage bytes: [UInt8]
-    ) throws(MalformedBytes) -> [Int] {
-        let result = bytes.withUnsafeBytes { raw -> Result<[Int], MalformedBytes> in
-            do throws(MalformedBytes) {
-                var ids = ByteReader(raw)
-                let n = try ids.length(limit: raw.count / 16, "number of traces")
-                let start = ids.offset
-                var rows = ids
-                try rows.skip(n * 16)
-                func read(_ index: Int) throws(MalformedBytes) -> TraceID {
-                    ids.offset = start + index * 16
-                    return TraceID(high: try ids.u64(), low: try ids.u64())
-                }
-                var low = 0, high = n
-                while low < high {
-                    let middle = (low + high) / 2
-                    if try read(middle) < id { low = middle + 1 } else { high = middle }
-                }
-                guard low < n, try read(low) == id else { return .success([]) }
-                for _ in 0..<low {
-                    let count = try rows.length(limit: rows.remaining, "rows of a trace")
-                    for _ in 0..<count { _ = try rows.u32Varint() }
-                }
-                return .success(try list(&rows))
-            } catch { return .failure(error) }
-        }
-        return try result.get()
+    /// Traces in a frame that holds `perFrame` of them, unless it is the last.
+    func traces(inFrame index: Int, of perFrame: Int) -> Int {
+        min(perFrame, traceCount - index * perFrame)
     }
 
-    /// The rows of one trace, from where they begin.
-    private static func list(_ rows: inout ByteReader) throws(MalformedBytes) -> [Int] {
-        let count = try rows.length(limit: rows.remaining, "rows of a trace")
-        var list: [Int] = []
-        list.reserveCapacity(count)
-        var row = 0
-        for i in 0..<count {
-            let step = Int(try rows.u32Varint())
-            row = i == 0 ? step : row + 1 + step
-            list.append(row)
-        }
-        return list
-    }
-
-    /// Calls `body` with each id of a page and its rows until it returns false.
-    static func forEach(
-        inPage bytes: [UInt8], _ body: (TraceID, [Int]) -> Bool
+    /// Calls `body` with the blocks of the traces of a page of blocks, in order of their numbers,
+    /// until it returns false.
+    ///
+    /// - Parameter limit: blocks of the part.
+    static func forEachTrace(
+        inBlockPage bytes: [UInt8], traces: Int, blocks limit: Int, _ body: ([Int]) -> Bool
     ) throws(MalformedBytes) {
         let result = bytes.withUnsafeBytes { raw -> Result<Void, MalformedBytes> in
             do throws(MalformedBytes) {
-                var ids = ByteReader(raw)
-                let n = try ids.length(limit: raw.count / 16, "number of traces")
-                var rows = ids
-                try rows.skip(n * 16)
-                for _ in 0..<n {
-                    let id = TraceID(high: try ids.u64(), low: try ids.u64())
-                    if !body(id, try list(&rows)) { return .success(()) }
+                var reader = ByteReader(raw)
+                for _ in 0..<traces {
+                    let count = try reader.length(limit: reader.remaining, "blocks of a trace")
+                    var list: [Int] = []
+                    list.reserveCapacity(count)
+                    var next = 0
+                    for _ in 0..<count {
+                        let block = next + Int(try reader.u32Varint())
+                        guard block < limit else { throw reader.malformed("block below \(limit)") }
+                        list.append(block)
+                        next = block + 1
+                    }
+                    if !body(list) { return .success(()) }
                 }
+                guard reader.isAtEnd else { throw reader.malformed("the end of a page") }
                 return .success(())
             } catch { return .failure(error) }
         }
         try result.get()
     }
 }
+
+/// The key of a trace id in the filter of a part.
+func filterKey(_ id: TraceID) -> UInt64 { mixed(id.high ^ mixed(id.low)) }

@@ -6,7 +6,8 @@ import Storage
 import Synchronization
 import Telemetry
 
-/// A part whose directory, resources and trace index are in memory; blocks are read on demand.
+/// A part whose directory, resources and places of the trace index are in memory; all else is read
+/// on demand.
 final class TracePart: Sendable {
     let handle: PartHandle
     let directory: BlockDirectory
@@ -15,6 +16,11 @@ final class TracePart: Sendable {
     let index: TraceIndex
     let minStart: Int64
     let maxStart: Int64
+    private let filter: PartReader.Section?
+    private let checkedIDs: CheckedFrames
+    private let checkedOrders: CheckedFrames
+    /// Of the span ids of blocks.
+    private let checkedBlocks: CheckedFrames
 
     var id: UInt64 { handle.descriptor.id }
     var tenant: String { handle.descriptor.tenant }
@@ -37,14 +43,21 @@ final class TracePart: Sendable {
                 decoding: &cursor, resources: sources.resources.count,
                 scopes: sources.scopes.count)
         }
-        index = try reader.decode(TraceFormat.index) { bytes throws(MalformedBytes) in
+        let index = try reader.decode(TraceFormat.index) { bytes throws(MalformedBytes) in
             var cursor = ByteReader(bytes)
             return try TraceIndex(decoding: &cursor)
         }
+        filter = reader.section(TraceFormat.filter)
+        // Checked once here; afterwards bytes of it are read where it lies.
+        if filter != nil { _ = try reader.read(TraceFormat.filter) }
         self.sources = sources
         self.directory = directory
+        self.index = index
         minStart = directory.blocks.map(\.minStart).min() ?? .max
         maxStart = directory.blocks.map(\.maxStart).max() ?? .min
+        checkedIDs = CheckedFrames(count: index.idFrames.count)
+        checkedOrders = CheckedFrames(count: index.orderPages.count)
+        checkedBlocks = CheckedFrames(count: directory.blocks.count)
     }
 
     /// Reads the catalogue. Not kept: completion is rare.
@@ -55,35 +68,158 @@ final class TracePart: Sendable {
         }
     }
 
-    /// Rows of one trace, ascending. Reads one page of the index.
-    func rows(of id: TraceID) throws(PartCorruption) -> [Int] {
-        guard let page = index.page(for: id) else { return [] }
-        let bytes = try reader.frame(page.frame, family: TraceFormat.indexPages)
-        do throws(MalformedBytes) {
-            return try TraceIndex.rows(of: id, inPage: bytes)
-        } catch {
-            throw corruption("trace index page: \(error)", page.frame, TraceFormat.indexPages)
+    /// Reads the rates of those operations that `isWanted` names.
+    func forEachRate(
+        _ isWanted: (_ service: UnsafeRawBufferPointer, _ name: UnsafeRawBufferPointer) -> Bool,
+        _ body: (
+            _ service: UnsafeRawBufferPointer, _ name: UnsafeRawBufferPointer, RateEntry
+        ) -> Void
+    ) throws(PartCorruption) {
+        let rows = directory.rowCount
+        try reader.decode(TraceFormat.rates) { bytes throws(MalformedBytes) in
+            try RateReader.read(bytes, rows: rows, isWanted, body)
         }
     }
 
-    /// Calls `body` with every trace id of the part, ascending, and its rows.
-    func forEachTrace(_ body: (TraceID, [Int]) -> Void) throws(PartCorruption) {
-        for page in index.pages {
-            let bytes = try reader.frame(page.frame, family: TraceFormat.indexPages)
-            do throws(MalformedBytes) {
-                try TraceIndex.forEach(inPage: bytes) { id, rows in
-                    body(id, rows)
-                    return true
-                }
-            } catch {
-                throw corruption("trace index page: \(error)", page.frame, TraceFormat.indexPages)
+    // MARK: - Ids
+
+    /// Whether the part may hold a trace; no false denials. Three bytes are read.
+    func mayContain(_ id: TraceID) -> Bool {
+        guard let filter else { return true }
+        return reader.withStored(filter) { bytes in
+            (try? XorFilter.mayContain(filterKey(id), bytes)) ?? true
+        }
+    }
+
+    /// The number of a trace; nil when the part does not hold it.
+    func number(of id: TraceID) throws(PartCorruption) -> Int? {
+        guard mayContain(id), let page = index.orderPage(for: id) else { return nil }
+        let count = index.traces(inFrame: page, of: Limits.indexPageTraces)
+        let place = try reader.checkedRaw(
+            index.orderPages[page].frame, family: TraceFormat.indexPages, count: count * 4,
+            checkedOrders, page)
+        var low = 0, high = count
+        while low < high {
+            let middle = (low + high) / 2
+            let number = reader.bytes.withBytes {
+                $0.loadUnaligned(fromByteOffset: place + middle * 4, as: UInt32.self)
+            }
+            guard Int(UInt32(littleEndian: number)) < index.traceCount else {
+                throw indexCorruption("order of trace ids: number \(number)")
+            }
+            let other = try traceID(Int(UInt32(littleEndian: number)))
+            if other == id { return Int(UInt32(littleEndian: number)) }
+            if other < id { low = middle + 1 } else { high = middle }
+        }
+        return nil
+    }
+
+    private func traceID(_ number: Int) throws(PartCorruption) -> TraceID {
+        let frame = number / Limits.idFrameTraces
+        let count = index.traces(inFrame: frame, of: Limits.idFrameTraces) * 16
+        let start = try reader.checkedRaw(
+            index.idFrames[frame], family: TraceFormat.indexPages, count: count, checkedIDs, frame)
+        let place = start + number % Limits.idFrameTraces * 16
+        return reader.bytes.withBytes {
+            TraceID(
+                high: UInt64(
+                    littleEndian: $0.loadUnaligned(fromByteOffset: place, as: UInt64.self)),
+                low: UInt64(
+                    littleEndian: $0.loadUnaligned(fromByteOffset: place + 8, as: UInt64.self)))
+        }
+    }
+
+    /// Ids of traces by number; numbers must be below the trace count.
+    func traceIDs(_ numbers: [UInt32]) throws(PartCorruption) -> [TraceID] {
+        var ids: [TraceID] = []
+        ids.reserveCapacity(numbers.count)
+        for number in numbers { ids.append(try traceID(Int(number))) }
+        return ids
+    }
+
+    /// All trace ids by number.
+    func allTraceIDs() throws(PartCorruption) -> [TraceID] {
+        var ids: [TraceID] = []
+        ids.reserveCapacity(index.traceCount)
+        for number in 0..<index.traceCount { ids.append(try traceID(number)) }
+        return ids
+    }
+
+    /// Span ids of parents.
+    func spanIDs(of parents: [ParentColumn.Parent]) throws(PartCorruption) -> [SpanID] {
+        var ids: [SpanID] = []
+        ids.reserveCapacity(parents.count)
+        for parent in parents {
+            switch parent {
+            case .none: ids.append(.zero)
+            case .id(let id): ids.append(id)
+            case .row(let row): ids.append(try spanID(row))
             }
         }
+        return ids
     }
 
-    func frame(_ block: BlockEntry, _ number: Int) throws(PartCorruption) -> [UInt8] {
-        let ref = block.frames[number]
-        return ref.plainCount == 0 ? [] : try reader.frame(ref, family: TraceFormat.blocks)
+    /// The span id of a row, which must be below the row count.
+    private func spanID(_ row: Int) throws(PartCorruption) -> SpanID {
+        guard let number = directory.block(ofRow: row) else {
+            throw indexCorruption("parent in row \(row) of \(directory.rowCount)")
+        }
+        let block = directory.blocks[number]
+        let start = try reader.checkedRaw(
+            block[.spanIDs], family: TraceFormat.blocks, count: block.rowCount * 8,
+            checkedBlocks, number)
+        return reader.bytes.withBytes {
+            SpanID(
+                UInt64(
+                    littleEndian: $0.loadUnaligned(
+                        fromByteOffset: start + (row - block.firstRow) * 8, as: UInt64.self)))
+        }
+    }
+
+    // MARK: - Blocks
+
+    /// Numbers of the blocks that hold rows of a trace, ascending. Reads one page.
+    func blocks(ofTrace number: Int) throws(PartCorruption) -> [Int] {
+        var found: [Int] = []
+        var rest = number % Limits.indexPageTraces
+        try forEachTrace(inBlockPage: number / Limits.indexPageTraces) { blocks in
+            if rest == 0 { found = blocks }
+            rest -= 1
+            return rest >= 0
+        }
+        return found
+    }
+
+    func forEachTrace(
+        inBlockPage page: Int, _ body: ([Int]) -> Bool
+    ) throws(PartCorruption) {
+        let ref = index.blockPages[page]
+        let bytes = try reader.frame(ref, family: TraceFormat.indexPages)
+        do throws(MalformedBytes) {
+            try TraceIndex.forEachTrace(
+                inBlockPage: bytes,
+                traces: index.traces(inFrame: page, of: Limits.indexPageTraces),
+                blocks: directory.blocks.count, body)
+        } catch {
+            throw corruption("page of the trace index: \(error)", ref, TraceFormat.indexPages)
+        }
+    }
+
+    func frame(_ ref: FrameRef) throws(PartCorruption) -> [UInt8] {
+        ref.plainCount == 0 ? [] : try reader.frame(ref, family: TraceFormat.blocks)
+    }
+
+    /// Whether a filter in the blocks' sections may hold a key.
+    func mayContain(_ key: UInt64, _ filter: FrameRef) throws(PartCorruption) -> Bool {
+        let bytes = try frame(filter)
+        return try decoding("filter", filter) { () throws(MalformedBytes) in
+            let result = bytes.withUnsafeBytes { raw -> Result<Bool, MalformedBytes> in
+                do throws(MalformedBytes) {
+                    return .success(try XorFilter.mayContain(key, raw))
+                } catch { return .failure(error) }
+            }
+            return try result.get()
+        }
     }
 
     /// Damage of the section that holds what the trace index says.
@@ -103,49 +239,10 @@ final class TracePart: Sendable {
 
     /// Runs a decoder of the bytes of a block's frame and names the place where it fails.
     func decoding<R>(
-        _ what: String, _ block: BlockEntry, _ frame: Int, _ body: () throws(MalformedBytes) -> R
+        _ what: String, _ frame: FrameRef, _ body: () throws(MalformedBytes) -> R
     ) throws(PartCorruption) -> R {
         do throws(MalformedBytes) { return try body() } catch {
-            throw corruption("\(what): \(error)", block.frames[frame], TraceFormat.blocks)
-        }
-    }
-
-    /// Spans of one trace, in row order, copied into `gatherer`. What is damaged is left out and
-    /// noted in the context.
-    func gather(
-        _ id: TraceID, into gatherer: inout SpanGatherer, _ context: ReadContext
-    ) throws(QueryInterruption) {
-        var remaining: ArraySlice<Int>
-        do throws(PartCorruption) {
-            remaining = try rows(of: id)[...]
-        } catch {
-            context.noteMissing(error)
-            return
-        }
-        while let first = remaining.first {
-            guard let number = directory.block(ofRow: first) else {
-                context.noteMissing(
-                    indexCorruption("trace index points at row \(first) of \(directory.rowCount)"))
-                return
-            }
-            try context.check()
-            let entry = directory.blocks[number]
-            let end = entry.firstRow + entry.rowCount
-            let inside = remaining.prefix { $0 < end }
-            remaining = remaining.dropFirst(inside.count)
-            let batch: SpanBatch
-            let byteCount: Int
-            do throws(PartCorruption) {
-                let block = try SpanBlock(self, entry)
-                batch = try block.materialise(rows: inside.map { $0 - entry.firstRow })
-                byteCount = block.bytesRead
-            } catch {
-                context.noteMissing(error)
-                continue
-            }
-            try context.count(samples: batch.rowCount, bytes: byteCount)
-            gatherer.begin(batch)
-            for row in 0..<batch.rowCount { gatherer.add(batch, row) }
+            throw corruption("\(what): \(error)", frame, TraceFormat.blocks)
         }
     }
 }

@@ -5,8 +5,8 @@ import Base
 import Storage
 import Telemetry
 
-/// Takes rows in the part's order and makes the file. Memory: one block of rows, the finished
-/// bytes and 24 bytes per row for the trace index.
+/// Takes rows in the part's order and makes the file. Memory: `PartRows`, one block of rows and the
+/// finished bytes.
 struct TracePartWriter {
     /// More rows or bytes than one part can hold: the merge is refused, not the data.
     struct TooLarge: Error, CustomStringConvertible {
@@ -14,71 +14,84 @@ struct TracePartWriter {
     }
 
     private let level: Int32
-    private var block = SpanGatherer()
+    private let rows: PartRows
+    private var block = BlockBuilder()
+    private var blockStarts: [Int] = []
+    private var written = 0
     private var sources = SpanGatherer()
     private var directory = BlockDirectory()
     private var catalogue = Catalogue()
     private var sink = FrameSink()
-    private var traces: [(id: TraceID, row: UInt32)] = []
-    private(set) var minStart = Int64.max
-    private(set) var maxStart = Int64.min
+    private var rates = RateTable()
 
-    /// - Parameter level: of zstd.
-    init(level: Int32) { self.level = level }
-
-    var rowCount: Int { traces.count }
-
-    /// Appends a row of a batch. `slot` tells sources apart; `begin` says that a slot's batch is
-    /// another one now.
-    mutating func add(_ batch: SpanBatch, _ row: Int, slot: Int) throws {
-        if block.batch.rowCount >= Limits.blockRows
-            || block.batch.arena.count >= Limits.blockArenaBytes
-        {
-            try flush()
-        }
-        if !block.hasBegun(slot: slot) { block.begin(batch, slot: slot) }
-        guard let number = UInt32(exactly: traces.count), number < UInt32.max else {
-            throw TooLarge()
-        }
-        block.add(batch, row, slot: slot)
-        traces.append((batch.traceIDs[row], number))
-        minStart = Swift.min(minStart, batch.startNanos[row])
-        maxStart = Swift.max(maxStart, batch.startNanos[row])
+    /// - Parameters:
+    ///   - rows: connected; their other columns are given to `add` in the same order.
+    ///   - level: of zstd.
+    init(_ rows: PartRows, level: Int32) {
+        self.rows = rows
+        self.level = level
     }
 
-    mutating func begin(_ batch: SpanBatch, slot: Int) { block.begin(batch, slot: slot) }
+    /// Says that rows added under a slot come from this batch. Slots are small numbers by which a
+    /// caller that takes turns between several sources tells them apart.
+    mutating func begin(_ batch: SpanBatch, slot: Int) { sources.begin(batch, slot: slot) }
+
+    /// Adds the next row: its columns that `PartRows` does not have are those of a row of the batch
+    /// given to `begin` with the same slot.
+    mutating func add(_ batch: SpanBatch, _ row: Int, slot: Int) throws {
+        if block.rowCount >= Limits.blockRows || block.byteCount >= Limits.blockArenaBytes {
+            try flush()
+        }
+        let (resource, scope) = sources.addSources(of: row, batch, slot: slot)
+        let number = written + block.rowCount
+        batch.arena.withUnsafeBytes { all in
+            func bytes(_ slice: ByteSlice) -> UnsafeRawBufferPointer {
+                UnsafeRawBufferPointer(rebasing: all[slice.range])
+            }
+            block.add(batch, row, all, resource: resource, scope: scope)
+            rates.add(
+                service: bytes(batch.resources[Int(batch.rowResources[row])].serviceName),
+                name: bytes(batch.names[row]), kind: rows.kinds[number],
+                status: batch.statusCodes[row], start: rows.starts[number], end: rows.ends[number],
+                spanID: rows.spanIDs[number], row: number)
+        }
+    }
 
     private mutating func flush() throws {
-        let batch = block.batch
-        guard batch.rowCount > 0 else { return }
-        sources.begin(batch)
-        let (resources, scopes) = sources.addSources(batch)
+        let range = written..<(written + block.rowCount)
+        guard !range.isEmpty else { return }
         guard sources.byteCount < Limits.sourceBytes else { throw TooLarge() }
-        let encoded = EncodedBlock(batch, resources: resources, scopes: scopes)
+        let encoded = block.encode(rows, range)
         var entry = BlockEntry()
-        entry.firstRow = traces.count - batch.rowCount
-        entry.rowCount = batch.rowCount
-        entry.minStart = batch.startNanos.min() ?? 0
-        entry.maxStart = batch.startNanos.max() ?? 0
-        let durations = zip(batch.startNanos, batch.endNanos).lazy.map { $1 &- $0 }
+        entry.firstRow = range.lowerBound
+        entry.rowCount = range.count
+        entry.minStart = rows.starts[range].min() ?? 0
+        entry.maxStart = rows.starts[range].max() ?? 0
+        let durations = range.map { rows.ends[$0] &- rows.starts[$0] }
         entry.minDuration = durations.min() ?? 0
         entry.maxDuration = durations.max() ?? 0
-        for kind in batch.kinds { entry.kinds |= BlockEntry.bit(kind) }
-        for status in batch.statusCodes { entry.statuses |= BlockEntry.bit(status) }
+        for row in range { entry.kinds |= BlockEntry.bit(rows.kinds[row]) }
+        for status in block.statuses { entry.statuses |= BlockEntry.bit(status) }
         entry.names = intern(encoded.names)
         entry.eventNames = intern(encoded.eventNames)
-        entry.resources = bounded(resources)
-        entry.scopes = bounded(scopes)
-        addColumns(encoded.spanColumns, .span, to: &entry)
-        addColumns(encoded.eventColumns, .event, to: &entry)
-        addColumns(encoded.linkColumns, .link, to: &entry)
-        for (index, frame) in encoded.frames.enumerated() where !frame.isEmpty {
-            guard sink.hasRoom(for: frame.count) else { throw TooLarge() }
-            entry.frames[index] = sink.append(
-                frame, compressed: index != BlockEntry.idsFrame, level: level)
+        entry.resources = TracePartWriter.bounded(block.resources)
+        entry.scopes = TracePartWriter.bounded(block.scopes)
+        guard sink.hasRoom(for: encoded.byteCount) else { throw TooLarge() }
+        sink.beginGroup(encoded.byteCount)
+        for piece in BlockPiece.allCases {
+            entry.pieces[piece.rawValue] = sink.append(
+                encoded[piece], compressed: piece != .spanIDs, level: level)
         }
+        for column in encoded.columns {
+            var columnEntry = self.entry(column.summary, .span)
+            columnEntry.frame = sink.append(column.bytes, compressed: true, level: level)
+            columnEntry.filter = sink.append(column.filter, compressed: false, level: level)
+            entry.columns.append(columnEntry)
+        }
+        for summary in encoded.eventColumns { entry.columns.append(self.entry(summary, .event)) }
+        for summary in encoded.linkColumns { entry.columns.append(self.entry(summary, .link)) }
         directory.append(entry)
-        catalogue.add(encoded.spanColumns, scope: .span)
+        catalogue.add(encoded.columns.map(\.summary), scope: .span)
         catalogue.add(encoded.eventColumns, scope: .event)
         catalogue.add(encoded.linkColumns, scope: .link)
         catalogue.add(
@@ -87,7 +100,9 @@ struct TracePartWriter {
         catalogue.add(
             Catalogue.Key(scope: Catalogue.eventNameScope, name: []),
             encoded.eventNames.lazy.map(encodedString), isComplete: true)
-        block = SpanGatherer()
+        blockStarts.append(written)
+        written = range.upperBound
+        block = BlockBuilder()
     }
 
     private mutating func intern(_ names: [[UInt8]]) -> [UInt32]? {
@@ -97,24 +112,23 @@ struct TracePartWriter {
         return names.map { directory.internValue($0) }
     }
 
-    private func bounded(_ numbers: [UInt32]) -> [UInt32]? {
-        numbers.count <= Limits.directorySources ? Set(numbers).sorted() : nil
+    private static func bounded(_ numbers: [UInt32]) -> [UInt32]? {
+        let distinct = Set(numbers)
+        return distinct.count <= Limits.directorySources ? distinct.sorted() : nil
     }
 
-    private mutating func addColumns(
-        _ summaries: [AttributeColumns.Summary], _ scope: ColumnScope, to entry: inout BlockEntry
-    ) {
-        for summary in summaries {
-            var column = ColumnEntry(
-                scope: scope, key: directory.internKey(summary.key), type: summary.type)
-            if let low = summary.low, let high = summary.high { column.range = (low, high) }
-            if let strings = summary.strings, strings.count <= Limits.directoryValues,
-                strings.allSatisfy({ $0.count <= Limits.directoryValueBytes })
-            {
-                column.values = strings.map { directory.internValue($0) }
-            }
-            entry.columns.append(column)
+    private mutating func entry(
+        _ summary: AttributeColumns.Summary, _ scope: ColumnScope
+    ) -> ColumnEntry {
+        var column = ColumnEntry(
+            scope: scope, key: directory.internKey(summary.key), type: summary.type)
+        if let low = summary.low, let high = summary.high { column.range = (low, high) }
+        if let strings = summary.strings, strings.count <= Limits.directoryValues,
+            strings.allSatisfy({ $0.count <= Limits.directoryValueBytes })
+        {
+            column.values = strings.map { directory.internValue($0) }
         }
+        return column
     }
 
     /// The finished file.
@@ -134,7 +148,7 @@ struct TracePartWriter {
             }
         }
         var pages = FrameSink()
-        let index = TraceIndex(&traces, &pages)
+        let index = TraceIndex(rows, blockStarts: blockStarts, level: level, &pages)
         var sourceBytes = ByteWriter()
         sourceBatch.encode(into: &sourceBytes)
         var writer = PartWriter(signal: .traces)
@@ -144,6 +158,11 @@ struct TracePartWriter {
         writer.add(kind: TraceFormat.sources, sourceBytes.bytes, .zstd(level: level))
         writer.add(kind: TraceFormat.index, index.encode(), .zstd(level: level))
         writer.add(kind: TraceFormat.catalogue, catalogue.encode(), .zstd(level: level))
+        // Keys are distinct unless two ids of 128 bits have one hash of 64: then there is no filter.
+        if let filter = XorFilter.encode(rows.traceIDs.map(filterKey)) {
+            writer.add(kind: TraceFormat.filter, filter)
+        }
+        writer.add(kind: TraceFormat.rates, rates.encode(), .zstd(level: level))
         return writer.finish()
     }
 }

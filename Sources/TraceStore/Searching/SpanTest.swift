@@ -52,6 +52,21 @@ struct SpanTest: Sendable {
         text.flatMap { $0.withUnsafeBytes { TraceID(hex: $0) } }
     }
 
+    /// Whether the directory's strings are asked: for attributes, if a column has the key.
+    func comparesStrings(hasKey: Bool) -> Bool {
+        switch subject {
+        case .attribute: hasKey
+        case .intrinsic(.name), .intrinsic(.eventName): true
+        case .intrinsic: false
+        }
+    }
+
+    /// The one whole number that matches, when the condition is equality with it.
+    var onlyInt: Int64? { operation == .equal && !undecided && double == nil ? int : nil }
+
+    /// The one string that matches, when the condition is equality with it.
+    var onlyText: [UInt8]? { operation == .equal && !undecided ? text : nil }
+
     /// Whether a span without the attribute may match.
     var matchesAbsent: Bool {
         switch operation {

@@ -12,11 +12,26 @@ struct PartSearch: Sendable {
     /// Per condition and resource (or scope) of the part whether it may match.
     private let resources: [[Bool]]
     private let scopes: [[Bool]]
+    /// Per condition the number of its attribute's key in the directory.
+    private let keys: [UInt32?]
+    /// Per condition and value of the directory whether it matches; empty where not needed.
+    private let values: [[Bool]]
 
     init(_ part: TracePart, _ filter: SpanFilter) {
         self.part = part
         self.filter = filter
         let sources = part.sources
+        keys = filter.tests.map { test in
+            if case .attribute(_, let key) = test.subject {
+                part.directory.keyNumber(key)
+            } else {
+                nil
+            }
+        }
+        values = zip(filter.tests, keys).map { test, key in
+            test.comparesStrings(hasKey: key != nil)
+                ? part.directory.values.map { test.matches(string: $0) } : []
+        }
         (resources, scopes) = sources.arena.withUnsafeBytes { all in
             (
                 filter.tests.map { test in
@@ -56,26 +71,25 @@ struct PartSearch: Sendable {
         case .attribute(.instrumentation, _), .intrinsic(.instrumentationName),
             .intrinsic(.instrumentationVersion):
             return anyScope()
-        case .attribute(.any, let key):
-            return anyResource() || mayMatch(block, test, key, .span)
-        case .attribute(.span, let key): return mayMatch(block, test, key, .span)
-        case .attribute(.event, let key): return mayMatch(block, test, key, .event)
-        case .attribute(.link, let key): return mayMatch(block, test, key, .link)
+        case .attribute(.any, _): return anyResource() || mayMatch(block, index, .span)
+        case .attribute(.span, _): return mayMatch(block, index, .span)
+        case .attribute(.event, _): return mayMatch(block, index, .event)
+        case .attribute(.link, _): return mayMatch(block, index, .link)
         case .intrinsic(.duration):
             return test.mayMatch(
                 low: Double(block.minDuration).nextDown, high: Double(block.maxDuration).nextUp)
-        case .intrinsic(.name): return mayMatch(block.names, test)
+        case .intrinsic(.name): return mayMatch(block.names, index)
         case .intrinsic(.eventName):
-            return block.frames[BlockEntry.eventsFrame].plainCount == 0
-                ? test.matchesAbsent : mayMatch(block.eventNames, test)
+            return block[.events].plainCount == 0
+                ? test.matchesAbsent : mayMatch(block.eventNames, index)
         case .intrinsic(.kind): return mayMatch(bits: block.kinds, test)
         case .intrinsic(.status): return mayMatch(bits: block.statuses, test)
         case .intrinsic: return true
         }
     }
 
-    private func mayMatch(_ names: [UInt32]?, _ test: SpanTest) -> Bool {
-        names?.contains { test.matches(string: part.directory.values[Int($0)]) } ?? true
+    private func mayMatch(_ numbers: [UInt32]?, _ index: Int) -> Bool {
+        numbers?.contains { values[index][Int($0)] } ?? true
     }
 
     private func mayMatch(bits: UInt8, _ test: SpanTest) -> Bool {
@@ -84,153 +98,139 @@ struct PartSearch: Sendable {
     }
 
     /// By the statistics of the attribute's columns.
-    private func mayMatch(
-        _ block: BlockEntry, _ test: SpanTest, _ key: String, _ scope: ColumnScope
-    ) -> Bool {
+    private func mayMatch(_ block: BlockEntry, _ index: Int, _ scope: ColumnScope) -> Bool {
+        let test = filter.tests[index]
         if test.matchesAbsent { return true }
-        for column in block.columns
-        where column.scope == scope
-            && part.directory.keys[Int(column.key)].elementsEqual(key.utf8)
-        {
-            switch column.type {
-            case .string:
-                guard let values = column.values else { return true }
-                if mayMatch(values, test) { return true }
-            case .int:
-                guard let range = column.range else { return true }
-                if test.mayMatch(
-                    low: Double(Int64(bitPattern: range.low)).nextDown,
-                    high: Double(Int64(bitPattern: range.high)).nextUp)
-                {
-                    return true
-                }
-            case .double:
-                guard let range = column.range else { return true }
-                if test.mayMatch(
-                    low: Double(bitPattern: range.low), high: Double(bitPattern: range.high))
-                {
-                    return true
-                }
-            case .bool, .empty, .bytes, .array, .map: return true
-            }
+        guard let key = keys[index] else { return false }
+        for column in block.columns where column.key == key && column.scope == scope {
+            if mayMatch(column, test, index) { return true }
         }
         return false
     }
 
+    /// By the statistics of one column.
+    private func mayMatch(_ column: ColumnEntry, _ test: SpanTest, _ index: Int) -> Bool {
+        switch column.type {
+        case .string: return mayMatch(column.values, index)
+        case .int:
+            guard let range = column.range else { return true }
+            return test.mayMatch(
+                low: Double(Int64(bitPattern: range.low)).nextDown,
+                high: Double(Int64(bitPattern: range.high)).nextUp)
+        case .double:
+            guard let range = column.range else { return true }
+            return test.mayMatch(
+                low: Double(bitPattern: range.low), high: Double(bitPattern: range.high))
+        case .bool, .empty, .bytes, .array, .map: return true
+        }
+    }
+
     // MARK: - Rows
 
-    /// Rows of a block that may match, whole.
-    func read(_ entry: BlockEntry, _ context: ReadContext) throws -> SpanBatch {
-        var block = try SpanBlock(part, entry)
-        let n = block.rowCount
-        var rows = (0..<n).map { filter.range.contains(block.core.starts[$0]) }
-        var attributes: AttributeColumnsReader?
-        if !filter.tests.isEmpty {
-            var combined = [Bool](repeating: filter.matchAll, count: n)
-            for index in filter.tests.indices {
-                let hits = try self.rows(&block, index, &attributes)
-                for row in 0..<n {
-                    combined[row] =
-                        filter.matchAll ? combined[row] && hits[row] : combined[row] || hits[row]
-                }
-            }
-            for row in 0..<n where !combined[row] { rows[row] = false }
-        }
-        let wanted = rows.indices.filter { rows[$0] }
-        guard !wanted.isEmpty else {
-            try context.count(samples: n, bytes: block.bytesRead)
-            return SpanBatch()
-        }
-        let batch = try block.materialise(rows: wanted, attributes: attributes)
-        try context.count(samples: n, bytes: block.bytesRead)
+    /// Rows of a block that may match, whole. Only what conditions ask for is read before it is known
+    /// that there are any.
+    func read(
+        _ entry: BlockEntry, withTimes: Bool, _ context: ReadContext
+    ) throws -> SpanBatch {
+        var block = SpanBlock(part, entry)
+        let wanted = try rows(&block)
+        let batch =
+            wanted.isEmpty ? SpanBatch() : try block.materialise(rows: wanted, withTimes: withTimes)
+        try context.count(samples: entry.rowCount, bytes: block.bytesRead)
         return batch
     }
 
-    /// Per row of a block whether one condition may hold.
-    private func rows(
-        _ block: inout SpanBlock, _ index: Int, _ attributes: inout AttributeColumnsReader?
-    ) throws -> [Bool] {
+    private func rows(_ block: inout SpanBlock) throws(PartCorruption) -> [Int] {
+        let n = block.rowCount
+        var combined = [Bool](repeating: filter.matchAll || filter.tests.isEmpty, count: n)
+        for index in filter.tests.indices {
+            guard let hits = try rows(&block, index) else {
+                if filter.matchAll { continue }
+                combined = [Bool](repeating: true, count: n)
+                break
+            }
+            for row in 0..<n {
+                combined[row] =
+                    filter.matchAll ? combined[row] && hits[row] : combined[row] || hits[row]
+            }
+            if filter.matchAll, !combined.contains(true) { return [] }
+        }
+        let range = filter.range
+        if !(range.first.rawValue <= block.entry.minStart
+            && block.entry.maxStart <= range.last.rawValue)
+        {
+            let starts = try block.starts()
+            for row in 0..<n where !range.contains(starts[row]) { combined[row] = false }
+        }
+        return combined.indices.filter { combined[$0] }
+    }
+
+    /// Per row of a block whether one condition may hold; nil = all may.
+    private func rows(_ block: inout SpanBlock, _ index: Int) throws(PartCorruption) -> [Bool]? {
         let test = filter.tests[index]
-        let core = block.core
+        func byResource(_ block: inout SpanBlock) throws(PartCorruption) -> [Bool] {
+            let hits = resources[index]
+            if !hits.contains(true) { return [Bool](repeating: false, count: block.rowCount) }
+            return try block.sources().resources.map { hits[Int($0)] }
+        }
         switch test.subject {
-        case .attribute(.resource, _): return core.resources.map { resources[index][Int($0)] }
+        case .attribute(.resource, _): return try byResource(&block)
         case .attribute(.instrumentation, _), .intrinsic(.instrumentationName),
             .intrinsic(.instrumentationVersion):
-            return core.scopes.map { scopes[index][Int($0)] }
-        case .attribute(.span, let key):
-            return try attributeRows(&block, test, key, &attributes)
-        case .attribute(.any, let key):
-            var hits = core.resources.map { resources[index][Int($0)] }
-            if hits.contains(false) {
-                let own = try attributeRows(&block, test, key, &attributes)
-                for row in hits.indices where own[row] { hits[row] = true }
-            }
+            return try block.sources().scopes.map { scopes[index][Int($0)] }
+        case .attribute(.span, _): return try attributeRows(&block, index)
+        case .attribute(.any, _):
+            guard let own = try attributeRows(&block, index) else { return nil }
+            var hits = try byResource(&block)
+            for row in hits.indices where own[row] { hits[row] = true }
             return hits
-        case .attribute(.event, _), .attribute(.link, _), .intrinsic(.eventName):
-            return [Bool](repeating: true, count: block.rowCount)
+        case .attribute(.event, _), .attribute(.link, _), .intrinsic(.eventName): return nil
         case .intrinsic(.name):
-            let values = core.names.values.map { test.matches(string: $0) }
-            return core.names.rows.map { values[Int($0)] }
+            let names = try block.names()
+            let values = names.values.map { test.matches(string: $0) }
+            return names.rows.map { values[Int($0)] }
         case .intrinsic(.statusMessage):
-            let values = core.messages.values.map { test.matches(string: $0) }
-            return core.messages.rows.map { values[Int($0)] }
-        case .intrinsic(.duration): return core.durations.map { test.matches(int: $0) }
-        case .intrinsic(.kind): return core.kinds.map { test.matches(int: Int64($0)) }
-        case .intrinsic(.status): return core.statuses.map { test.matches(int: Int64($0)) }
+            let messages = try block.texts().messages
+            let values = messages.values.map { test.matches(string: $0) }
+            return messages.rows.map { values[Int($0)] }
+        case .intrinsic(.duration): return try block.durations().map { test.matches(int: $0) }
+        case .intrinsic(.kind):
+            return try block.sources().kinds.map { test.matches(int: Int64($0)) }
+        case .intrinsic(.status):
+            return try block.sources().statuses.map { test.matches(int: Int64($0)) }
         case .intrinsic(let other):
             let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+            let ids = try block.identities(Array(0..<block.rowCount))
             return (0..<block.rowCount).map {
                 test.mayMatch(
                     other, duration: 0, name: nothing, kind: 0, status: 0, message: nothing,
-                    traceID: block.traceIDs[$0], spanID: block.spanIDs[$0],
-                    parentID: block.parentIDs[$0])
+                    traceID: ids.traces[$0], spanID: ids.spans[$0], parentID: ids.parents[$0])
             }
         }
     }
 
     private func attributeRows(
-        _ block: inout SpanBlock, _ test: SpanTest, _ key: String,
-        _ attributes: inout AttributeColumnsReader?
-    ) throws -> [Bool] {
-        if test.matchesAbsent { return [Bool](repeating: true, count: block.rowCount) }
-        let columns: AttributeColumnsReader
-        if let known = attributes {
-            columns = known
-        } else {
-            columns = try block.attributeColumns()
-        }
-        attributes = columns
-        return columns.lists(matching: columns.flags(test, key: key))
-    }
-}
-
-extension AttributeColumnsReader {
-    /// Per column of a key, per value whether a condition may hold.
-    func flags(_ test: SpanTest, key: String) -> [Int: [Bool]] {
-        var result: [Int: [Bool]] = [:]
-        for (index, column) in columns.enumerated()
-        where withBytes(column.key, { $0.elementsEqual(key.utf8) }) {
-            switch column.type {
-            case .string:
-                if column.dictionary.isEmpty {
-                    result[index] = column.slices.map { range in
-                        withBytes(range) { test.matches(string: $0) }
-                    }
-                } else {
-                    let values = column.dictionary.map { range in
-                        withBytes(range) { test.matches(string: $0) }
-                    }
-                    result[index] = column.indices.map { values[Int($0)] }
+        _ block: inout SpanBlock, _ index: Int
+    ) throws(PartCorruption) -> [Bool]? {
+        let test = filter.tests[index]
+        if test.matchesAbsent { return nil }
+        var flags: [[Bool]] = []
+        if let key = keys[index] {
+            for number in block.columns(ofKey: key) {
+                let column = block.columnEntry(number)
+                guard mayMatch(column, test, index) else { continue }
+                if let text = test.onlyText, column.filter.plainCount > 0 {
+                    let hash = text.withUnsafeBytes { mixed(hash64($0)) }
+                    if try !part.mayContain(hash, column.filter) { continue }
                 }
-            case .int:
-                result[index] = column.numbers.map { test.matches(int: Int64(bitPattern: $0)) }
-            case .double:
-                result[index] = column.numbers.map { test.matches(double: Double(bitPattern: $0)) }
-            case .bool: result[index] = column.numbers.map { test.matches(bool: $0 != 0) }
-            case .empty, .bytes, .array, .map:
-                result[index] = [Bool](repeating: true, count: column.count)
+                let hits = try block.column(number).flags(test)
+                guard hits.contains(true) else { continue }
+                while flags.count <= number { flags.append([]) }
+                flags[number] = hits
             }
         }
-        return result
+        let layout = try block.layout()
+        while flags.count < layout.valueCounts.count { flags.append([]) }
+        return layout.lists(matching: flags)
     }
 }

@@ -13,11 +13,14 @@ import Telemetry
 package struct TraceShape: Sendable {
     package let timeline: Timeline
     package let batchTraces: Int
+    /// Spans of every trace; nil = 5 to 60.
+    package let spansPerTrace: Int?
     let sources: TraceSources
 
-    package init(timeline: Timeline, batchTraces: Int) {
+    package init(timeline: Timeline, batchTraces: Int, spansPerTrace: Int? = nil) {
         self.timeline = timeline
         self.batchTraces = batchTraces
+        self.spansPerTrace = spansPerTrace
         sources = TraceSources(timeline: timeline)
     }
 
@@ -36,8 +39,9 @@ package struct TraceShape: Sendable {
         Chance.hash(timeline.seed, 6, UInt64(trace)) % 25 == 0
     }
 
-    /// 5 to 60.
+    /// 5 to 60, unless all traces have the same.
     package func spanCount(_ trace: Int) -> Int {
+        if let spansPerTrace { return spansPerTrace }
         var chance = Chance(seed: timeline.seed, 7, UInt64(trace))
         return 5 + chance.skewed(56)
     }

@@ -8,7 +8,7 @@ import Base
 /// about one in 256 seems to be.
 ///
 ///     u64 seed | 3 × (slots of a third) × u8
-enum XorFilter {
+package enum XorFilter {
     /// Bytes of a filter for `n` keys.
     private static func third(_ n: Int) -> Int { (32 + n + (n * 23 + 99) / 100) / 3 + 1 }
 
@@ -33,7 +33,7 @@ enum XorFilter {
 
     /// - Parameter keys: distinct, well mixed.
     /// - Returns: nil in the case, never met, that no seed serves.
-    static func encode(_ keys: [UInt64]) -> [UInt8]? {
+    package static func encode(_ keys: [UInt64]) -> [UInt8]? {
         let third = third(keys.count)
         for attempt in 0..<64 {
             let seed = mixed(UInt64(attempt))
@@ -116,7 +116,7 @@ enum XorFilter {
     /// Whether a key may be in the set.
     ///
     /// - Throws: when the bytes are no filter.
-    static func mayContain(
+    package static func mayContain(
         _ key: UInt64, _ filter: UnsafeRawBufferPointer
     ) throws(MalformedBytes) -> Bool {
         var reader = ByteReader(filter)
@@ -134,7 +134,7 @@ enum XorFilter {
 
 /// Spreads a number over all bits (the finaliser of MurmurHash3).
 @inline(__always)
-func mixed(_ value: UInt64) -> UInt64 {
+package func mixed(_ value: UInt64) -> UInt64 {
     var z = value
     z = (z ^ z &>> 33) &* 0xff51_afd7_ed55_8ccd
     z = (z ^ z &>> 33) &* 0xc4ce_b9fe_1a85_ec53

@@ -11,8 +11,8 @@ import Glibc
 package struct DurationHistogram: Sendable, Equatable {
     private static let logGamma = log(1.02)
     /// The bucket of the longest duration.
-    static let maxIndex: UInt16 = 2206
-    private(set) var counts: [UInt16: UInt64] = [:]
+    package static let maxIndex: UInt16 = 2206
+    package private(set) var counts: [UInt16: UInt64] = [:]
     package private(set) var count: UInt64 = 0
 
     package init() {}
@@ -21,7 +21,7 @@ package struct DurationHistogram: Sendable, Equatable {
         add(index: DurationHistogram.index(nanos), count: 1)
     }
 
-    mutating func add(index: UInt16, count n: UInt64) {
+    package mutating func add(index: UInt16, count n: UInt64) {
         counts[min(index, DurationHistogram.maxIndex), default: 0] &+= n
         count &+= n
     }
@@ -30,7 +30,8 @@ package struct DurationHistogram: Sendable, Equatable {
         for (index, n) in other.counts { add(index: index, count: n) }
     }
 
-    private static func index(_ nanos: Int64) -> UInt16 {
+    /// The bucket of a duration.
+    package static func index(_ nanos: Int64) -> UInt16 {
         guard nanos > 1 else { return 0 }
         return min(maxIndex, UInt16((log(Double(nanos)) / logGamma).rounded(.up)))
     }
@@ -53,7 +54,7 @@ package struct DurationHistogram: Sendable, Equatable {
         return Int64(exactly: middle.rounded()) ?? .max
     }
 
-    func encode(into writer: inout ByteWriter) {
+    package func encode(into writer: inout ByteWriter) {
         writer.varint(counts.count)
         for (index, n) in counts.sorted(by: { $0.key < $1.key }) {
             writer.varint(UInt64(index))
@@ -61,7 +62,7 @@ package struct DurationHistogram: Sendable, Equatable {
         }
     }
 
-    init(from reader: inout ByteReader) throws(MalformedBytes) {
+    package init(from reader: inout ByteReader) throws(MalformedBytes) {
         let n = try reader.length(limit: reader.remaining / 2, "number of buckets")
         for _ in 0..<n {
             let index = try reader.length(limit: Int(DurationHistogram.maxIndex), "bucket")

@@ -1,23 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Self time and critical path.
+// Trees of traces, self time and critical path.
 
 import Base
-import Correlation
 import Telemetry
 import Testing
 
-@Suite struct TraceTimesTests {
+@Suite struct SpanStructureTests {
     /// id, parent, start, end, kind.
     typealias Row = (id: UInt64, parent: UInt64, start: Int64, end: Int64, kind: UInt8)
 
-    private func times(_ rows: [Row]) -> TraceTimes {
-        TraceTimes(
-            spanBatch(
-                rows.map {
-                    TestSpan(
-                        service: "s", id: $0.id, parent: $0.parent, kind: $0.kind,
-                        start: $0.start, duration: $0.end &- $0.start)
-                }))
+    private func times(_ rows: [Row]) -> SpanStructure {
+        SpanStructure(
+            spanIDs: rows.map { SpanID($0.id) }, parentIDs: rows.map { SpanID($0.parent) },
+            starts: rows.map(\.start), ends: rows.map(\.end), kinds: rows.map(\.kind))
     }
 
     @Test func tableOfTraces() {
@@ -68,10 +63,13 @@ import Testing
                 [(2, 9, 2, 8, 1), (3, 9, 1, 3, 1)], [6, 2], [0, 2]
             ),
             ("its own parent", [(1, 1, 0, 10, 1)], [10], [10]),
-            ("a ring", [(1, 2, 0, 10, 1), (2, 1, 2, 8, 1)], [4, 0], [4, 6]),
+            (
+                "a ring is cut at its first span", [(1, 2, 0, 10, 1), (2, 1, 2, 8, 1)], [4, 6],
+                [4, 6]
+            ),
             (
                 "a ring beside a root",
-                [(3, 0, 0, 5, 1), (1, 2, 0, 10, 1), (2, 1, 2, 8, 1)], [5, 4, 0], [5, 0, 0]
+                [(3, 0, 0, 5, 1), (1, 2, 0, 10, 1), (2, 1, 2, 8, 1)], [5, 4, 6], [5, 0, 0]
             ),
             (
                 "client and server with one id",
@@ -93,7 +91,7 @@ import Testing
     }
 
     @Test func thePathIsAsLongAsTheRoot() {
-        var random = TestRandom(state: 7)
+        var random = Random(state: 7)
         for _ in 0..<300 {
             let count = 1 + random.below(40)
             let rows = (0..<count).map { number -> Row in
@@ -126,10 +124,58 @@ import Testing
         let result = times((1...100_000).map { (UInt64($0), UInt64($0 - 1), 0, 10, 1) })
         #expect(result.criticalPathNanos.last == 10)
         #expect(result.selfTimeNanos.reduce(0, +) == 10)
+        #expect(result.depths.last == 99_999)
+        #expect(result.rights.first == 200_000)
+    }
+
+    @Test func numbersOfTheNestedSetEncloseDescendants() {
+        let result = times([
+            (4, 2, 30, 40, 1), (1, 0, 0, 100, 1), (3, 1, 50, 60, 1), (2, 1, 10, 45, 1),
+            (9, 7, 5, 6, 1),
+        ])
+        #expect(result.root == 1)
+        #expect(result.parents == [3, -1, 1, 1, -1])
+        #expect(result.depths == [2, 0, 1, 1, 0])
+        #expect(result.lefts == [3, 1, 6, 2, 9])
+        #expect(result.rights == [4, 8, 7, 5, 10])
+        #expect(result.childCounts == [0, 2, 0, 1, 0])
+    }
+
+    @Test func theOrderOfRowsDoesNotMatter() {
+        var random = Random(state: 3)
+        for _ in 0..<200 {
+            let count = 1 + random.below(60)
+            var rows: [Row] = (0..<count).map { _ in
+                let start = Int64(random.below(20))
+                return (
+                    UInt64(1 + random.below(count)), UInt64(random.below(count + 2)), start,
+                    start + Int64(random.below(20)), UInt8(random.below(6))
+                )
+            }
+            // Spans of one identity are one span.
+            var seen: Set<[UInt64]> = []
+            rows = rows.filter {
+                seen.insert([$0.id, UInt64($0.start), UInt64($0.kind)]).inserted
+            }
+            let before = times(rows)
+            let order = rows.indices.sorted {
+                rows[$0].end == rows[$1].end
+                    ? $0 > $1 : rows[$0].end < rows[$1].end
+            }
+            let after = times(order.map { rows[$0] })
+            for (new, old) in order.enumerated() {
+                #expect(after.selfTimeNanos[new] == before.selfTimeNanos[old])
+                #expect(after.criticalPathNanos[new] == before.criticalPathNanos[old])
+                #expect(after.lefts[new] == before.lefts[old])
+                #expect(after.depths[new] == before.depths[old])
+                #expect(after.childCounts[new] == before.childCounts[old])
+            }
+            #expect(before.root.map { order[after.root ?? 0] == $0 } == true)
+        }
     }
 }
 
-struct TestRandom {
+private struct Random {
     var state: UInt64
     mutating func below(_ n: Int) -> Int {
         state ^= state &<< 13

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// Parts to fewer parts, and what is wrong in one.
+
+import Base
+import Storage
+import Telemetry
+
+extension TraceStore {
+    /// See `SignalStore.merge`. Reads each input twice: first identities, from which order and
+    /// structure follow, then whole rows block by block. Memory: the plan, one block per input and
+    /// the output.
+    package func merge(_ parts: [PartHandle], shouldStop: () -> Bool) throws -> [PartDraft] {
+        guard let first = parts.first?.descriptor else { return [] }
+        let inputs = try parts.sorted { PartDescriptor.isOlder($0.descriptor, $1.descriptor) }
+            .map { try TracePart($0) }
+        let plan = try MergePlan(inputs, shouldStop: shouldStop)
+        countMergedDuplicates(plan.duplicates)
+        guard !plan.order.isEmpty else { return [] }
+        let rows = plan.partRows()
+        var writer = TracePartWriter(rows, level: 3)
+        var cursors = inputs.map { RowCursor($0) }
+        for (step, row) in plan.order.enumerated() {
+            if step % 256 == 0, shouldStop() { throw CancellationError() }
+            let input = plan.input(Int(row.number))
+            let number = plan.row(Int(row.number), in: input)
+            if try cursors[input].move(to: number) {
+                writer.begin(cursors[input].batch, slot: input)
+            }
+            try writer.add(cursors[input].batch, cursors[input].row, slot: input)
+        }
+        var draft = PartDraft(
+            rows, try writer.finish(), tenant: first.tenant, day: first.day,
+            retentionClass: first.retentionClass)
+        draft.duplicates = plan.duplicates
+        return [draft]
+    }
+
+    package func verify(_ part: PartHandle) -> [PartCorruption] {
+        var faults = part.reader.verify()
+        do throws(PartCorruption) {
+            let opened = try TracePart(part)
+            for entry in opened.directory.blocks {
+                do throws(PartCorruption) {
+                    var block = SpanBlock(opened, entry)
+                    _ = try block.materialise(rows: Array(0..<entry.rowCount), withTimes: true)
+                    _ = try block.tree()
+                } catch { faults.append(error) }
+            }
+            try opened.verifyIndex(&faults)
+            _ = try opened.catalogue()
+            try opened.verifyRates(&faults)
+        } catch { faults.append(error) }
+        return faults
+    }
+}
+
+/// Walks the rows of a part, one decoded block at a time. Ids are left out.
+private struct RowCursor {
+    private let part: TracePart
+    private var block = 0..<0
+    private(set) var batch = SpanBatch()
+    /// In the batch.
+    private(set) var row = 0
+
+    init(_ part: TracePart) { self.part = part }
+
+    /// Goes to a row of the part. True when that is in another block than the one before.
+    mutating func move(to number: Int) throws -> Bool {
+        if block.contains(number) {
+            row = number - block.lowerBound
+            return false
+        }
+        guard let index = part.directory.block(ofRow: number) else {
+            throw part.indexCorruption("row \(number) of \(part.directory.rowCount)")
+        }
+        let entry = part.directory.blocks[index]
+        var reader = SpanBlock(part, entry)
+        batch = try reader.materialise(rows: Array(0..<entry.rowCount), withIDs: false)
+        block = entry.firstRow..<(entry.firstRow + entry.rowCount)
+        row = number - entry.firstRow
+        return true
+    }
+}
+
+extension TracePart {
+    /// Whether the trace index says of every trace exactly the blocks that have rows of it, and finds
+    /// it by its id.
+    fileprivate func verifyIndex(
+        _ faults: inout [PartCorruption]
+    ) throws(PartCorruption) {
+        var wanted = [[Int]](repeating: [], count: index.traceCount)
+        for (number, entry) in directory.blocks.enumerated() {
+            var block = SpanBlock(self, entry)
+            for trace in try block.traces() where wanted[Int(trace)].last != number {
+                wanted[Int(trace)].append(number)
+            }
+        }
+        var trace = 0, wrong = 0
+        for page in index.blockPages.indices {
+            try forEachTrace(inBlockPage: page) { blocks in
+                if blocks != wanted[trace] { wrong += 1 }
+                trace += 1
+                return true
+            }
+        }
+        for (number, id) in try allTraceIDs().enumerated() where try self.number(of: id) != number {
+            wrong += 1
+        }
+        if wrong > 0 {
+            faults.append(
+                indexCorruption("trace index: \(wrong) of \(index.traceCount) traces misplaced"))
+        }
+    }
+
+    /// Whether the rates count every row once.
+    fileprivate func verifyRates(_ faults: inout [PartCorruption]) throws(PartCorruption) {
+        var spans: UInt64 = 0
+        try forEachRate({ _, _ in true }) { _, _, entry in spans &+= entry.durations.count }
+        if spans != UInt64(directory.rowCount) {
+            faults.append(
+                indexCorruption("rates: \(spans) spans of \(directory.rowCount)"))
+        }
+    }
+}
