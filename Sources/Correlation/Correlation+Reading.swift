@@ -87,15 +87,15 @@ extension Correlation {
             ?? services.first { folded($0.key) == folded(name) }?.key
     }
 
-    /// One service; nil when it was not seen in the range. Edges cost O(spans of calls in the
-    /// range).
+    /// One service; nil when it was not seen in the range. Edges cost O(spans of calls that wait for
+    /// their other side, and of heads).
     package func service(_ name: String, tenant: Tenant, range: NanosRange) -> ServiceDetail? {
         guard let service = collect(tenant, range, only: name)[name], !service.buckets.isEmpty
         else { return nil }
         let totals = ServiceIndex.Totals(service)
         var upstream: [ServiceEdge] = [], downstream: [ServiceEdge] = []
         let (calls, faults) = calls(tenant, range)
-        for (key, counts) in calls.edges(range: range) {
+        for (key, counts) in calls.calls(range: range) {
             if key.callee == name { upstream.append(ServiceEdge(key.caller, counts)) }
             if key.caller == name { downstream.append(ServiceEdge(key.callee, counts)) }
         }
@@ -196,13 +196,13 @@ extension Correlation {
         for heads in snapshot.heads.values {
             let days = heads[tenant.name]?.index.withLock { $0.days } ?? [:]
             for (day, content) in days where near.touches(day: day) {
-                result.merge(content.calls.filtered(callers: range, callees: near))
+                result.merge(content.calls.filtered(range, callees: near))
             }
         }
         for part in snapshot.parts
         where part.tenant == tenant.name && near.touches(day: part.day) {
             do throws(PartCorruption) {
-                result.merge(try part.calls(callers: range, callees: near))
+                result.merge(try part.calls().filtered(range, callees: near))
             } catch { faults.append(error) }
         }
         return (result, faults)

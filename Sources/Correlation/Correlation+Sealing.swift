@@ -12,7 +12,9 @@ extension Correlation {
         var drafts: [PartDraft] = []
         for (tenant, head) in heads.sorted(by: { $0.key < $1.key }) {
             let days = head.index.withLock { $0.days }
-            for (day, index) in days.sorted(by: { $0.key < $1.key }) {
+            for (day, unjoined) in days.sorted(by: { $0.key < $1.key }) {
+                var index = unjoined
+                index.calls.join()
                 drafts.append(
                     draft(
                         index, index.encodePart(level: 1), tenant, day, retentionClass: 0))
@@ -23,35 +25,33 @@ extension Correlation {
 
     private func draft(
         _ index: DayIndex, _ bytes: [UInt8], _ tenant: String, _ day: Int32,
-        retentionClass: UInt8, calls: Int = 0
+        retentionClass: UInt8
     ) -> PartDraft {
         PartDraft(
             tenant: tenant, day: day, minNanos: index.minNanos, maxNanos: index.maxNanos,
-            rowCount: UInt64(index.entryCount + calls), retentionClass: retentionClass,
+            rowCount: UInt64(index.entryCount), retentionClass: retentionClass,
             bytes: bytes)
     }
 
-    /// See `SignalStore.merge`. Memory: all inputs decoded, but calls, of which there are most, only
-    /// decompressed.
+    /// See `SignalStore.merge`. Memory: all inputs decoded.
     package func merge(_ parts: [PartHandle], shouldStop: () -> Bool) throws -> [PartDraft] {
         guard let first = parts.first?.descriptor else { return [] }
         try checkSize(parts)
         var merged = DayIndex()
-        var calls = CallMerge()
         for part in parts {
             if shouldStop() { throw CancellationError() }
             let opened = try CorrelationPart(part)
             merged.merge(try opened.decoded(), configuration)
-            calls.add(try opened.callBytes(), of: part.reader.name)
+            merged.calls.merge(try opened.calls())
         }
-        let mergedCalls = try calls.merged(shouldStop: shouldStop)
+        merged.calls.join()
         merged.minNanos = parts.map(\.descriptor.minNanos).min() ?? 0
         merged.maxNanos = parts.map(\.descriptor.maxNanos).max() ?? 0
-        guard merged.entryCount + mergedCalls.count > 0 else { return [] }
+        guard merged.entryCount > 0 else { return [] }
         return [
             draft(
-                merged, merged.encodePart(level: 3, mergedCalls: mergedCalls.bytes), first.tenant,
-                first.day, retentionClass: first.retentionClass, calls: mergedCalls.count)
+                merged, merged.encodePart(level: 3), first.tenant, first.day,
+                retentionClass: first.retentionClass)
         ]
     }
 

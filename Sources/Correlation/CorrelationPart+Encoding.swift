@@ -7,9 +7,7 @@ import Telemetry
 
 extension DayIndex {
     /// The whole part file. The same index gives the same bytes. O(entries · log).
-    ///
-    /// - Parameter mergedCalls: section 6 when it was made elsewhere.
-    func encodePart(level: Int32, mergedCalls: [UInt8]? = nil) -> [UInt8] {
+    func encodePart(level: Int32) -> [UInt8] {
         var ids = ByteWriter(), offsets = ByteWriter(), references = ByteWriter()
         var numbers: [Labels: Int] = [:]
         var table: [Labels] = []
@@ -50,8 +48,7 @@ extension DayIndex {
         part.add(kind: CorrelationFormat.references, references.bytes)
         part.add(kind: CorrelationFormat.series, series.bytes, .zstd(level: level))
         part.add(kind: CorrelationFormat.services, encodedServices(), .zstd(level: level))
-        part.add(
-            kind: CorrelationFormat.calls, mergedCalls ?? calls.encoded(), .zstd(level: level))
+        part.add(kind: CorrelationFormat.calls, calls.encoded(), .zstd(level: level))
         let (directory, picks) = encodedPicks()
         part.add(kind: CorrelationFormat.pickDirectory, directory, .zstd(level: level))
         part.add(kind: CorrelationFormat.picks, picks)
@@ -127,42 +124,5 @@ extension ServiceIndex {
                 counts.durations.encode(into: &writer)
             }
         }
-    }
-}
-
-extension CallIndex {
-    func encoded() -> [UInt8] {
-        var writer = ByteWriter()
-        writer.varint(callers.count)
-        for (key, span) in callers.sorted(by: { $0.key < $1.key }) {
-            key.encode(into: &writer)
-            writer.lengthPrefixed(span.service)
-            writer.lengthPrefixed(span.peer)
-            span.encodeTimes(into: &writer)
-        }
-        writer.varint(callees.count)
-        for (key, callee) in callees.sorted(by: { $0.key < $1.key }) {
-            key.encode(into: &writer)
-            writer.u64(callee.parent.spanID.rawValue)
-            writer.lengthPrefixed(callee.span.service)
-            callee.span.encodeTimes(into: &writer)
-        }
-        return writer.bytes
-    }
-}
-
-extension SpanReference {
-    fileprivate func encode(into writer: inout ByteWriter) {
-        writer.u64(traceID.high)
-        writer.u64(traceID.low)
-        writer.u64(spanID.rawValue)
-    }
-}
-
-extension CallSpan {
-    fileprivate func encodeTimes(into writer: inout ByteWriter) {
-        writer.i64(startNanos)
-        writer.varint(UInt64(max(0, durationNanos)))
-        writer.u8(isError ? 1 : 0)
     }
 }

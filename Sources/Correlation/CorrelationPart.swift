@@ -117,21 +117,12 @@ final class CorrelationPart: Sendable {
         return result
     }
 
-    /// Section 6, decompressed.
-    func callBytes() throws(PartCorruption) -> [UInt8] {
-        try handle.reader.read(CorrelationFormat.calls)
-    }
-
-    /// Callers that start in one range and callees that start in another. Reads the section each
-    /// time: a busy day has more calls than can be kept in memory. O(calls of the part).
-    func calls(
-        callers: NanosRange = .all, callees: NanosRange = .all
-    ) throws(PartCorruption) -> CallIndex {
-        let bytes = try callBytes()
+    /// The calls of the part. Reads the section each time: a busy day has more calls that wait for
+    /// their other side than can be kept in memory. O(calls of the part).
+    func calls() throws(PartCorruption) -> CallIndex {
+        let bytes = try handle.reader.read(CorrelationFormat.calls)
         do throws(MalformedBytes) {
-            return try decode(bytes) { r throws(MalformedBytes) in
-                try r.calls(callers, callees)
-            }
+            return try decode(bytes) { r throws(MalformedBytes) in try CallIndex(decoding: &r) }
         } catch {
             let section = handle.reader.section(CorrelationFormat.calls)
             throw PartCorruption(
@@ -333,47 +324,5 @@ extension ByteReader {
         }
         guard first == rows else { throw malformed("an entry for each of \(rows) rows") }
         return directory
-    }
-
-    /// Only the calls that start in the ranges.
-    fileprivate mutating func calls(
-        _ callerRange: NanosRange, _ calleeRange: NanosRange
-    ) throws(MalformedBytes) -> CallIndex {
-        var calls = CallIndex()
-        for _ in 0..<(try length(limit: remaining, "number of callers")) {
-            let key = try span()
-            let service = try lengthPrefixed(), peer = try lengthPrefixed()
-            if let span = try callSpan(service, peer, callerRange) { calls.callers[key] = span }
-        }
-        for _ in 0..<(try length(limit: remaining, "number of callees")) {
-            let key = try span()
-            let parent = SpanReference(traceID: key.traceID, spanID: SpanID(try u64()))
-            let service = try lengthPrefixed()
-            if let span = try callSpan(
-                service, UnsafeRawBufferPointer(start: nil, count: 0), calleeRange)
-            {
-                calls.callees[key] = CalleeSpan(parent: parent, span: span)
-            }
-        }
-        return calls
-    }
-
-    mutating func span() throws(MalformedBytes) -> SpanReference {
-        SpanReference(
-            traceID: TraceID(high: try u64(), low: try u64()), spanID: SpanID(try u64()))
-    }
-
-    /// Nil when it starts outside the range.
-    private mutating func callSpan(
-        _ service: UnsafeRawBufferPointer, _ peer: UnsafeRawBufferPointer, _ range: NanosRange
-    ) throws(MalformedBytes) -> CallSpan? {
-        let start = try i64()
-        let duration = try length(limit: Int.max, "duration")
-        let isError = try u8() != 0
-        guard range.contains(start) else { return nil }
-        return CallSpan(
-            service: String(decoding: service, as: UTF8.self),
-            peer: String(decoding: peer, as: UTF8.self), startNanos: start,
-            durationNanos: Int64(duration), isError: isError)
     }
 }

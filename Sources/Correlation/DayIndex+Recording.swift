@@ -232,56 +232,16 @@ struct HeadIndex: Sendable {
         }
     }
 
-    mutating func record(_ batch: SpanBatch, _ limits: CorrelationConfiguration) {
-        let resources = batch.resources.map { ResourceFacts($0, batch.arena) }
-        for row in 0..<batch.rowCount {
-            let nanos = batch.startNanos[row]
-            let (difference, overflow) = batch.endNanos[row].subtractingReportingOverflow(nanos)
-            let duration = overflow ? 0 : max(0, difference)
-            let facts = resources[Int(batch.rowResources[row])]
-            let isError = batch.statusCodes[row] == 2
-            let key = OperationKey(
-                name: batch.arena.text(batch.names[row]), kind: batch.kinds[row])
-            with(nanos) { day in
-                day.withService(facts.service, limits) { service, bytes in
-                    facts.teach(&service, nanos, limits.maxSetEntries)
-                    service.see(nanos)
-                    let number = ServiceBucket.number(nanos)
-                    var bucket = service.buckets.removeValue(forKey: number) ?? ServiceBucket()
-                    let admitted = bucket.admitted(key, limits.maxOperations)
-                    if bucket.operations[admitted] == nil { bytes += 160 }
-                    bucket.operations[admitted, default: OperationCounts()].count(duration, isError)
-                    let pick = TracePick(
-                        startNanos: nanos, durationNanos: duration, isError: isError)
-                    if bucket.picks.add(batch.traceIDs[row], pick) { bytes += 64 }
-                    service.buckets[number] = bucket
-                }
-                let span = CallSpan(
-                    service: facts.service, startNanos: nanos, durationNanos: duration,
-                    isError: isError)
-                day.addCall(batch, row, span, limits)
-            }
-        }
-    }
-
-    private mutating func with(_ nanos: Int64, _ body: (inout DayIndex) -> Void) {
+    mutating func with(_ nanos: Int64, _ body: (inout DayIndex) -> Void) {
         let day = utcDay(ofNanos: nanos)
         body(&days[day, default: DayIndex()])
         days[day]?.see(nanos)
     }
 }
 
-extension OperationCounts {
-    fileprivate mutating func count(_ nanos: Int64, _ isError: Bool) {
-        count &+= 1
-        if isError { errorCount &+= 1 }
-        durations.add(nanos: nanos)
-    }
-}
-
 extension ServiceIndex {
     /// Notes that the service was alive then.
-    fileprivate mutating func see(_ nanos: Int64) {
+    mutating func see(_ nanos: Int64) {
         let number = ServiceBucket.number(nanos)
         var last = buckets[number]?.lastSeenNanos ?? .min
         last = max(last, nanos)
@@ -304,96 +264,6 @@ extension ServiceIndex {
             see(version: version, nanos: nanos, most)
         }
     }
-}
-
-extension DayIndex {
-    fileprivate mutating func addCall(
-        _ batch: SpanBatch, _ row: Int, _ span: CallSpan, _ limits: CorrelationConfiguration
-    ) {
-        let kind = batch.kinds[row]
-        guard (2...5).contains(kind) else { return }
-        guard calls.count < limits.maxCallSpans else {
-            dropped += 1
-            return
-        }
-        let key = SpanReference(traceID: batch.traceIDs[row], spanID: batch.spanIDs[row])
-        if kind == 3 || kind == 4 {
-            if calls.callers[key] != nil { return }
-            var span = span
-            span.peer = batch.arena.withSlice(batch.attributes[row]) { peer(in: $0) }
-            calls.callers[key] = span
-        } else if !batch.parentIDs[row].isZero {
-            if calls.callees[key] != nil { return }
-            let parent = SpanReference(traceID: key.traceID, spanID: batch.parentIDs[row])
-            calls.callees[key] = CalleeSpan(parent: parent, span: span)
-        } else {
-            return
-        }
-        byteCount += 144
-    }
-}
-
-/// What a resource says, taken once per batch.
-private struct ResourceFacts {
-    var service: String
-    var namespace: String
-    var instance: String
-    var version: String
-    var hasName: Bool
-
-    init(_ resource: SpanBatch.Resource, _ arena: [UInt8]) {
-        hasName = !resource.serviceName.isEmpty
-        service = hasName ? arena.text(resource.serviceName) : ServiceIdentity.unknown
-        namespace = arena.text(resource.serviceNamespace)
-        instance = arena.text(resource.serviceInstance)
-        version = arena.withSlice(resource.attributes) {
-            firstText(in: $0, ["service.version"])
-        }
-    }
-
-    func teach(_ index: inout ServiceIndex, _ nanos: Int64, _ most: Int) {
-        if hasName {
-            index.aliases.admit(
-                ServiceAlias(alias: service, source: "traces", rule: "service.name"), most)
-        }
-        if !namespace.isEmpty { index.namespaces.admit(namespace, most) }
-        if !instance.isEmpty { index.instances.admit(instance, most) }
-        if !version.isEmpty { index.see(version: version, nanos: nanos, most) }
-    }
-}
-
-/// The other side's name in a caller's attributes, or empty.
-private func peer(in attributes: UnsafeRawBufferPointer) -> String {
-    firstText(
-        in: attributes,
-        ["peer.service", "server.address", "db.system.name", "db.system", "messaging.system"])
-}
-
-/// The string value of the first of several attributes that is present, or empty.
-private func firstText(in attributes: UnsafeRawBufferPointer, _ names: [String]) -> String {
-    var best = names.count
-    var text = ""
-    var reader = ByteReader(attributes)
-    do throws(MalformedBytes) {
-        while !reader.isAtEnd {
-            let key = try reader.lengthPrefixed()
-            let rank = names.firstIndex { key.elementsEqual($0.utf8) } ?? names.count
-            if rank < best, !reader.isAtEnd, case .string(let value) = try peek(reader) {
-                best = rank
-                text = value
-            }
-            try AttributeCoding.skipValue(&reader)
-        }
-    } catch {
-        // Batches are checked when decoded; what could be read before a fault still counts.
-        return text
-    }
-    return text
-}
-
-private func peek(_ reader: ByteReader) throws(MalformedBytes) -> AttributeValue {
-    var reader = reader
-    return try AttributeCoding.decodeValue(&reader)
 }
 
 /// Lines of one stream in one bucket.

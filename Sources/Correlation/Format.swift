@@ -18,13 +18,16 @@
 ///         bucket     zigzag number | varint lines | varint error lines | i64 last seen ns
 ///                    varint n × (text name, u8 kind, varint count, varint errors, histogram)
 ///         histogram  varint n × (varint bucket, varint count)
-///     6 calls        varint n × (span, text service, text peer, i64 start, varint ns, u8 error)
-///                    varint n × (span, u64 parent, text service, i64 start, varint ns, u8 error)
-///         span       u64 trace high, u64 trace low, u64 span
 ///     7 pick         varint n × (text service, varint n × (zigzag bucket, varint traces × 2 + cut))
 ///       directory                                                                        zstd
 ///     8 picks        33 bytes × traces, in the order of section 7:                        raw
 ///                    u64 trace high, u64 trace low, i64 start ns, i64 duration ns, u8 error
+///     9 calls        varint n × text                                                     zstd
+///                    varint n × (zigzag bucket, varint caller, varint callee, varint count,
+///                                varint errors, histogram)
+///                    varint n, n × (u64 trace high, u64 trace low), n × u64 span, n × u8 flags,
+///                    u64 parent of each callee, n × varint service, n × varint peer,
+///                    n × zigzag Δ start ns, n × varint duration ns
 ///
 ///     text = varint count, bytes      set = varint n × (varint count, bytes)
 ///
@@ -36,7 +39,7 @@ enum CorrelationFormat {
     static let references: UInt16 = 3
     static let series: UInt16 = 4
     static let services: UInt16 = 5
-    static let calls: UInt16 = 6
     static let pickDirectory: UInt16 = 7
     static let picks: UInt16 = 8
+    static let calls: UInt16 = 9
 }

@@ -256,6 +256,6 @@ import Testing
         #expect(front?.operations.map(\.name) == ["(other)", "GET /"])
         #expect(index.service("back", tenant: tenant, range: .all) == nil)
         #expect(index.traceRefs(traceA, tenant: tenant).logs.count == 1)
-        #expect(index.dropped == 8)
+        #expect(index.dropped == 7)
     }
 }

@@ -6,7 +6,9 @@ import Storage
 import Telemetry
 
 /// Collects the values of a column; see `AttributeColumns` for its bytes.
-struct AttributeColumn {
+///
+/// A class, because a value of so many arrays costs more to hand around than its work.
+final class AttributeColumn {
     let key: [UInt8]
     let type: AttributeType
     private(set) var count = 0
@@ -32,7 +34,7 @@ struct AttributeColumn {
 
     /// Adds an encoded value without its type byte. The list was walked before, so that reads do not
     /// fail; a zero would be kept if they did.
-    mutating func append(_ value: UnsafeRawBufferPointer) {
+    func append(_ value: UnsafeRawBufferPointer) {
         count += 1
         var reader = ByteReader(value)
         switch type {
@@ -49,7 +51,7 @@ struct AttributeColumn {
         }
     }
 
-    private mutating func keep(_ text: UnsafeRawBufferPointer) {
+    private func keep(_ text: UnsafeRawBufferPointer) {
         guard hasDictionary else {
             bytes.append(contentsOf: text)
             lengths.append(UInt32(text.count))
@@ -77,7 +79,7 @@ struct AttributeColumn {
     }
 
     /// Gives the dictionary up. The strings so far stay, for the catalogue.
-    private mutating func spellOut() {
+    private func spellOut() {
         hasDictionary = false
         for index in indices {
             bytes.append(contentsOf: distinct[Int(index)])

@@ -6,7 +6,9 @@ import Telemetry
 
 /// A column read; every count and index is checked while opening, so that the accessors cannot leave
 /// it.
-struct AttributeValues {
+///
+/// A class for the sake of being handed around.
+final class AttributeValues: Sendable {
     let key: [UInt8]
     let type: AttributeType
     let count: Int
@@ -14,12 +16,12 @@ struct AttributeValues {
     /// Key and type as they stand in lists.
     private let head: [UInt8]
     /// Where values lie in `bytes`: per value, or of the dictionary; ends are the next one's starts.
-    private var offsets: [Int32] = []
+    private let offsets: [Int32]
     /// Per value its index in the dictionary; empty when plain.
-    private var indices: [UInt8] = []
-    private var hasDictionary = false
+    private let indices: [UInt8]
+    private let hasDictionary: Bool
     /// Ints and doubles as bit patterns, flags as 0 and 1.
-    private(set) var numbers: [UInt64] = []
+    let numbers: [UInt64]
 
     /// - Parameter count: values that there must be.
     init(

@@ -51,15 +51,16 @@ struct SpanGatherer: Sendable {
     /// Copies the resource and the scope of a row of the batch given to `begin`, no row; returns
     /// their numbers in `batch`.
     mutating func addSources(
-        of row: Int, _ source: SpanBatch, slot: Int
+        of row: Int, _ source: UnsafePointer<SpanBatch>, slot: Int
     ) -> (resource: UInt32, scope: UInt32) {
-        let resource = Int(source.rowResources[row]), scope = Int(source.rowScopes[row])
+        let resource = Int(source.pointee.rowResources[row])
+        let scope = Int(source.pointee.rowScopes[row])
         let known = (maps[slot].resources[resource], maps[slot].scopes[scope])
         if known.0 != 0, known.1 != 0 { return (known.0 - 1, known.1 - 1) }
-        return source.arena.withUnsafeBytes { bytes in
+        return source.pointee.arena.withUnsafeBytes { bytes in
             (
-                self.resource(source, resource, bytes, slot),
-                self.scope(source, scope, bytes, slot)
+                self.resource(source.pointee, resource, bytes, slot),
+                self.scope(source.pointee, scope, bytes, slot)
             )
         }
     }

@@ -15,12 +15,12 @@ struct StringColumn {
     init() {}
 
     mutating func add(_ text: UnsafeRawBufferPointer) {
-        if let last = rows.last, values[Int(last)].elementsEqual(text) {
+        if let last = rows.last, isEqual(last, text) {
             rows.append(last)
             return
         }
         let hash = hash64(text)
-        if let known = byHash[hash]?.first(where: { values[Int($0)].elementsEqual(text) }) {
+        if let known = byHash[hash]?.first(where: { isEqual($0, text) }) {
             rows.append(known)
             return
         }
@@ -29,8 +29,8 @@ struct StringColumn {
         values.append([UInt8](text))
     }
 
-    mutating func add(_ slice: ByteSlice, of batch: SpanBatch) {
-        batch.arena.withSlice(slice) { add($0) }
+    private func isEqual(_ value: UInt32, _ text: UnsafeRawBufferPointer) -> Bool {
+        values[Int(value)].withUnsafeBytes { equalBytes($0, text) }
     }
 
     func encode(into writer: inout ByteWriter) {

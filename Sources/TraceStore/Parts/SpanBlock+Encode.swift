@@ -26,29 +26,26 @@ struct BlockBuilder {
     ///   - all: the batch's arena.
     ///   - resource, scope: numbers in the part.
     mutating func add(
-        _ batch: SpanBatch, _ row: Int, _ all: UnsafeRawBufferPointer, resource: UInt32,
-        scope: UInt32
+        _ batch: UnsafePointer<SpanBatch>, _ row: Int, _ all: UnsafeRawBufferPointer,
+        resource: UInt32, scope: UInt32
     ) {
         func bytes(_ slice: ByteSlice) -> UnsafeRawBufferPointer {
-            UnsafeRawBufferPointer(rebasing: all[slice.range])
+            byteCount += Int(slice.count)
+            return UnsafeRawBufferPointer(rebasing: all[slice.range])
         }
-        names.add(bytes(batch.names[row]))
-        messages.add(bytes(batch.statusMessages[row]))
-        states.add(bytes(batch.traceStates[row]))
-        attributes.add(bytes(batch.attributes[row]))
-        events.add(bytes(batch.events[row]), start: batch.startNanos[row])
-        links.add(bytes(batch.links[row]))
-        statuses.append(batch.statusCodes[row])
+        names.add(bytes(batch.pointee.names[row]))
+        messages.add(bytes(batch.pointee.statusMessages[row]))
+        states.add(bytes(batch.pointee.traceStates[row]))
+        attributes.add(bytes(batch.pointee.attributes[row]))
+        events.add(bytes(batch.pointee.events[row]), start: batch.pointee.startNanos[row])
+        links.add(bytes(batch.pointee.links[row]))
+        statuses.append(batch.pointee.statusCodes[row])
         resources.append(resource)
         scopes.append(scope)
-        flags.append(batch.flags[row])
-        droppedAttributes.append(batch.droppedAttributes[row])
-        droppedEvents.append(batch.droppedEvents[row])
-        droppedLinks.append(batch.droppedLinks[row])
-        byteCount +=
-            Int(batch.attributes[row].count) + Int(batch.events[row].count)
-            + Int(batch.links[row].count) + Int(batch.names[row].count)
-            + Int(batch.statusMessages[row].count) + Int(batch.traceStates[row].count)
+        flags.append(batch.pointee.flags[row])
+        droppedAttributes.append(batch.pointee.droppedAttributes[row])
+        droppedEvents.append(batch.pointee.droppedEvents[row])
+        droppedLinks.append(batch.pointee.droppedLinks[row])
     }
 
     /// - Parameter range: the block's rows in the part.

@@ -37,22 +37,22 @@ struct TracePartWriter {
     mutating func begin(_ batch: SpanBatch, slot: Int) { sources.begin(batch, slot: slot) }
 
     /// Adds the next row: its columns that `PartRows` does not have are those of a row of the batch
-    /// given to `begin` with the same slot.
-    mutating func add(_ batch: SpanBatch, _ row: Int, slot: Int) throws {
+    /// given to `begin` with the same slot. A pointer, because a copy of a batch costs a reference
+    /// to each of its columns.
+    mutating func add(_ batch: UnsafePointer<SpanBatch>, _ row: Int, slot: Int) throws {
         if block.rowCount >= Limits.blockRows || block.byteCount >= Limits.blockArenaBytes {
             try flush()
         }
         let (resource, scope) = sources.addSources(of: row, batch, slot: slot)
         let number = written + block.rowCount
-        batch.arena.withUnsafeBytes { all in
-            func bytes(_ slice: ByteSlice) -> UnsafeRawBufferPointer {
-                UnsafeRawBufferPointer(rebasing: all[slice.range])
-            }
+        let service = batch.pointee.resources[Int(batch.pointee.rowResources[row])].serviceName
+        let name = batch.pointee.names[row], status = batch.pointee.statusCodes[row]
+        batch.pointee.arena.withUnsafeBytes { all in
             block.add(batch, row, all, resource: resource, scope: scope)
             rates.add(
-                service: bytes(batch.resources[Int(batch.rowResources[row])].serviceName),
-                name: bytes(batch.names[row]), kind: rows.kinds[number],
-                status: batch.statusCodes[row], start: rows.starts[number], end: rows.ends[number],
+                service: UnsafeRawBufferPointer(rebasing: all[service.range]),
+                name: UnsafeRawBufferPointer(rebasing: all[name.range]), kind: rows.kinds[number],
+                status: status, start: rows.starts[number], end: rows.ends[number],
                 spanID: rows.spanIDs[number], row: number)
         }
     }

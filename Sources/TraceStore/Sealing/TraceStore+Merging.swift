@@ -18,15 +18,14 @@ extension TraceStore {
         guard !plan.order.isEmpty else { return [] }
         let rows = plan.partRows()
         var writer = TracePartWriter(rows, level: 3)
-        var cursors = inputs.map { RowCursor($0) }
+        let cursors = inputs.map { RowCursor($0) }
         for (step, row) in plan.order.enumerated() {
             if step % 256 == 0, shouldStop() { throw CancellationError() }
             let input = plan.input(Int(row.number))
             let number = plan.row(Int(row.number), in: input)
-            if try cursors[input].move(to: number) {
-                writer.begin(cursors[input].batch, slot: input)
-            }
-            try writer.add(cursors[input].batch, cursors[input].row, slot: input)
+            let cursor = cursors[input]
+            if try cursor.move(to: number) { writer.begin(cursor.batch, slot: input) }
+            try cursor.withBatch { try writer.add($0, cursor.row, slot: input) }
         }
         var draft = PartDraft(
             rows, try writer.finish(), tenant: first.tenant, day: first.day,
@@ -55,7 +54,7 @@ extension TraceStore {
 }
 
 /// Walks the rows of a part, one decoded block at a time. Ids are left out.
-private struct RowCursor {
+private final class RowCursor {
     private let part: TracePart
     private var block = 0..<0
     private(set) var batch = SpanBatch()
@@ -64,8 +63,13 @@ private struct RowCursor {
 
     init(_ part: TracePart) { self.part = part }
 
+    /// Calls `body` with the batch where it lies.
+    func withBatch(_ body: (UnsafePointer<SpanBatch>) throws -> Void) rethrows {
+        try withUnsafePointer(to: &batch) { try body($0) }
+    }
+
     /// Goes to a row of the part. True when that is in another block than the one before.
-    mutating func move(to number: Int) throws -> Bool {
+    func move(to number: Int) throws -> Bool {
         if block.contains(number) {
             row = number - block.lowerBound
             return false

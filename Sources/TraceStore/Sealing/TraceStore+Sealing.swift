@@ -44,24 +44,32 @@ extension TraceStore {
     ) throws -> PartDraft {
         var rows = PartRows(reserving: order.count)
         var numbers = TraceNumbers()
-        for row in order {
-            let batch = segments[Int(row.segment)].batch, index = Int(row.index)
-            rows.add(
-                trace: numbers.number(batch.traceIDs[index]), spanID: batch.spanIDs[index],
-                parentID: batch.parentIDs[index], start: batch.startNanos[index],
-                end: batch.endNanos[index], kind: batch.kinds[index])
-        }
-        rows.connect(numbers.ids)
-        var writer = TracePartWriter(rows, level: 1)
-        for (number, segment) in segments.enumerated() {
-            writer.begin(segment.batch, slot: number)
-        }
-        for row in order {
-            try writer.add(
-                segments[Int(row.segment)].batch, Int(row.index), slot: Int(row.segment))
+        // Looked at in place: a copy of a batch costs a reference to each of its columns.
+        let batches = segments.map(\.batch)
+        let bytes = try batches.withUnsafeBufferPointer { batches in
+            for row in order {
+                let segment = Int(row.segment), index = Int(row.index)
+                rows.add(
+                    trace: numbers.number(batches[segment].traceIDs[index]),
+                    spanID: batches[segment].spanIDs[index],
+                    parentID: batches[segment].parentIDs[index], start: row.start,
+                    end: batches[segment].endNanos[index], kind: batches[segment].kinds[index])
+            }
+            rows.connect(numbers.ids)
+            var writer = TracePartWriter(rows, level: 1)
+            for (number, segment) in segments.enumerated() {
+                writer.begin(segment.batch, slot: number)
+            }
+            if let base = batches.baseAddress {
+                for row in order {
+                    try writer.add(
+                        base + Int(row.segment), Int(row.index), slot: Int(row.segment))
+                }
+            }
+            return try writer.finish()
         }
         return PartDraft(
-            rows, try writer.finish(), tenant: tenant, day: day, retentionClass: 0)
+            rows, bytes, tenant: tenant, day: day, retentionClass: 0)
     }
 }
 
