@@ -111,17 +111,7 @@ func makeRoutes(
         deletes: core.deletes, clock: core.clock, isEnabled: core.settings.enableAdminAPI
     ).routes()
 
-    let traces = TraceEndpoints(service: service)
-    let search = SearchEndpoint(service: service)
-    routes += [
-        Route([.get], "/api/traces/{id}", .plain, traces.byID),
-        Route([.get], "/api/v2/traces/{id}", .plain, traces.byIDv2),
-        Route([.get], "/api/search", .plain, search.search),
-        Route([.get], "/api/search/tags", .plain, traces.tags),
-        Route([.get], "/api/v2/search/tags", .plain, traces.tagsV2),
-        Route([.get], "/api/search/tag/{name}/values", .plain, traces.tagValues),
-        Route([.get], "/api/v2/search/tag/{name}/values", .plain, traces.tagValuesV2),
-    ]
+    routes += traceRoutes(core)
     let correlate = CorrelateEndpoints(service: service, index: core.correlation)
     let base = "/api/v1/correlate/"
     routes += [
@@ -134,6 +124,7 @@ func makeRoutes(
         Route([.get], base + "compare", .prometheus, correlate.compare),
         Route([.get], base + "coverage", .prometheus, correlate.coverage),
     ]
+    routes += TempoStatusEndpoints(core: core, paths: routes.map { ($0.methods, $0.path) }).routes()
     routes.append(openAPIRoute(of: routes))
     return routes
 }
@@ -153,6 +144,20 @@ extension Core {
             limiter.limits(of: $0).logs
         }
     }
+}
+
+/// Routes of Tempo's, Jaeger's and Zipkin's ways to ask for traces.
+private func traceRoutes(_ core: Core) -> [Route] {
+    let service = core.queries
+    let catalogue = ServiceCatalogue(service: service, index: core.correlation)
+    var routes = TraceEndpoints(service: service).routes()
+    routes += SearchEndpoint(queries: TempoQueries(service: service)).routes()
+    routes += TempoMetricsEndpoint(queries: TempoQueries(service: service)).routes()
+    routes += JaegerEndpoints(service: service, catalogue: catalogue).routes()
+    routes += JaegerMetricsEndpoint(service: service, index: core.correlation).routes()
+    routes += JaegerV3Endpoints(service: service, catalogue: catalogue).routes()
+    routes += ZipkinEndpoints(service: service, catalogue: catalogue).routes()
+    return routes
 }
 
 /// Routes of the ways in for metrics that are neither Prometheus' nor OTLP's.

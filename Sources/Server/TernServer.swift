@@ -115,6 +115,7 @@ package enum TernServer {
         if let address = options.otlpGRPC {
             services.append(
                 OTLPGRPCListener(host: address.host, port: address.port, startup: startup) {
+                    endpoint.takeHTTP2(to: ListenAddress(host: address.host, port: $0))
                     announce(address.host, $0, "otlp-grpc")
                 })
         }

@@ -72,7 +72,7 @@ func exportOverGRPC(
     }
 }
 
-private struct RawBytes: MessageSerializer, MessageDeserializer {
+struct RawBytes: MessageSerializer, MessageDeserializer {
     func serialize<Bytes: GRPCContiguousBytes>(_ message: [UInt8]) throws -> Bytes {
         Bytes(message)
     }
@@ -152,7 +152,10 @@ func withListeners<R: Sendable>(
                 host: "127.0.0.1", port: 0, endpoint: endpoint, limits: options.connection,
                 logger: logger
             ) { http.tell($0) },
-            OTLPGRPCListener(host: "127.0.0.1", port: 0, startup: startup) { grpc.tell($0) },
+            OTLPGRPCListener(host: "127.0.0.1", port: 0, startup: startup) {
+                endpoint.takeHTTP2(to: ListenAddress(host: "127.0.0.1", port: $0))
+                grpc.tell($0)
+            },
         ], logger: logger)
     let running = Task { try await group.run() }
     let result: Result<R, any Error>

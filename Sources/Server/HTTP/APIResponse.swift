@@ -105,13 +105,15 @@ package struct APIError: Error, Sendable, Equatable, CustomStringConvertible {
 
 /// Shape of a family's errors.
 package enum ErrorShape: Sendable {
-    case prometheus, loki, otlp, elasticsearch, plain
+    case prometheus, loki, otlp, elasticsearch, jaeger, jaegerV3, plain
 
     /// The shape of the family that a path belongs to, whether or not it is served.
     init(path: String) {
         let families: [(String, ErrorShape)] = [
             ("/loki/", .loki), ("/otlp/", .otlp), ("/v1/", .otlp), ("/api/v1/otlp/", .otlp),
-            ("/api/v1/write", .plain), ("/api/v1/", .prometheus),
+            ("/api/v1/write", .plain), ("/api/v1/", .prometheus), ("/api/v3/", .jaegerV3),
+            ("/api/traces", .jaeger), ("/api/services", .jaeger), ("/api/operations", .jaeger),
+            ("/api/dependencies", .jaeger),
         ]
         self = families.first { path.hasPrefix($0.0) }?.1 ?? .plain
     }
@@ -119,7 +121,7 @@ package enum ErrorShape: Sendable {
     /// What a family calls more at once than there is room for: remote write drops data on 429.
     var overload: APIError.Kind {
         switch self {
-        case .prometheus, .plain: .unavailable
+        case .prometheus, .jaeger, .jaegerV3, .plain: .unavailable
         case .loki, .otlp, .elasticsearch: .tooManyRequests
         }
     }
@@ -131,13 +133,22 @@ package enum ErrorShape: Sendable {
         case .otlp:
             response = otlpError(error, to: request)
         case .elasticsearch: response = elasticsearchError(error, to: request)
-        case .loki, .plain:
-            response = .text(error.message + "\n", status: status(error))
-            response.headers[.xContentTypeOptions] = "nosniff"
+        // Tempo shares a path with Jaeger and has plain texts.
+        case .jaeger where request.wantsProtobuf || request.prefix == "tempo":
+            response = plainResponse(error)
+        case .jaeger: response = jaegerError(error)
+        case .jaegerV3: response = jaegerV3Error(error)
+        case .loki, .plain: response = plainResponse(error)
         }
         if let seconds = error.retryAfterSeconds {
             response.headers[.retryAfter] = String(seconds)
         }
+        return response
+    }
+
+    private func plainResponse(_ error: APIError) -> APIResponse {
+        var response = APIResponse.text(error.message + "\n", status: status(error))
+        response.headers[.xContentTypeOptions] = "nosniff"
         return response
     }
 

@@ -23,6 +23,8 @@ struct HTTPConnection: HTTPChannelHandler, ServerChildChannel {
     enum Kind: Sendable {
         case http(NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>)
         case socket(WebSocket, SocketCall)
+        /// It speaks HTTP/2, and its bytes go to the gRPC listener.
+        case forwarded
         /// It ended before.
         case none
     }
@@ -57,9 +59,18 @@ struct HTTPConnection: HTTPChannelHandler, ServerChildChannel {
             let upgrade = NIOTypedHTTPServerUpgradeHandler(
                 httpEncoder: encoder, extraHTTPHandlers: [counter, decoder, requests, filter],
                 upgradeConfiguration: configuration(filter.accepted, logger))
+            let kind = channel.eventLoop.makePromise(of: Kind.self)
+            if let address = endpoint.grpcAddress {
+                let replaced: [any RemovableChannelHandler] = [
+                    counter, encoder, decoder, requests, filter, upgrade,
+                ]
+                try channel.pipeline.syncOperations.addHandler(
+                    HTTP2Detector(address, replacing: replaced) { kind.succeed(.forwarded) })
+            }
+            upgrade.upgradeResultFuture.cascade(to: kind)
             try channel.pipeline.syncOperations.addHandlers(
                 [counter, encoder, decoder, requests, filter, upgrade] as [any ChannelHandler])
-            return Value(channel: channel, kind: upgrade.upgradeResultFuture, watch: watch)
+            return Value(channel: channel, kind: kind.futureResult, watch: watch)
         }
     }
 
@@ -116,6 +127,7 @@ struct HTTPConnection: HTTPChannelHandler, ServerChildChannel {
                 await handleHTTP(asyncChannel: parts, logger: logger)
             }
         case .socket(let socket, let call): await call.serve(socket)
+        case .forwarded: try? await value.channel.closeFuture.get()
         case .none: value.channel.close(promise: nil)
         }
     }

@@ -103,6 +103,7 @@ final class HTTPEndpoint: HTTPResponder {
         var sockets: [SocketRoute] = []
     }
     private let table: Mutex<Table>
+    private let grpc = Mutex<ListenAddress?>(nil)
     private let options: Options
     private let observer: any RequestObserver
     private let bodies: ByteAllowance
@@ -116,6 +117,18 @@ final class HTTPEndpoint: HTTPResponder {
             Table(
                 router: Router(context: EndpointContext.self).buildResponder(), otherwise: nil,
                 paths: RoutePaths([])))
+    }
+
+    /// Where connections that speak HTTP/2 are taken; nil while nobody listens there.
+    var grpcAddress: ListenAddress? { grpc.withLock { $0 } }
+
+    /// - Parameter address: of the gRPC listener, as it was bound.
+    func takeHTTP2(to address: ListenAddress) {
+        var address = address
+        // An address for all interfaces cannot be connected to.
+        if address.host == "0.0.0.0" { address.host = "127.0.0.1" }
+        if address.host == "::" { address.host = "::1" }
+        grpc.withLock { $0 = address }
     }
 
     /// Serves these routes from the next request on.

@@ -9,13 +9,13 @@ import Telemetry
 import Wire
 
 /// Copies a request message out of the transport's buffer.
-private struct RawInput: MessageDeserializer {
+struct RawInput: MessageDeserializer {
     func deserialize<Bytes: GRPCContiguousBytes>(_ bytes: Bytes) throws -> [UInt8] {
         bytes.withUnsafeBytes { [UInt8]($0) }
     }
 }
 
-private struct RawOutput: MessageSerializer {
+struct RawOutput: MessageSerializer {
     func serialize<Bytes: GRPCContiguousBytes>(_ message: [UInt8]) throws -> Bytes {
         Bytes(message)
     }
@@ -47,7 +47,7 @@ struct OTLPService: RegistrableRPCService {
                 guard let intake = startup.core?.intake else {
                     throw RPCError(code: .unavailable, message: startup.text)
                 }
-                let tenant = try tenant(of: request.metadata, intake.tenancy)
+                let tenant = try rpcTenant(of: request.metadata, intake.tenancy)
                 let sender = MetricSender(
                     via: "otlp/grpc", address: context.remotePeer,
                     agent: request.metadata[stringValues: "user-agent"].first { _ in true } ?? "")
@@ -66,23 +66,26 @@ struct OTLPService: RegistrableRPCService {
             }
         }
     }
-
-    private func tenant(of metadata: Metadata, _ tenancy: Tenancy) throws -> Tenant {
-        guard tenancy == .header else { return .anonymous }
-        guard let name = metadata[stringValues: "x-scope-orgid"].first(where: { _ in true }) else {
-            throw RPCError(code: .unauthenticated, message: "no org id")
-        }
-        let tenant = Tenant(name)
-        guard tenant.isValid else {
-            throw RPCError(
-                code: .invalidArgument,
-                message: "tenant \"\(name)\" has characters that are not allowed")
-        }
-        return tenant
-    }
 }
 
-/// Serves OTLP over gRPC on one address. gzip and deflate are accepted.
+/// Tenant of a call.
+///
+/// - Throws: `RPCError` when it must name one and does not, or names one that cannot be.
+func rpcTenant(of metadata: Metadata, _ tenancy: Tenancy) throws -> Tenant {
+    guard tenancy == .header else { return .anonymous }
+    guard let name = metadata[stringValues: "x-scope-orgid"].first(where: { _ in true }) else {
+        throw RPCError(code: .unauthenticated, message: "no org id")
+    }
+    let tenant = Tenant(name)
+    guard tenant.isValid else {
+        throw RPCError(
+            code: .invalidArgument,
+            message: "tenant \"\(name)\" has characters that are not allowed")
+    }
+    return tenant
+}
+
+/// Serves OTLP and Tempo's streaming querier over gRPC on one address. gzip and deflate are accepted.
 struct OTLPGRPCListener: Service {
     let host: String
     /// 0 picks a free one.
@@ -103,7 +106,7 @@ struct OTLPGRPCListener: Service {
                     // no.
                     $0.rpc.maxRequestPayloadSize = 2 * OTLPIntake.bodyLimit
                 }),
-            services: [OTLPService(startup: startup)])
+            services: [OTLPService(startup: startup), StreamingQuerier(startup: startup)])
         do {
             try await run(server)
         } catch let error where !(error is CancellationError) {

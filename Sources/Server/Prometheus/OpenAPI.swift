@@ -51,7 +51,46 @@ private let parametersByPath: [String: [String]] = [
     "/api/v1/import/jsonline": recordParameters, "/insert/jsonline": recordParameters,
     "/insert/falco": recordParameters, "/insert/kubernetes-audit": recordParameters,
     "/insert/trivy": recordParameters,
-    "/api/search": ["q", "start", "end", "limit", "spss"],
+    "/api/search": [
+        "q", "tags", "minDuration", "maxDuration", "start", "end", "limit", "spss",
+    ],
+    "/api/search/tags": ["scope", "start", "end", "limit"],
+    "/api/v2/search/tags": ["scope", "q", "start", "end", "limit"],
+    "/api/search/tag/{name}/values": ["start", "end", "limit"],
+    "/api/v2/search/tag/{name}/values": ["q", "start", "end", "limit"],
+    "/api/v2/traces/{id}": ["start", "end", "q", "keep_hierarchy", "ancestor_depth"],
+    "/api/metrics/query_range": [
+        "q", "start", "end", "since", "step", "exemplars", "maxSeries",
+    ],
+    "/api/metrics/query": ["q", "start", "end", "since", "maxSeries"],
+    "/api/traces/{id}": ["start", "end", "raw", "adjust"],
+    "/api/traces": [
+        "service", "operation", "tags", "tag", "minDuration", "maxDuration", "start", "end",
+        "lookback", "limit", "traceID", "raw", "adjust",
+    ],
+    "/api/operations": ["service", "spanKind"],
+    "/api/dependencies": ["endTs", "lookback", "service"],
+    "/api/metrics/latencies": ["quantile"] + monitorParameters,
+    "/api/metrics/calls": monitorParameters, "/api/metrics/errors": monitorParameters,
+    "/api/v3/operations": ["service", "spanKind"],
+    "/api/v3/dependencies": ["startTime", "endTime"],
+    "/api/v3/traces/{id}": ["startTime", "endTime"],
+    "/api/v3/traces": jaegerSearchParameters,
+    "/api/v3/trace-summaries": jaegerSearchParameters,
+    "/api/v2/spans": ["serviceName"], "/api/v2/remoteServices": ["serviceName"],
+    "/api/v2/autocompleteValues": ["key"], "/api/v2/traceMany": ["traceIds"],
+    "/api/v2/dependencies": ["endTs", "lookback"],
+    "/api/v2/traces": [
+        "serviceName", "remoteServiceName", "spanName", "annotationQuery", "minDuration",
+        "maxDuration", "endTs", "lookback", "limit",
+    ],
+]
+private let monitorParameters = [
+    "service", "groupByOperation", "spanKind", "endTs", "lookback", "step", "ratePer",
+]
+private let jaegerSearchParameters = [
+    "query.serviceName", "query.operationName", "query.attributes", "query.startTimeMin",
+    "query.startTimeMax", "query.durationMin", "query.durationMax", "query.searchDepth",
 ]
 private let recordParameters = [
     "stream_fields", "message_field", "time_field", "ignore_fields", "extra_fields",
@@ -87,7 +126,7 @@ func openAPIText(of routes: [Route]) -> String {
         info:
           title: Tern
           version: "1"
-          description: Metrics, logs and traces over the interfaces of Prometheus, Loki, Tempo and OTLP.
+          description: Metrics, logs and traces over the interfaces of Prometheus, Loki, Tempo, Jaeger, Zipkin and OTLP.
         paths:
 
         """

@@ -1,44 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
-// GET /api/search: TraceQL.
+// /api/search and completion.
 
 import Base
+import HTTPTypes
 import Telemetry
-import TraceQL
 import Wire
 
-/// Tempo's search with the fields its strict clients know, and no others.
+/// Tempo's search with the fields its strict clients know, and no others; JSON, or protobuf by
+/// `Accept`.
 struct SearchEndpoint: Sendable {
-    let service: QueryService
+    let queries: TempoQueries
 
-    func search(_ request: APIRequest) async throws -> APIResponse {
-        let text = try queryText(request)
-        let query: TraceQLQuery
-        do {
-            query = try TraceQLParser.parse(text)
-        } catch {
-            throw APIError(.badData, "invalid TraceQL query: \(error)")
-        }
-        let limit = try count(request, "limit", 20)
-        let spans = try count(request, "spss", 3)
-        let range = try TraceEndpoints(service: service).range(request)
-        let search = TraceSearch(
-            query, tenant: request.tenant, range: range, limit: limit, spansPerSpanset: spans)
-        let engine = TraceQLEngine(reader: service.traces)
-        return try await service.run { context in
-            let found = try engine.search(search, context)
-            var json = JSONWriter(reserving: 1 << 14)
-            json.beginObject()
-            json.key("traces")
-            json.beginArray()
-            for trace in found { try write(trace, into: &json) }
-            json.endArray()
-            json.key("metrics")
-            json.beginObject()
-            json.member("inspectedTraces", found.count)
-            json.endObject()
-            json.endObject()
-            return .json(json.bytes)
-        }
+    func routes() -> [Route] {
+        [
+            Route([.get], "/api/search", .plain, search),
+            Route([.get], "/api/search/tags", .plain, tags),
+            Route([.get], "/api/v2/search/tags", .plain, tagsV2),
+            Route([.get], "/api/search/tag/{name}/values", .plain, tagValues),
+            Route([.get], "/api/v2/search/tag/{name}/values", .plain, tagValuesV2),
+        ]
+    }
+
+    private func search(_ request: APIRequest) async throws -> APIResponse {
+        let wanted = TempoQueries.Search(
+            text: try queryText(request), range: try request.tempoRange(),
+            limit: try request.tempoCount(
+                "limit", default: TempoQueries.defaultTraces, 1...TempoQueries.maxCount),
+            spansPerSpanSet: try request.tempoCount(
+                "spss", default: TempoQueries.defaultSpans, 0...TempoQueries.maxCount))
+        let answer = try await queries.search(wanted, tenant: request.tenant)
+        return request.wantsProtobuf ? .protobuf(try answer.protobuf()) : .json(try answer.json())
     }
 
     /// The TraceQL text: `q`, or what `tags`, `minDuration` and `maxDuration` say.
@@ -56,48 +47,48 @@ struct SearchEndpoint: Sendable {
         return text
     }
 
-    private func count(_ request: APIRequest, _ name: String, _ standard: Int) throws -> Int {
-        guard let text = request.nonEmpty(name) else { return standard }
-        guard let value = Int(text), (1...10_000).contains(value) else {
-            throw APIError(.badData, "invalid \(name): must be a number from 1 to 10000")
-        }
-        return value
-    }
-}
+    // MARK: completion
 
-private func write(_ trace: TraceSearchResult, into json: inout JSONWriter) throws {
-    json.beginObject()
-    json.member("traceID", trace.traceID.description)
-    json.member("rootServiceName", trace.rootServiceName)
-    json.member("rootTraceName", trace.rootTraceName)
-    json.member("startTimeUnixNano", String(trace.startNanos))
-    json.member("durationMs", Int(trace.durationNanos / 1_000_000))
-    json.key("spanSets")
-    json.beginArray()
-    for set in trace.spansets {
-        json.beginObject()
-        json.key("spans")
-        json.beginArray()
-        for span in set.spans {
-            json.beginObject()
-            json.member("spanID", span.spanID.description)
-            json.member("name", span.name)
-            json.member("startTimeUnixNano", String(span.startNanos))
-            json.member("durationNanos", String(span.durationNanos))
-            json.key("attributes")
-            var attributes = ByteWriter()
-            for (name, value) in span.attributes {
-                AttributeCoding.encode(name, value, into: &attributes)
-            }
-            try attributes.bytes.withUnsafeBytes {
-                try OTLPAttributes.write(list: $0, into: &json)
-            }
-            json.endObject()
+    /// Names of all scopes in one list, without intrinsics unless they are asked for.
+    private func tags(_ request: APIRequest) async throws -> APIResponse {
+        var answer = try await tagNames(request)
+        if request.nonEmpty("scope") != TempoQueries.TagScope.intrinsic.rawValue {
+            answer.scopes.removeAll { $0.name == TempoQueries.TagScope.intrinsic.rawValue }
         }
-        json.endArray()
-        json.member("matched", set.matched)
-        json.endObject()
+        return request.wantsProtobuf ? .protobuf(answer.protobuf()) : .json(answer.json())
     }
-    json.endArray()
-    json.endObject()
+
+    /// Names by scope.
+    private func tagsV2(_ request: APIRequest) async throws -> APIResponse {
+        let answer = try await tagNames(request)
+        return request.wantsProtobuf ? .protobuf(answer.protobufV2()) : .json(answer.jsonV2())
+    }
+
+    private func tagNames(_ request: APIRequest) async throws -> TempoTagsAnswer {
+        let wanted = TempoQueries.Tags(
+            scope: try .named(request.nonEmpty("scope")), query: request.nonEmpty("q") ?? "",
+            range: try request.tempoRange(),
+            limit: try request.tempoCount("limit", default: 0, 0...TempoQueries.maxValues))
+        return try await queries.tags(wanted, tenant: request.tenant)
+    }
+
+    private func tagValues(_ request: APIRequest) async throws -> APIResponse {
+        let answer = try await values(request)
+        return request.wantsProtobuf ? .protobuf(answer.protobuf()) : .json(answer.json())
+    }
+
+    /// With types.
+    private func tagValuesV2(_ request: APIRequest) async throws -> APIResponse {
+        let answer = try await values(request)
+        return request.wantsProtobuf ? .protobuf(answer.protobufV2()) : .json(answer.jsonV2())
+    }
+
+    private func values(_ request: APIRequest) async throws -> TempoTagValuesAnswer {
+        let limit = try request.tempoCount("limit", default: 0, 0...TempoQueries.maxValues)
+        let wanted = TempoQueries.TagValues(
+            name: request.pathParameters["name"] ?? "", query: request.nonEmpty("q") ?? "",
+            range: try request.tempoRange(),
+            limit: limit == 0 ? TempoQueries.defaultValues : limit)
+        return try await queries.tagValues(wanted, tenant: request.tenant)
+    }
 }

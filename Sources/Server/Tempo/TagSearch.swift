@@ -13,19 +13,26 @@ struct TagSearch {
     var tags: String?
     var minDuration: String?
     var maxDuration: String?
+    /// The same as a client's message has it: pairs, and durations in nanoseconds where 0 means none.
+    var pairs: [(key: String, value: String)] = []
+    var minNanos: Int64 = 0
+    var maxNanos: Int64 = 0
     /// Pairs in `tags` at most.
     static let maxPairs = 64
 
-    var isEmpty: Bool { tags == nil && minDuration == nil && maxDuration == nil }
+    var isEmpty: Bool {
+        tags == nil && minDuration == nil && maxDuration == nil && pairs.isEmpty && minNanos == 0
+            && maxNanos == 0
+    }
 
     /// - Throws: `APIError` that names the parameter.
     func query() throws(APIError) -> String {
         var spansets: [String] = []
-        for (key, value) in try pairs() {
+        for (key, value) in try allPairs() {
             spansets.append("{ \(Self.subject(key)) =~ \(Self.pattern(value)) }")
         }
-        let least = try nanos("minDuration", minDuration)
-        let most = try nanos("maxDuration", maxDuration)
+        let least = try nanos("minDuration", minDuration) ?? (minNanos > 0 ? minNanos : nil)
+        let most = try nanos("maxDuration", maxDuration) ?? (maxNanos > 0 ? maxNanos : nil)
         if let least, let most, most <= least {
             throw APIError(.badData, "invalid maxDuration: must be greater than minDuration")
         }
@@ -46,9 +53,13 @@ struct TagSearch {
         return value
     }
 
-    /// `key=value` and `key="quoted value"`, separated by spaces.
-    private func pairs() throws(APIError) -> [(key: String, value: String)] {
-        var pairs: [(key: String, value: String)] = []
+    /// The pairs of the message, then of the text: `key=value` and `key="quoted value"`, separated by
+    /// spaces.
+    private func allPairs() throws(APIError) -> [(key: String, value: String)] {
+        var pairs = pairs
+        guard pairs.count <= Self.maxPairs else {
+            throw APIError(.badData, "invalid tags: more than \(Self.maxPairs) pairs")
+        }
         var rest = Substring(tags ?? "")
         while true {
             rest = rest.drop { $0 == " " }

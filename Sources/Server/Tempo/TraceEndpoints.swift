@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Traces by id and the attribute catalogue, as Tempo and Jaeger serve them.
+// Traces by id, as Tempo and Jaeger serve them.
 
 import Base
+import Correlation
 import HTTPTypes
 import Telemetry
 import TraceQL
@@ -11,174 +12,103 @@ import Wire
 struct TraceEndpoints: Sendable {
     let service: QueryService
 
-    private func trace(
-        _ request: APIRequest
-    ) async throws -> (batch: SpanBatch, missing: [String]) {
-        let text = request.pathParameters["id"] ?? ""
-        guard let id = TraceID(hex: text) else {
-            throw APIError(
-                .badData, "trace id \"\(text)\" is not 1 to 32 hexadecimal digits")
-        }
-        let tenant = request.tenant
-        let reader = service.traces
-        let (batch, missing) = try await service.run {
-            (try reader.trace(id, tenant: tenant, $0), $0.warnings)
-        }
-        guard batch.rowCount > 0 else {
-            let reason = missing.isEmpty ? "" : ": " + missing.joined(separator: "; ")
-            throw APIError(.notFound, "trace \(id) not found\(reason)")
-        }
-        return (batch, missing)
+    func routes() -> [Route] {
+        [
+            Route([.get], "/api/traces/{id}", .jaeger, byID),
+            Route([.get], "/api/v2/traces/{id}", .plain, byIDv2),
+            Route([.post], "/api/v2/traces/diff", .plain) { _ in
+                throw APIError(
+                    .notFound,
+                    "trace diffs are not offered: their format is experimental upstream. "
+                        + "/api/v1/correlate/trace/{id} shows where the time of one trace went")
+            },
+        ]
     }
 
-    private func wantsProtobuf(_ request: APIRequest) -> Bool {
-        (request.headers[.accept] ?? "").contains("application/protobuf")
+    /// A trace that was found, whole.
+    private struct Found: Sendable {
+        var spans: SpanBatch
+        /// What could not be read.
+        var missing: [String]
+        var bytesRead: Int
+    }
+
+    /// The id of the path.
+    ///
+    /// - Throws: `APIError` that shows the text.
+    static func id(_ request: APIRequest) throws(APIError) -> TraceID {
+        let text = request.pathParameters["id"] ?? ""
+        guard let id = TraceID(hex: text) else {
+            throw APIError(.badData, "trace id \"\(text)\" is not 1 to 32 hexadecimal digits")
+        }
+        return id
+    }
+
+    static func notFound(_ id: TraceID, _ missing: [String]) -> APIError {
+        let reason = missing.isEmpty ? "" : ": " + missing.joined(separator: "; ")
+        return APIError(.notFound, "trace \(id) not found\(reason)")
+    }
+
+    private func trace(_ request: APIRequest, _ range: NanosRange = .all) async throws -> Found {
+        let id = try TraceEndpoints.id(request)
+        let tenant = request.tenant
+        let reader = service.traces
+        let found = try await service.run { context in
+            Found(
+                spans: try reader.trace(id, tenant: tenant, context), missing: context.warnings,
+                bytesRead: context.bytesRead)
+        }
+        guard found.spans.touches(range) else {
+            throw TraceEndpoints.notFound(id, found.missing)
+        }
+        return found
     }
 
     /// `/api/traces/{id}`: Tempo's protobuf or JSON, or Jaeger's JSON. Tempo's first version has no
     /// place for what is missing; Jaeger's and the second version have.
-    func byID(_ request: APIRequest) async throws -> APIResponse {
-        let (batch, missing) = try await trace(request)
-        if wantsProtobuf(request) {
-            return APIResponse(
-                .ok, contentType: "application/protobuf", body: try TraceAnswers.tempoTrace(batch))
+    private func byID(_ request: APIRequest) async throws -> APIResponse {
+        if request.wantsProtobuf || request.prefix == "tempo" {
+            let spans = try await trace(request, request.tempoRange()).spans
+            return request.wantsProtobuf
+                ? .protobuf(try TraceAnswers.tempoTrace(spans))
+                : .json(try TraceAnswers.tempoTraceJSON(spans))
         }
+        // Jaeger's `start` and `end` are hints for stores without an index of traces.
+        for name in ["start", "end"] { _ = try request.jaegerMicros(name) }
+        let adjusts = try request.adjustsClocks()
+        let found = try await trace(request)
         return .json(
-            request.prefix == "tempo"
-                ? try TraceAnswers.tempoTraceJSON(batch)
-                : try TraceAnswers.jaegerTraces(batch, warnings: missing))
+            try TraceAnswers.jaegerTraces([
+                JaegerTraces(found.spans, warnings: found.missing, adjustingClocks: adjusts)
+            ]))
     }
 
-    /// `/api/v2/traces/{id}`.
-    func byIDv2(_ request: APIRequest) async throws -> APIResponse {
-        let (batch, missing) = try await trace(request)
+    /// `/api/v2/traces/{id}`, whole or the spans that `q` selects.
+    private func byIDv2(_ request: APIRequest) async throws -> APIResponse {
+        let selection = try SpanSelection(request)
+        let found = try await trace(request, request.tempoRange())
+        var spans = found.spans
+        if let selection {
+            spans = try await selection.select(from: spans, service, tenant: request.tenant)
+        }
         let completeness: TraceAnswers.Completeness =
-            missing.isEmpty ? .complete : .partial(missing.joined(separator: "; "))
-        return wantsProtobuf(request)
-            ? APIResponse(
-                .ok, contentType: "application/protobuf",
-                body: try TraceAnswers.tempoTraceByID(batch, completeness))
-            : .json(try TraceAnswers.tempoTraceByIDJSON(batch, completeness))
-    }
-
-    /// `start` and `end` in Unix seconds; everything when absent.
-    func range(_ request: APIRequest) throws(APIError) -> NanosRange {
-        func seconds(_ name: String) throws(APIError) -> Int64? {
-            guard let text = request.nonEmpty(name) else { return nil }
-            guard let value = Int64(text), abs(value) < 9_000_000_000 else {
-                throw APIError(.badData, "invalid \(name): \"\(text)\" is not Unix seconds")
-            }
-            return value == 0 ? nil : value * 1_000_000_000
-        }
-        return NanosRange(
-            first: Nanos(try seconds("start") ?? .min), last: Nanos(try seconds("end") ?? .max))
-    }
-
-    /// `/api/search/tags`: names of all scopes in one list.
-    func tags(_ request: APIRequest) async throws -> APIResponse {
-        let scopes = try await tagNames(request)
-        var json = JSONWriter()
-        json.beginObject()
-        json.key("tagNames")
-        json.beginArray()
-        for name in Set(scopes.values.joined()).sorted() { json.string(name) }
-        json.endArray()
-        json.endObject()
-        return .json(json.bytes)
-    }
-
-    /// `/api/v2/search/tags`: names by scope.
-    func tagsV2(_ request: APIRequest) async throws -> APIResponse {
-        let scopes = try await tagNames(request)
-        let wanted = request.nonEmpty("scope")
-        var json = JSONWriter()
-        json.beginObject()
-        json.key("scopes")
-        json.beginArray()
-        for scope in AttributeScope.allCases {
-            guard let names = scopes[scope], wanted == nil || wanted == "\(scope)" else { continue }
-            json.beginObject()
-            json.member("name", "\(scope)")
-            json.key("tags")
-            json.beginArray()
-            for name in names { json.string(name) }
-            json.endArray()
-            json.endObject()
-        }
-        json.endArray()
-        json.endObject()
-        return .json(json.bytes)
-    }
-
-    private func tagNames(_ request: APIRequest) async throws -> [AttributeScope: [String]] {
-        let range = try range(request)
-        let tenant = request.tenant
-        let engine = TraceQLEngine(reader: service.traces)
-        let query = request.nonEmpty("q") ?? ""
-        return try await service.run {
-            try engine.tagNames(where: query, tenant: tenant, range: range, $0)
-        }
-    }
-
-    /// `/api/search/tag/{name}/values`.
-    func tagValues(_ request: APIRequest) async throws -> APIResponse {
-        let values = try await values(request)
-        var json = JSONWriter()
-        json.beginObject()
-        json.key("tagValues")
-        json.beginArray()
-        for value in values { json.string(attributeText(value).text) }
-        json.endArray()
-        json.endObject()
-        return .json(json.bytes)
-    }
-
-    /// `/api/v2/search/tag/{name}/values`: with types.
-    func tagValuesV2(_ request: APIRequest) async throws -> APIResponse {
-        let values = try await values(request)
-        let name = request.pathParameters["name"] ?? ""
-        let intrinsic = TraceQLAutocomplete.attribute(named: name)?.intrinsic
-        var json = JSONWriter()
-        json.beginObject()
-        json.key("tagValues")
-        json.beginArray()
-        for value in values {
-            var (type, text) = attributeText(value)
-            if intrinsic == .status || intrinsic == .kind { type = "keyword" }
-            json.beginObject()
-            json.member("type", type)
-            json.member("value", text)
-            json.endObject()
-        }
-        json.endArray()
-        json.endObject()
-        return .json(json.bytes)
-    }
-
-    /// Values of the path's attribute on spans that satisfy what is complete of `q`.
-    private func values(_ request: APIRequest) async throws -> [AttributeValue] {
-        let name = request.pathParameters["name"] ?? ""
-        guard let attribute = TraceQLAutocomplete.attribute(named: name) else {
-            throw APIError(.badData, "please provide a non-empty tag name")
-        }
-        let range = try range(request)
-        let tenant = request.tenant
-        let query = request.nonEmpty("q") ?? ""
-        let engine = TraceQLEngine(reader: service.traces)
-        return try await service.run {
-            try engine.tagValues(
-                attribute, where: query, tenant: tenant, range: range, limit: 1000, $0)
-        }
+            found.missing.isEmpty ? .complete : .partial(found.missing.joined(separator: "; "))
+        return request.wantsProtobuf
+            ? .protobuf(
+                try TraceAnswers.tempoTraceByID(
+                    spans, completeness, inspectedBytes: found.bytesRead))
+            : .json(
+                try TraceAnswers.tempoTraceByIDJSON(
+                    spans, completeness, inspectedBytes: found.bytesRead))
     }
 }
 
-/// Type as Tempo names it, and the value as text.
-func attributeText(_ value: AttributeValue) -> (type: String, text: String) {
-    switch value {
-    case .string(let text): ("string", text)
-    case .bool(let flag): ("bool", flag ? "true" : "false")
-    case .int(let number): ("int", String(number))
-    case .double(let number): ("float", floatText(number))
-    case .empty, .bytes, .array, .map: ("string", "")
+extension SpanBatch {
+    /// Whether any span lies, at least in part, inside a range; false without spans.
+    func touches(_ range: NanosRange) -> Bool {
+        startNanos.indices.contains {
+            startNanos[$0] <= range.last.rawValue
+                && max(startNanos[$0], endNanos[$0]) >= range.first.rawValue
+        }
     }
 }

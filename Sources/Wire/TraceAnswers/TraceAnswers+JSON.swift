@@ -18,6 +18,14 @@ extension TraceAnswers {
         _ batch: SpanBatch, _ style: Style, _ json: inout JSONWriter
     ) throws(MalformedBytes) {
         json.beginArray()
+        try writeElements(batch, style, &json)
+        json.endArray()
+    }
+
+    /// Writes the `ResourceSpans` of a batch, one after the other.
+    static func writeElements(
+        _ batch: SpanBatch, _ style: Style, _ json: inout JSONWriter
+    ) throws(MalformedBytes) {
         for group in batch.groupedByResource() {
             let resource = batch.resources[group.resource]
             json.beginObject()
@@ -42,7 +50,6 @@ extension TraceAnswers {
             write("schemaUrl", resource.schemaURL, batch, &json)
             json.endObject()
         }
-        json.endArray()
     }
 
     private static func write(_ name: String, _ value: UInt32, _ json: inout JSONWriter) {

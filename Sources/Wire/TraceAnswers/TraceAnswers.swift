@@ -22,13 +22,18 @@ package enum TraceAnswers {
     }
 
     /// Tempo's `GET /api/v2/traces/{id}` as protobuf: a `TraceByIDResponse`.
+    ///
+    /// - Parameter inspectedBytes: bytes of span data that were decoded to answer.
     package static func tempoTraceByID(
-        _ batch: SpanBatch, _ completeness: Completeness = .complete
+        _ batch: SpanBatch, _ completeness: Completeness = .complete, inspectedBytes: Int = 0
     ) throws(MalformedBytes) -> [UInt8] {
         var writer = ProtobufWriter(reserving: batch.arena.count + 64 * batch.rowCount)
         let mark = writer.begin(1)
         try OTLPTraces.encode(batch, into: &writer)
         writer.end(mark)
+        if inspectedBytes > 0 {
+            writer.message(2) { $0.uint64(1, UInt64(inspectedBytes)) }
+        }
         if case .partial(let message) = completeness {
             writer.uint32(3, 1)
             writer.string(4, message)
@@ -48,7 +53,7 @@ package enum TraceAnswers {
 
     /// Tempo's `GET /api/v2/traces/{id}` as JSON: `{"trace":{"resourceSpans":[…]},"status":…}`.
     package static func tempoTraceByIDJSON(
-        _ batch: SpanBatch, _ completeness: Completeness = .complete
+        _ batch: SpanBatch, _ completeness: Completeness = .complete, inspectedBytes: Int = 0
     ) throws(MalformedBytes) -> [UInt8] {
         var json = JSONWriter(reserving: 2 * batch.arena.count + 256 * batch.rowCount)
         json.beginObject()
@@ -57,6 +62,12 @@ package enum TraceAnswers {
         json.key("resourceSpans")
         try writeResourceSpans(batch, .tempo, &json)
         json.endObject()
+        if inspectedBytes > 0 {
+            json.key("metrics")
+            json.beginObject()
+            json.member("inspectedBytes", String(inspectedBytes))
+            json.endObject()
+        }
         switch completeness {
         case .complete: json.member("status", "COMPLETE")
         case .partial(let message):
@@ -67,14 +78,32 @@ package enum TraceAnswers {
         return json.bytes
     }
 
-    /// OTLP's JSON, `{"resourceSpans":[…]}`: ids in hexadecimal, enums as numbers. Jaeger's v3 API
-    /// wraps it in `{"result":…}`.
+    /// OTLP's JSON, `{"resourceSpans":[…]}`: ids in hexadecimal, enums as numbers.
     package static func otlpJSON(_ batch: SpanBatch) throws(MalformedBytes) -> [UInt8] {
         var json = JSONWriter(reserving: 2 * batch.arena.count + 256 * batch.rowCount)
+        try writeOTLP([batch], &json)
+        return json.bytes
+    }
+
+    /// Traces in version 3 of Jaeger's API: OTLP's JSON inside `{"result":…}`.
+    package static func jaegerTracesV3(_ traces: [SpanBatch]) throws(MalformedBytes) -> [UInt8] {
+        var json = JSONWriter(
+            reserving: traces.reduce(32) { $0 + 2 * $1.arena.count + 256 * $1.rowCount })
         json.beginObject()
-        json.key("resourceSpans")
-        try writeResourceSpans(batch, .otlp, &json)
+        json.key("result")
+        try writeOTLP(traces, &json)
         json.endObject()
         return json.bytes
+    }
+
+    private static func writeOTLP(
+        _ traces: [SpanBatch], _ json: inout JSONWriter
+    ) throws(MalformedBytes) {
+        json.beginObject()
+        json.key("resourceSpans")
+        json.beginArray()
+        for batch in traces { try writeElements(batch, .otlp, &json) }
+        json.endArray()
+        json.endObject()
     }
 }
