@@ -24,7 +24,7 @@ package struct Diagnosis: Sendable {
         var reader = SignalReader(sources, request, limits, context)
         let observations = try reader.read()
         try context.check()
-        let findings = Diagnosis.findings(observations)
+        let findings = Diagnosis.findings(observations, request)
         try context.check()
         let scope = try Scope(request, sources, observations, context)
         let candidates = Ranking(observations).candidates(findings).filter {
@@ -50,9 +50,25 @@ package struct Diagnosis: Sendable {
             seriesCount: observations.series.count, traceShare: observations.traceShare)
     }
 
-    /// All that differs, in no order.
-    static func findings(_ observations: Observations) -> [Finding] {
+    /// All that differs, in no order: in the whole window, and in its second half, since who asks often
+    /// begins too early. A window that is too early by less than half loses nothing then.
+    static func findings(_ observations: Observations, _ request: DiagnosisRequest) -> [Finding] {
+        let late = SecondHalf(observations, from: request.windowMiddle)
+        return behaviour(observations) + late.mapped(behaviour(late.observations))
+            + ResourceSignals.findings(observations) + versions(observations)
+    }
+
+    private static func behaviour(_ observations: Observations) -> [Finding] {
         PathSignals(observations).findings() + TimeSignals(observations).findings()
-            + ErrorSignals(observations).findings() + ResourceSignals.findings(observations)
+            + ErrorSignals(observations).findings()
+    }
+
+    /// A new version by itself is a weak reason.
+    private static func versions(_ observations: Observations) -> [Finding] {
+        observations.versions.indices.map { number in
+            Finding(
+                service: observations.versions[number].service, operation: nil,
+                kind: .version(number), strength: 0.5)
+        }
     }
 }

@@ -13,7 +13,8 @@ import TestKit
 /// show, though many of the former lie in a fault's aftermath or see the next one being prepared.
 ///
 /// `BENCH_DAY` and `BENCH_FAULT` (a piece of an id) narrow it; `BENCH_SHOW` is the number of suspects
-/// that are printed (0).
+/// that are printed (0). `BENCH_WINDOW=files` takes what the second and third file hold as the window,
+/// which begins up to a minute before the fault and ends with the file.
 @main
 struct Main {
     static func main() async throws {
@@ -63,7 +64,9 @@ struct Main {
                 answer.elapsedSeconds = Double(context.elapsedNanos) / 1e9
                 return answer
             }
-            let found = try answer(Recording.window(fault))
+            let found = try answer(
+                text("BENCH_WINDOW") == "files"
+                    ? own.range(fault.minutes.dropFirst()) : Recording.window(fault))
             // The first minute ends a few seconds late.
             var before = own.range(fault.minutes.prefix(1))
             before.last = min(before.last, Nanos(fault.injectNanos))

@@ -58,10 +58,13 @@ struct Outcome {
 struct Quiet {
     var fault: Fault
     var topScore: Double
+    /// Whether the first suspect is the service of the fault beside it: it is seen already, or still.
+    var isOfFault: Bool
 
     init(_ fault: Fault, _ answer: DiagnosisAnswer) {
         self.fault = fault
         topScore = answer.suspects.first?.score ?? 0
+        isOfFault = answer.suspects.first?.service == fault.service
     }
 }
 
@@ -101,8 +104,10 @@ extension [Outcome] {
         for (name, quiet) in [("minutes before faults", before), ("the fault-free minute", normal)]
         {
             let calm = quiet.count { $0.topScore < threshold }
+            let ofFault = quiet.count { $0.topScore >= threshold && $0.isOfFault }
             lines.append(
-                "\(name) below \(threshold): \(calm)/\(quiet.count), their scores "
+                "\(name) below \(threshold): \(calm)/\(quiet.count), and \(ofFault) of the others "
+                    + "name the service of the fault beside them; scores "
                     + quiet.map(\.topScore).sorted().map(score).joined(separator: " "))
         }
         lines.append(

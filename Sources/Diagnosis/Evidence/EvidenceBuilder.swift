@@ -222,15 +222,18 @@ struct EvidenceBuilder {
             + series.labels.pairs.filter { $0.name != "__name__" }
             .map { LabelMatcher(equal: $0.name, $0.value).description }.joined(separator: ", ")
             + "}"
+        // Scraped values tell of the time before them.
+        let late = SignalReader.scrapeNanos / 1_000_000
         func query(_ range: NanosRange) -> String {
-            let vector = "\(selection)[\(durationText(EvidenceRunner.rangeMillis(range)))]"
+            let length = durationText(EvidenceRunner.rangeMillis(range) + late)
+            let vector = "\(selection)[\(length)] offset -\(durationText(late))"
             return series.isCounter
-                ? "max_over_time(\(vector)) - min_over_time(\(vector))" : "avg_over_time(\(vector))"
+                ? "max_over_time(\(vector)) - min_over_time(\(vector))" : "max_over_time(\(vector))"
         }
         let isCounter = series.isCounter
         let window = try runner.samples(series.labels, isCounter: isCounter, request.window)
         let baseline = try runner.samples(series.labels, isCounter: isCounter, request.baseline)
-        let what = isCounter ? "grew by" : "was"
+        let what = isCounter ? "grew by" : "reached"
         return Evidence(
             signal: .metrics,
             text: "\(selection) \(what) \(window.map(numberText) ?? "unknown") in the window, "

@@ -91,12 +91,14 @@ struct EvidenceRunner {
         }
     }
 
-    /// Mean of a series' samples, or what it grew by, in the range vector that ends with the stretch.
+    /// Greatest of a series' samples, or what it grew by, in the range vector that ends one scrape after
+    /// the stretch.
     func samples(
         _ labels: Labels, isCounter: Bool, _ range: NanosRange
     ) throws -> Double? {
-        let end = range.millis.last.rawValue
-        let start = end &- EvidenceRunner.rangeMillis(range) &+ 1
+        let late = SignalReader.scrapeNanos / 1_000_000
+        let end = range.millis.last.rawValue &+ late
+        let start = end &- (EvidenceRunner.rangeMillis(range) + late) &+ 1
         let matchers = labels.pairs.map { LabelMatcher(equal: $0.name, $0.value) }
         let request = SeriesRequest(
             tenant: tenant, matchers: matchers,
@@ -110,6 +112,6 @@ struct EvidenceRunner {
             !columns.isStale($0) && start <= columns.millis[$0] && columns.millis[$0] <= end
         }.map { columns.values[$0] }
         guard let least = values.min(), let most = values.max() else { return nil }
-        return isCounter ? most - least : values.reduce(0, +) / Double(values.count)
+        return isCounter ? most - least : most
     }
 }

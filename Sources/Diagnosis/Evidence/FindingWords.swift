@@ -11,6 +11,10 @@ struct FindingWords {
 
     /// What is wrong, by the strongest finding.
     func summary(_ finding: Finding, _ suspect: Suspect) -> String {
+        (finding.isLate ? "in the second half of the window " : "") + words(finding, suspect)
+    }
+
+    private func words(_ finding: Finding, _ suspect: Suspect) -> String {
         let service = suspect.service
         let operation = finding.operation.map { observations.spans.operationNames[$0] } ?? ""
         switch finding.kind {
@@ -44,8 +48,8 @@ struct FindingWords {
                 + "\(of(slow.window)) calls, usually \(timeText(slow.usualNanos))"
         case .resource(let number):
             let series = observations.series[number]
-            let window = series.window.sorted(), past = series.history.sorted()
-            let level = window.isEmpty ? 0 : window[window.count / 2]
+            let past = series.history.sorted()
+            let level = ResourceSignals.level(series.window)
             return
                 "\(series.labels["__name__"] ?? "") of \(service) is at \(numberText(level)), "
                 + "usually \(numberText(quantile(past, 0.5)))"

@@ -19,6 +19,8 @@ struct LogStatement: Sendable {
     var stream: Labels
     /// Lines in each stretch.
     var counts = PerStretch(repeating: 0)
+    /// Lines in the second half of the window.
+    var lateCount = 0
 }
 
 /// Log lines that belong to spans, and how often each statement wrote.
@@ -32,7 +34,9 @@ struct LineTable: Sendable {
 
     /// Lines by service and stretch, with and without a span.
     var lineCounts: [Int32: PerStretch<Int>] = [:]
-    /// Of those, lines with a trace id.
+    /// Lines by service in the second half of the window.
+    var lateLineCounts: [Int32: Int] = [:]
+    /// Of all, lines with a trace id.
     var tracedCounts: [Int32: PerStretch<Int>] = [:]
 
     /// Statements of each span in the order of their lines; spans without lines have none. O(n log n).

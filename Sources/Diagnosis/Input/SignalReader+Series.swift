@@ -9,6 +9,9 @@ extension SignalReader {
     /// minute, so the window's own length is too little to know what is usual.
     static let historyNanos: Int64 = 15 * 60 * 1_000_000_000
 
+    /// Between two scrapes; Prometheus' default.
+    static let scrapeNanos: Int64 = 60 * 1_000_000_000
+
     mutating func readSeries() throws {
         let window = request.window
         let start = window.first.rawValue.subtractingReportingOverflow(SignalReader.historyNanos)
@@ -19,7 +22,12 @@ extension SignalReader {
         if !request.baseline.overlaps(first: history.first.rawValue, last: history.last.rawValue) {
             try readSeries(request.baseline) { $0.history += $1 }
         }
-        try readSeries(window) { $0.window += $1 }
+        // A scraped value tells of the time before it, so the first ones after the end count.
+        let (end, overflow) = window.last.rawValue.addingReportingOverflow(
+            SignalReader.scrapeNanos)
+        try readSeries(
+            NanosRange(first: window.first, last: Nanos(overflow ? .max : end))
+        ) { $0.window += $1 }
         found.series.removeAll { $0.window.isEmpty }
         seriesNumbers = [:]
         readVersions()

@@ -247,6 +247,8 @@ struct SignalReader {
         _ span: Int32?
     ) {
         found.lines.lineCounts[service, default: PerStretch(repeating: 0)][stretch] += 1
+        let isLate = stretch == .window && batch.nanos[row] >= request.windowMiddle
+        if isLate { found.lines.lateLineCounts[service, default: 0] += 1 }
         if !batch.traceIDs[row].isZero {
             found.lines.tracedCounts[service, default: PerStretch(repeating: 0)][stretch] += 1
         }
@@ -264,6 +266,7 @@ struct SignalReader {
             statement = addStatement(key, line, text, metadata, stream)
         }
         found.lines.statements[Int(statement)].counts[stretch] += 1
+        if isLate { found.lines.statements[Int(statement)].lateCount += 1 }
         if let span {
             found.lines.spans.append(span)
             found.lines.statementOf.append(statement)

@@ -106,8 +106,10 @@ struct SpanTable: Sendable {
         }
     }
 
-    /// Keeps the rows of the traces that are wanted, by number. Before `link`.
-    mutating func keep(traces isWanted: [Bool]) {
+    /// Keeps the rows of the traces that are wanted, by number, and says which those were. `link` comes
+    /// after it.
+    @discardableResult
+    mutating func keep(traces isWanted: [Bool]) -> [Int] {
         let kept = (0..<count).filter { isWanted[Int(traces[$0])] }
         stretches = kept.map { stretches[$0] }
         traces = kept.map { traces[$0] }
@@ -120,5 +122,6 @@ struct SpanTable: Sendable {
         ends = kept.map { ends[$0] }
         isError = kept.map { isError[$0] }
         code = kept.map { code[$0] }
+        return kept
     }
 }

@@ -65,6 +65,13 @@ package struct DiagnosisRequest: Sendable {
         self.baseline = baseline ?? window.preceding
     }
 
+    /// Where the second half of the window begins, in nanoseconds.
+    var windowMiddle: Int64 {
+        let (length, overflow) = window.last.rawValue.subtractingReportingOverflow(
+            window.first.rawValue)
+        return overflow ? 0 : window.first.rawValue + length / 2
+    }
+
     /// Where `Stretch.before` lies: what the baseline leaves of the time before the window; nil when
     /// that is little.
     var before: NanosRange? {

@@ -60,6 +60,8 @@ struct Finding: Sendable {
     var peer: Int32?
     /// OTLP's `SpanKind` of the spans.
     var spanKind: UInt8 = 0
+    /// Whether it is of the second half of the window alone.
+    var isLate = false
 }
 
 /// How a difference from the baseline and one from the time just before count together.

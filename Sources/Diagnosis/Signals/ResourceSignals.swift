@@ -55,13 +55,19 @@ struct ResourceSignals {
         return observations.series[number].labels["__name__"] ?? ""
     }
 
+    /// Upper median of all points, or of the second half of them: the window may begin too early.
+    static func level(_ window: [Double]) -> Double {
+        let all = window.sorted(), late = window.suffix((window.count + 1) / 2).sorted()
+        guard !all.isEmpty else { return 0 }
+        return max(all[all.count / 2], late[late.count / 2])
+    }
+
     static func strength(_ series: ResourceSeries) -> Double {
         let past = series.history.sorted()
         guard past.count >= leastHistory, let most = past.last, !series.window.isEmpty else {
             return 0
         }
-        let window = series.window.sorted()
-        let level = window[window.count / 2]
+        let level = level(series.window)
         let usual = quantile(past, 0.5)
         let spread = (quantile(past, 0.75) - quantile(past, 0.25)) / 1.349
         guard level > most else { return 0 }
