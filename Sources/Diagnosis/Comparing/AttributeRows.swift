@@ -24,7 +24,7 @@ package struct AttributeRows: Sendable {
     static let keyLimit = 2000
     static let valueLimit = 10_000
 
-    private(set) var rowCount = 0
+    private(set) package var rowCount = 0
     /// Rows that have a value, in ascending order.
     private(set) var values: [Key: [String: [Int32]]] = [:]
     private(set) var numbers: [Key: [Double]] = [:]
