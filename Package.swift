@@ -66,6 +66,9 @@ let shellLibraries: [Target.Dependency] = [
     library("AsyncHTTPClient", "async-http-client"),
     library("NIOCore", "swift-nio"),
     library("NIOHTTP1", "swift-nio"),
+    library("NIOPosix", "swift-nio"),
+    library("NIOWebSocket", "swift-nio"),
+    library("NIOSSL", "swift-nio-ssl"),
 ]
 
 let stores = ["MetricStore", "LogStore", "TraceStore"]
@@ -215,7 +218,8 @@ let needsLibraries = targets.contains {
 
 let package = Package(
     name: "tern",
-    products: needsLibraries ? [.executable(name: "tern", targets: ["tern"])] : [],
+    products: targets.contains { $0.name == "tern" }
+        ? [.executable(name: "tern", targets: ["tern"])] : [],
     dependencies: !needsLibraries
         ? []
         : [

@@ -58,7 +58,7 @@ import Testing
 }
 
 @Test func keysEditTheLine() {
-    var editor = LineEditor(prompt: "> ", history: History(path: nil))
+    var editor = EditorState(history: History(path: nil))
     for character in "vectr(1)" { _ = editor.apply(.text(String(character))) }
     for _ in 0..<4 { _ = editor.apply(.left) }
     _ = editor.apply(.text("o"))

@@ -20,10 +20,10 @@ import Testing
         """
     var terminal = TerminalTraits.plain
     terminal.unicode = false
-    let text = waterfall(try JSONValue(parsing: Array(json.utf8)), terminal)
-    let lines = text.split(separator: "\n")
-    #expect(lines.count == 4)
+    let lines = Waterfall(try JSONValue(parsing: Array(json.utf8)), terminal).lines.map(\.plain)
+    #expect(lines.count == 7)
     #expect(lines[1] == "(* on the critical path)")
-    #expect(lines[2].hasSuffix("* front GET  100ms (self 40ms)"), "\(lines[2])")
-    #expect(lines[3].hasSuffix("  back Load  60ms  ERROR: no  at Db.java:42"), "\(lines[3])")
+    #expect(lines[3].hasSuffix("* front GET  100ms (self 40ms)"), "\(lines[3])")
+    #expect(lines[4].hasSuffix("gap 20ms in no child"), "\(lines[4])")
+    #expect(lines[6].hasSuffix("`- back Load  60ms  ERROR: no  at Db.java:42"), "\(lines[6])")
 }

@@ -5,6 +5,7 @@ import AsyncHTTPClient
 import Base
 import NIOCore
 import NIOHTTP1
+import Synchronization
 
 /// A connection to one server. Cancelling the task that waits for an answer closes the request, and
 /// the server stops working on it.
@@ -12,6 +13,8 @@ package struct ShellClient: Sendable {
     /// Base address, without a trailing slash.
     package let url: String
     package var tenant: String?
+    /// Told of bytes as they arrive.
+    package var received: ReceivedBytes?
     /// Most bytes of an answer.
     static let answerLimit = 256 << 20
 
@@ -77,13 +80,13 @@ package struct ShellClient: Sendable {
         let body: [UInt8]
         do {
             response = try await ShellClient.client.execute(request, timeout: .minutes(5))
-            body = Array(buffer: try await response.body.collect(upTo: Self.answerLimit))
+            body = try await collected(response.body)
         } catch is CancellationError {
             throw ShellError("cancelled", .cancelled)
         } catch let error as HTTPClientError where error == .cancelled {
             throw ShellError("cancelled", .cancelled)
-        } catch is NIOTooManyBytesError {
-            throw ShellError("the answer is larger than \(Self.answerLimit) bytes: ask for less")
+        } catch let error as ShellError {
+            throw error
         } catch {
             throw ShellError("cannot reach \(url): \(error)")
         }
@@ -91,6 +94,19 @@ package struct ShellClient: Sendable {
             throw ShellClient.refusal(Int(response.status.code), body)
         }
         return body
+    }
+
+    private func collected(_ body: HTTPClientResponse.Body) async throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        for try await part in body {
+            guard bytes.count + part.readableBytes <= Self.answerLimit else {
+                throw ShellError(
+                    "the answer is larger than \(Self.answerLimit) bytes: ask for less")
+            }
+            bytes.append(contentsOf: part.readableBytesView)
+            received?.add(part.readableBytes)
+        }
+        return bytes
     }
 
     /// The server's own words, out of whichever error shape its family uses.
@@ -105,6 +121,15 @@ package struct ShellClient: Sendable {
         if text.isEmpty { text = "status \(status)" }
         return ShellError(text, status == 401 || status == 403 ? .authentication : .failure)
     }
+}
+
+/// Bytes of answers that have arrived, for a line of progress.
+package final class ReceivedBytes: Sendable {
+    private let count = Atomic<Int>(0)
+
+    package init() {}
+    func add(_ bytes: Int) { count.wrappingAdd(bytes, ordering: .relaxed) }
+    package var value: Int { count.load(ordering: .relaxed) }
 }
 
 /// Percent-encodes everything but unreserved characters.

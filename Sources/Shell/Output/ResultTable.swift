@@ -21,6 +21,8 @@ package struct ResultTable: Sendable, Equatable {
     package var rows: [[String]]
     /// Column printed by `raw`.
     package var rawColumn: Int
+    /// Style of the first cell of each row, none when empty.
+    package var rowStyles: [Style] = []
 
     package init(columns: [Column], rows: [[String]] = [], rawColumn: Int = 0) {
         self.columns = columns
@@ -28,82 +30,62 @@ package struct ResultTable: Sendable, Equatable {
         self.rawColumn = rawColumn
     }
 
-    /// The table in a form other than `json`.
-    package func rendered(_ mode: OutputMode, _ terminal: TerminalTraits) -> String {
-        switch mode {
-        case .table, .wide, .json: aligned(terminal)
-        case .jsonl: jsonLines()
-        case .csv: separated(",", csvField)
-        case .tsv: separated("\t") { harmless($0) }
-        case .markdown: markdown()
-        case .raw:
-            rows.map { row in
-                let text = row.indices.contains(rawColumn) ? row[rawColumn] : ""
-                return (terminal.isTerminal ? harmless(text) : text) + "\n"
-            }.joined()
-        }
-    }
-
-    private func aligned(_ terminal: TerminalTraits) -> String {
-        let cells = rows.map { $0.map(harmless) }
-        var widths = columns.map { displayWidth($0.name) }
-        for row in cells {
-            for (i, cell) in row.enumerated() where i < widths.count {
-                widths[i] = max(widths[i], displayWidth(cell))
-            }
-        }
-        if terminal.isTerminal, terminal.columns < Int.max { shrink(&widths, terminal.columns) }
-        var out = line(columns.map { $0.name.uppercased() }, widths, terminal, header: true)
-        for row in cells { out += line(row, widths, terminal, header: false) }
-        return out
-    }
-
-    /// Takes from the widest columns until the row fits; from those that are to be whole last.
-    private func shrink(_ widths: inout [Int], _ width: Int) {
-        let room = max(width - 2 * (widths.count - 1), widths.count * 4)
-        for takesWhole in [false, true] {
-            let candidates = widths.indices.filter { takesWhole || !columns[$0].isWhole }
-            while widths.reduce(0, +) > room,
-                let index = candidates.max(by: { widths[$0] < widths[$1] }), widths[index] > 8
-            {
-                widths[index] -= 1
-            }
-        }
-    }
-
-    private func line(
-        _ cells: [String], _ widths: [Int], _ terminal: TerminalTraits, header: Bool
+    /// The table in a form other than `json` and `chart`.
+    ///
+    /// - Parameter vertical: whether aligned forms show a row as a block of lines, a cell a line;
+    ///   nil decides by the width of the terminal.
+    package func rendered(
+        _ mode: OutputMode, _ terminal: TerminalTraits, vertical: Bool? = nil
     ) -> String {
-        var parts: [String] = []
-        for (i, width) in widths.enumerated() {
-            let cell = clipped(i < cells.count ? cells[i] : "", width, terminal)
-            let gap = String(repeating: " ", count: max(0, width - displayWidth(cell)))
-            let last = i == widths.count - 1
-            if columns[i].alignment == .right {
-                parts.append(gap + cell)
-            } else {
-                parts.append(last ? cell : cell + gap)
+        switch mode {
+        case .table, .wide, .json, .chart:
+            vertical ?? isTooWide(for: terminal)
+                ? verticalText(terminal)
+                : AlignedText(self, terminal).text(rows, styles: rowStyles, header: true)
+        case .jsonl: jsonLines(terminal)
+        case .csv: separated(",", terminal, csvField)
+        case .tsv: separated("\t", terminal) { harmless($0) }
+        case .markdown: markdown(terminal)
+        case .logfmt: logfmt(terminal)
+        case .raw: rawText(terminal)
+        }
+    }
+
+    /// Whether columns would have to be cut below what a reader can use.
+    func isTooWide(for terminal: TerminalTraits) -> Bool {
+        guard terminal.isTerminal, columns.count > 2, !rows.isEmpty, rows.count <= 50 else {
+            return false
+        }
+        let readable = naturalWidths(rows, ascii: !terminal.unicode).map { min($0, 16) }
+        return readable.reduce(2 * (columns.count - 1), +) > terminal.columns
+    }
+
+    /// Columns that headers and cells take.
+    func naturalWidths(_ rows: [[String]], ascii: Bool) -> [Int] {
+        var widths = columns.map { displayWidth(harmless($0.name, ascii: ascii)) }
+        for row in rows {
+            for (i, cell) in row.enumerated() where i < widths.count {
+                widths[i] = max(widths[i], displayWidth(harmless(cell, ascii: ascii)))
             }
         }
-        let text = parts.joined(separator: "  ")
-        return (header && terminal.colour ? "\u{1b}[1m" + text + "\u{1b}[0m" : text) + "\n"
+        return widths
     }
 
-    private func clipped(_ cell: String, _ width: Int, _ terminal: TerminalTraits) -> String {
-        guard terminal.isTerminal, displayWidth(cell) > width else { return cell }
-        let mark = terminal.unicode ? "…" : "~"
-        var out = ""
-        var used = 0
-        for character in cell {
-            let next = displayWidth(String(character))
-            if used + next > width - 1 { break }
-            out.append(character)
-            used += next
-        }
-        return out + mark
+    private func rawText(_ terminal: TerminalTraits) -> String {
+        rows.map { row in
+            let text = row.indices.contains(rawColumn) ? row[rawColumn] : ""
+            return (terminal.isTerminal ? harmless(text, ascii: !terminal.unicode) : text) + "\n"
+        }.joined()
     }
 
-    private func separated(_ separator: String, _ field: (String) -> String) -> String {
+    /// Fields are made harmless on a terminal; in a pipe they are what the server sent.
+    private func separated(
+        _ separator: String, _ terminal: TerminalTraits,
+        _ field: @escaping (String) -> String
+    ) -> String {
+        let field: (String) -> String =
+            terminal.isTerminal
+            ? { field(harmless($0, ascii: !terminal.unicode)) } : field
         var out = columns.map { field($0.name) }.joined(separator: separator) + "\n"
         for row in rows { out += row.map(field).joined(separator: separator) + "\n" }
         return out
@@ -111,16 +93,13 @@ package struct ResultTable: Sendable, Equatable {
 
     private func csvField(_ text: String) -> String {
         let special = text.contains { $0 == "," || $0 == "\"" || $0.isNewline }
-        return special
-            ? "\""
-                + text.split(separator: "\"", omittingEmptySubsequences: false)
-                .joined(separator: "\"\"") + "\"" : text
+        return special ? "\"" + text.replacing("\"", with: "\"\"") + "\"" : text
     }
 
-    private func markdown() -> String {
+    private func markdown(_ terminal: TerminalTraits) -> String {
+        let ascii = terminal.isTerminal && !terminal.unicode
         func cell(_ text: String) -> String {
-            harmless(text).split(separator: "|", omittingEmptySubsequences: false)
-                .joined(separator: "\\|")
+            harmless(text, ascii: ascii).replacing("|", with: "\\|")
         }
         var out = "| " + columns.map { cell($0.name) }.joined(separator: " | ") + " |\n|"
         for column in columns { out += column.alignment == .right ? " ---: |" : " --- |" }
@@ -129,7 +108,7 @@ package struct ResultTable: Sendable, Equatable {
         return out
     }
 
-    private func jsonLines() -> String {
+    private func jsonLines(_ terminal: TerminalTraits) -> String {
         var out: [UInt8] = []
         for row in rows {
             var writer = JSONWriter()
@@ -139,6 +118,25 @@ package struct ResultTable: Sendable, Equatable {
             out.append(contentsOf: writer.bytes)
             out.append(UInt8(ascii: "\n"))
         }
-        return String(decoding: out, as: UTF8.self)
+        let text = String(decoding: out, as: UTF8.self)
+        return terminal.isTerminal ? harmlessJSON(text, ascii: !terminal.unicode) : text
+    }
+
+    /// Pairs of a row on a line; names get `_` where logfmt has no other way, values quotes where
+    /// they need them. Empty cells are left out.
+    private func logfmt(_ terminal: TerminalTraits) -> String {
+        let ascii = terminal.isTerminal && !terminal.unicode
+        let names = columns.map { column in
+            String(
+                column.name.map { $0.isWhitespace || $0 == "=" || $0 == "\"" ? "_" : $0 })
+        }
+        return rows.map { row in
+            zip(names, row).filter { !$0.1.isEmpty }.map { name, cell in
+                let text = harmless(cell, ascii: ascii)
+                let isBare = text.allSatisfy { !$0.isWhitespace && $0 != "=" && $0 != "\"" }
+                let quoted = text.replacing("\"", with: "\\\"")
+                return harmless(name, ascii: ascii) + "=" + (isBare ? text : "\"\(quoted)\"")
+            }.joined(separator: " ") + "\n"
+        }.joined()
     }
 }

@@ -3,38 +3,43 @@
 
 import FoundationEssentials
 
-/// Past lines, oldest first, kept in a file of the user's.
+/// Past lines, oldest first, kept in a file of the user's. Lines are added at its end, so several
+/// shells can share it.
 package struct History: Sendable {
     package private(set) var lines: [String] = []
     private let path: String?
-    /// Most lines kept.
+    /// Most lines kept, and most bytes of a file that are read.
     static let limit = 10_000
+    static let byteLimit = 16 << 20
 
-    /// Reads the file when there is one; `nil` keeps history in memory only.
+    /// Reads the file when there is one; `nil` keeps history in memory only. A file that has grown
+    /// to twice the limit is cut to it.
     package init(path: String?) {
         self.path = path
         guard let path, let data = FileManager.default.contents(atPath: path) else { return }
-        lines = String(decoding: data, as: UTF8.self).split(separator: "\n").map {
-            unescaped(String($0))
+        let all = String(decoding: data.suffix(Self.byteLimit), as: UTF8.self)
+            .split(separator: "\n")
+        lines = all.suffix(Self.limit).map { unescaped(String($0)) }
+        if all.count > 2 * Self.limit {
+            // Left as it is when it can't be written: adding a line will say so.
+            try? StatePath.replace(
+                path, with: all.suffix(Self.limit).joined(separator: "\n") + "\n")
         }
     }
 
-    /// Where history lies: `$TERN_HISTORY`, else `$HOME/.tern_history`.
+    /// Where history lies: `$TERN_HISTORY`, else `tern/history` in the user's state folder.
     package static func defaultPath() -> String? {
-        Terminal.environment("TERN_HISTORY")
-            ?? Terminal.environment("HOME").map { $0 + "/.tern_history" }
+        Terminal.environment("TERN_HISTORY") ?? StatePath.file("history")
     }
 
-    /// Adds a line and writes the file. A line equal to the one before is not added twice.
+    /// Adds a line, also to the file. A line equal to the one before is not added twice.
     ///
     /// - Throws: whatever writing throws; the line is in memory all the same.
     package mutating func add(_ line: String) throws {
         guard !line.isEmpty, lines.last != line else { return }
         lines.append(line)
         if lines.count > History.limit { lines.removeFirst(lines.count - History.limit) }
-        guard let path else { return }
-        let text = lines.map(escaped).joined(separator: "\n") + "\n"
-        try Data(text.utf8).write(to: URL(filePath: path), options: [.atomic])
+        if let path { try StatePath.append(escaped(line), to: path) }
     }
 
     /// The newest line before `index` that contains `text`, searching backwards.
@@ -44,15 +49,7 @@ package struct History: Sendable {
     }
 
     private func escaped(_ line: String) -> String {
-        var out = ""
-        for character in line {
-            switch character {
-            case "\\": out += "\\\\"
-            case "\n": out += "\\n"
-            default: out.append(character)
-            }
-        }
-        return out
+        line.replacing("\\", with: "\\\\").replacing("\n", with: "\\n")
     }
 
     private func unescaped(_ line: String) -> String {

@@ -6,9 +6,12 @@ package enum Key: Sendable, Equatable {
     case text(String)
     case control(Character)
     case alt(Character)
-    case enter, tab, backspace, delete, escape
+    case enter, tab, backTab, backspace, delete, escape
+    case pageUp, pageDown
     case left, right, up, down, home, end, wordLeft, wordRight
     case endOfInput
+    /// Around a text that the terminal pastes.
+    case pasteStart, pasteEnd
 }
 
 /// Splits a byte stream into keys. Feed it bytes; it says when a key is complete.
@@ -74,6 +77,11 @@ package struct KeyDecoder: Sendable {
         case "H", "1~", "7~": return .home
         case "F", "4~", "8~": return .end
         case "3~": return .delete
+        case "5~": return .pageUp
+        case "6~": return .pageDown
+        case "Z": return .backTab
+        case "200~": return .pasteStart
+        case "201~": return .pasteEnd
         case "1;5C", "1;3C": return .wordRight
         case "1;5D", "1;3D": return .wordLeft
         default: return .text("")

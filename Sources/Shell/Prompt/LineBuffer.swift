@@ -25,6 +25,13 @@ package struct LineBuffer: Sendable, Equatable {
         characters = Array(text)
         cursor = characters.count
     }
+    /// Puts a text in place of some characters; the cursor is after it.
+    package mutating func replace(_ range: Range<Int>, with text: String) {
+        let range = range.clamped(to: 0..<characters.count)
+        let added = Array(text)
+        characters.replaceSubrange(range, with: added)
+        cursor = range.lowerBound + added.count
+    }
     package mutating func backspace() {
         guard cursor > 0 else { return }
         cursor -= 1
@@ -35,16 +42,41 @@ package struct LineBuffer: Sendable, Equatable {
     }
     package mutating func moveLeft() { cursor = max(0, cursor - 1) }
     package mutating func moveRight() { cursor = min(characters.count, cursor + 1) }
-    package mutating func moveToStart() { cursor = 0 }
-    package mutating func moveToEnd() { cursor = characters.count }
+    /// To the start of the line that the cursor is on.
+    package mutating func moveToStart() { cursor = lineStart(before: cursor) }
+    /// To the end of the line that the cursor is on.
+    package mutating func moveToEnd() {
+        cursor = characters[cursor...].firstIndex(where: \.isNewline) ?? characters.count
+    }
+    /// A line up, in the same column; false when there is none.
+    package mutating func moveUp() -> Bool {
+        let start = lineStart(before: cursor)
+        guard start > 0 else { return false }
+        let above = lineStart(before: start - 1)
+        cursor = min(above + (cursor - start), start - 1)
+        return true
+    }
+    /// A line down, in the same column; false when there is none.
+    package mutating func moveDown() -> Bool {
+        guard let end = characters[cursor...].firstIndex(where: \.isNewline) else { return false }
+        let column = cursor - lineStart(before: cursor)
+        let nextEnd =
+            characters[(end + 1)...].firstIndex(where: \.isNewline) ?? characters.count
+        cursor = min(end + 1 + column, nextEnd)
+        return true
+    }
+    private func lineStart(before index: Int) -> Int {
+        characters[..<index].lastIndex(where: \.isNewline).map { $0 + 1 } ?? 0
+    }
     package mutating func moveWordLeft() { cursor = wordStart() }
     package mutating func moveWordRight() {
         while cursor < characters.count, !isWord(characters[cursor]) { cursor += 1 }
         while cursor < characters.count, isWord(characters[cursor]) { cursor += 1 }
     }
     package mutating func killToEnd() {
-        killed = Array(characters[cursor...])
-        characters.removeSubrange(cursor...)
+        let end = characters[cursor...].firstIndex(where: \.isNewline) ?? characters.count
+        killed = Array(characters[cursor..<end])
+        characters.removeSubrange(cursor..<end)
     }
     package mutating func killToStart() {
         killed = Array(characters[..<cursor])

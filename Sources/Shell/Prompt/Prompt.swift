@@ -2,188 +2,218 @@
 // The interactive prompt.
 
 import Base
-import UnixSignals
 
 /// `tern shell`: three languages at one prompt.
-package struct Prompt: Sendable {
-    /// What the language of a line is taken to be.
-    package enum Mode: Sendable, Equatable {
-        case auto
-        case fixed(QueryLanguage)
-
-        var text: String {
-            switch self {
-            case .auto: "tern"
-            case .fixed(let language): language.rawValue
-            }
-        }
-    }
-
-    private var commands: ShellCommands
-    private var mode = Mode.auto
+package struct Prompt {
+    var state: PromptState
     private var history: History
+    var saved: NamedQueries
+    let clock: any Clock
+    private let waker = Waker()
+    private let catalogue: CompletionCatalogue
+    let isInteractive = Terminal.inputIsTerminal
+    /// Files that include one another at most.
+    private static let deepestInclude = 8
 
-    package init(_ options: ShellOptions, history: History) {
-        commands = ShellCommands(options)
+    package init(
+        _ options: ShellOptions, history: History, saved: NamedQueries,
+        clock: any Clock = SystemClock()
+    ) {
+        var options = options
+        options.client.received = ReceivedBytes()
+        options.showsTrends = options.terminal.isTerminal
+        options.showsVolume = options.terminal.isTerminal
+        state = PromptState(options)
         self.history = history
+        self.saved = saved
+        self.clock = clock
+        let names = ServerNames(commands: ShellCommands(options, clock: clock))
+        catalogue = CompletionCatalogue(clock: clock) { try await names.names($0) }
     }
 
     /// Reads and runs lines until the end of input or `\q`.
     package mutating func run() async -> ShellExit {
-        let interactive = Terminal.inputIsTerminal
-        if interactive {
-            let url = commands.options.client.url
-            Terminal.write("tern shell at \(url) — \\? for help, \\q to leave\n")
+        let terminal = state.options.terminal
+        if isInteractive {
+            let url = harmless(state.options.client.url)
+            let dash = terminal.unicode ? "—" : "-"
+            Terminal.write("tern shell at \(url) \(dash) \\? for help, \\q to leave\n")
         }
         var last = ShellExit.ok
+        let waker = self.waker
+        catalogue.onArrival { waker.wake() }
+        defer { catalogue.onArrival(nil) }
         while true {
-            var editor = LineEditor(prompt: promptText(), history: history)
-            switch editor.readLine() {
-            case .ended: return interactive ? .ok : last
+            refreshTerminal()
+            switch readLine() {
+            case .ended: return isInteractive ? .ok : last
             case .interrupted: continue
             case .line(let line):
                 let text = trimmedLine(line)
                 if text.isEmpty { continue }
-                if interactive { remember(text) }
-                if text == "\\q" || text == "exit" || text == "quit" { return .ok }
+                if isInteractive { remember(text) }
+                if text == "\\q" || ["exit", "quit", "q", ":q"].contains(text) { return .ok }
                 last = await execute(text)
             }
         }
+    }
+
+    private mutating func refreshTerminal() {
+        guard state.options.terminal.isTerminal else { return }
+        (state.options.terminal.rows, state.options.terminal.columns) = Terminal.size()
+    }
+
+    private func readLine() -> LineResult {
+        let catalogue = self.catalogue
+        let editing = EditorState(history: history, language: state.language) {
+            catalogue.answer($0)
+        }
+        var terminal = state.options.terminal
+        // Output may go elsewhere while keys come from a terminal: then there is nothing to draw.
+        if !terminal.isTerminal { terminal.isDumb = true }
+        var editor = LineEditor(
+            editing, prompt: state.promptText(terminal), terminal, waker: waker
+        ) { try EditorProcess.edit($0) }
+        return editor.readLine()
     }
 
     private mutating func remember(_ line: String) {
         do {
             try history.add(line)
         } catch {
-            Terminal.complain("history not saved: \(error)")
+            Terminal.complain("history not saved: \(harmless("\(error)"))")
         }
     }
 
-    private func promptText() -> String {
-        "\(mode.text)[\(durationText(millis: Int64(commands.options.sinceSeconds * 1000)))]> "
-    }
-
-    /// Runs one line; Ctrl-C meanwhile cancels it here and on the server.
-    mutating func execute(_ text: String) async -> ShellExit {
+    /// Runs one text; Ctrl-C meanwhile cancels it here and on the server.
+    mutating func execute(_ text: String, depth: Int = 0) async -> ShellExit {
+        let began = clock.monotonicNanos
+        state.nowNanos = clock.wallNanos
+        var exit = ShellExit.ok
         do {
+            let verbText = text.split(separator: " ", maxSplits: 1).first.map(String.init) ?? ""
             if text.hasPrefix("\\") {
-                if let output = try setting(text) {
-                    Terminal.write(output)
-                    return .ok
+                guard let verb = ShellVerb(name: verbText) else {
+                    throw ShellError("unknown command \(verbText): \\? lists them", .usage)
                 }
+                let argument = trimmedLine(String(text.dropFirst(verbText.count)))
+                if verb == .include {
+                    return try await include(argument, depth: depth)
+                }
+                exit = try await execute(verb, argument)
+            } else {
+                exit = try await query(runnable(text))
             }
-            let commands = self.commands
-            let mode = self.mode
-            let output = try await cancellable { try await Prompt.run(text, commands, mode) }
-            Terminal.write(output.text)
-            for warning in output.warnings { Terminal.complain("warning: \(warning)") }
-            return output.partial ? .partial : .ok
         } catch let error as ShellError {
-            Terminal.complain("error: \(harmless(error.description))")
-            return error.exit
+            complain(error.description, about: text)
+            exit = error.exit
         } catch {
-            Terminal.complain("error: \(harmless("\(error)"))")
-            return .failure
+            complain("\(error)", about: text)
+            exit = .failure
         }
+        if state.showsTiming {
+            let seconds = Double(clock.monotonicNanos - began) / 1e9
+            Terminal.write("(\(axisText(seconds)) s)\n")
+        }
+        return exit
     }
 
-    /// Runs the work and cancels it when SIGINT arrives.
-    private func cancellable(
-        _ work: @escaping @Sendable () async throws -> ShellCommands.Output
-    ) async throws -> ShellCommands.Output {
-        let signals = await UnixSignalsSequence(trapping: .sigint)
-        return try await withThrowingTaskGroup(of: ShellCommands.Output?.self) { group in
-            group.addTask { try await work() }
-            group.addTask {
-                for await _ in signals { return nil }
-                return nil
-            }
-            defer { group.cancelAll() }
-            guard let first = try await group.next(), let output = first else {
-                throw ShellError("cancelled", .cancelled)
-            }
-            return output
-        }
-    }
-
-    private static func run(
-        _ text: String, _ commands: ShellCommands, _ mode: Mode
-    ) async throws -> ShellCommands.Output {
-        let words = text.split(separator: " ", maxSplits: 1)
-        let rest = words.count > 1 ? trimmedLine(String(words[1])) : ""
-        switch words.first.map(String.init) ?? "" {
-        case "\\trace": return try await commands.trace(rest)
-        case "\\explain": return try await commands.explain(rest)
-        case "\\services": return try await commands.services()
-        case "\\labels": return try await commands.labels(rest.isEmpty ? nil : rest)
-        case "\\series": return try await commands.series(rest)
-        case let word where word.hasPrefix("\\"):
-            throw ShellError("unknown command \(word): \\? lists them", .usage)
-        default:
-            let language: QueryLanguage =
-                switch mode {
-                case .auto: detectLanguage(text)
-                case .fixed(let language): language
+    /// The message, and where in the query our own parser finds the fault.
+    private func complain(_ message: String, about text: String) {
+        let terminal = state.options.terminal
+        if !text.hasPrefix("\\") {
+            let query = runnable(text)
+            if let fault = syntaxFault(query, state.language ?? detectLanguage(query)) {
+                for line in caretLines(query, fault, terminal) {
+                    Terminal.complain(line.rendered(colour: terminal.colour))
                 }
-            return try await commands.query(language, text)
+                return
+            }
         }
+        Terminal.complain(
+            StyledText("error: " + message, .red, terminal).rendered(colour: terminal.colour))
     }
 
-    /// Commands that change the prompt itself; nil when the line is not one of them.
-    private mutating func setting(_ text: String) throws -> String? {
-        let words = text.split(separator: " ").map(String.init)
-        let argument = words.count > 1 ? words[1] : ""
-        switch words[0] {
-        case "\\?", "\\help": return Prompt.help
-        case "\\metrics": mode = .fixed(.metrics)
-        case "\\logs": mode = .fixed(.logs)
-        case "\\traces": mode = .fixed(.traces)
-        case "\\auto": mode = .auto
-        case "\\since":
-            guard let seconds = shellDuration(argument), seconds > 0 else {
-                throw ShellError("\\since takes a duration such as 15m or 2h", .usage)
-            }
-            commands.options.sinceSeconds = seconds
-        case "\\step":
-            guard let seconds = shellDuration(argument) else {
-                throw ShellError("\\step takes a duration such as 15s, or 0 to choose", .usage)
-            }
-            commands.options.stepSeconds = seconds
-        case "\\range": commands.options.range = true
-        case "\\instant": commands.options.range = false
-        case "\\limit":
-            guard let limit = Int(argument), limit > 0 else {
-                throw ShellError("\\limit takes a number above 0", .usage)
-            }
-            commands.options.limit = limit
-        case "\\o":
-            guard let form = OutputMode(rawValue: argument) else {
-                let all = OutputMode.allCases.map(\.rawValue).joined(separator: " ")
-                throw ShellError("\\o takes one of \(all)", .usage)
-            }
-            commands.options.mode = form
-        default: return nil
+    private mutating func include(_ path: String, depth: Int) async throws -> ShellExit {
+        guard !path.isEmpty else { throw ShellError("\\i takes a file", .usage) }
+        guard depth < Self.deepestInclude else {
+            throw ShellError("files include one another more than \(Self.deepestInclude) deep")
         }
-        return ""
+        var exit = ShellExit.ok
+        for text in try texts(ofFile: path) { exit = await execute(text, depth: depth + 1) }
+        return exit
     }
 
-    static let help = """
-        A line is a query; its language is told from its form, or set with \\metrics \\logs \\traces
-        (\\auto goes back).
-          \\trace ID        spans of a trace with their log lines
-          \\explain QUERY   operators of a metric query with their series, samples and time
-          \\services        services seen, with rates and latencies
-          \\labels [NAME]   label names, or the values of one
-          \\series SELECTOR series that match
-          \\since D         look back this far (15m, 2h, 1d)
-          \\range \\instant  metric queries over the stretch, or at its end
-          \\step D          step of range queries; 0 = chosen
-          \\limit N         most rows of logs and traces
-          \\o FORM          table wide json jsonl csv tsv markdown raw
-          \\q               leave
-        Ctrl-C cancels a running query, Ctrl-R searches the history.
+    mutating func query(_ text: String) async throws -> ShellExit {
+        state.lastQuery = text
+        // Thirty-two digits are a trace.
+        if state.language == nil, isTraceID(text), text.count == 32 {
+            return try await show { try await $0.trace(text) }
+        }
+        let language = state.language ?? detectLanguage(text)
+        return try await show { try await $0.query(language, text) }
+    }
 
-        """
+    /// Runs a command and prints what it returns.
+    mutating func show(
+        _ work: @escaping @Sendable (ShellCommands) async throws -> ShellCommands.Output
+    ) async throws -> ShellExit {
+        var options = state.options
+        if state.outputPath != nil { options.terminal = .plain }
+        if options.mode == nil, options.terminal.isTerminal == false { options.mode = .tsv }
+        let commands = ShellCommands(options, clock: clock)
+        let running = RunningQuery(state.options.terminal, clock: clock)
+        var output = try await running.run(options.client.received) { try await work(commands) }
+        if let path = state.outputPath {
+            output = try await write(output, to: path, running)
+        } else if state.usesPager, isInteractive, Pager(options.terminal).isNeeded(for: output) {
+            output = try await Pager(options.terminal).show(output)
+        } else {
+            output = try await printAll(output, running)
+        }
+        if let context = output.context { state.context = context }
+        if !output.statistics.isNull { state.statistics = output.statistics }
+        for warning in output.warnings { Terminal.complain("warning: \(harmless(warning))") }
+        return output.partial ? .partial : .ok
+    }
+
+    private func printAll(
+        _ first: ShellCommands.Output, _ running: RunningQuery
+    ) async throws -> ShellCommands.Output {
+        try await ShellCommands.printed(first, running) { Terminal.write($0) }
+    }
+
+    private func write(
+        _ first: ShellCommands.Output, to path: String, _ running: RunningQuery
+    ) async throws -> ShellCommands.Output {
+        let file = try OutputFile(path)
+        return try await ShellCommands.printed(first, running) { text in
+            try file.write(text)
+            return true
+        }
+    }
+}
+
+extension ShellCommands {
+    /// Prints an answer piece by piece; the next is asked for when the one before is taken.
+    ///
+    /// - Parameter write: returns false when nobody reads any more.
+    /// - Returns: the last piece with the warnings of all.
+    package static func printed(
+        _ first: Output, _ running: RunningQuery, _ write: (String) throws -> Bool
+    ) async throws -> Output {
+        var last = first
+        guard try write(first.text) else { return last }
+        while let more = last.more {
+            guard let next = try await running.run(nil, more) else { break }
+            var merged = next
+            merged.warnings = last.warnings + next.warnings
+            merged.partial = last.partial || next.partial
+            last = merged
+            guard try write(next.text) else { break }
+        }
+        return last
+    }
 }
 
 /// Text without spaces and newlines at both ends.

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a tail shows, and what waits while it is paused.
+
+/// Lines of a tail on their way to the screen. Pure: frames and keys go in, text comes out.
+struct TailView: Sendable {
+    private(set) var isPaused = false
+    private(set) var waiting: [LogLine] = []
+    /// Lines that the server left out, and that were too many while paused.
+    private(set) var dropped = 0
+    private(set) var shown = 0
+    private var isFirst = true
+    private let options: ShellOptions
+    /// Lines kept while paused; the oldest go and are counted.
+    static let mostWaiting = 10_000
+
+    init(_ options: ShellOptions) { self.options = options }
+
+    /// Takes a frame.
+    ///
+    /// - Returns: text to write now.
+    mutating func add(_ frame: TailFrame) -> String {
+        dropped += frame.dropped
+        guard isPaused else { return text(frame.lines) }
+        waiting += frame.lines
+        if waiting.count > Self.mostWaiting {
+            dropped += waiting.count - Self.mostWaiting
+            waiting.removeFirst(waiting.count - Self.mostWaiting)
+        }
+        return ""
+    }
+
+    /// Space: stops showing, or shows what has come meanwhile.
+    ///
+    /// - Returns: text to write now.
+    mutating func togglePause() -> String {
+        isPaused.toggle()
+        guard !isPaused else { return "" }
+        defer { waiting = [] }
+        return text(waiting)
+    }
+
+    /// The line at the bottom.
+    var status: String {
+        var text = isPaused ? "paused, \(waiting.count) waiting" : "tail"
+        text += ", \(shown) lines"
+        if dropped > 0 { text += ", \(dropped) dropped" }
+        return text + "  space \(isPaused ? "goes on" : "pauses"), q ends"
+    }
+
+    private mutating func text(_ lines: [LogLine]) -> String {
+        shown += lines.count
+        guard !lines.isEmpty else { return "" }
+        defer { isFirst = false }
+        switch options.effectiveMode {
+        case .table, .wide, .chart: return lines.map(line).rendered(options.terminal)
+        case .json: return logTable(lines, options.zone).rendered(.jsonl, options.terminal)
+        case .csv, .tsv, .markdown:
+            let text = logTable(lines, options.zone).rendered(
+                options.effectiveMode, options.terminal)
+            guard !isFirst else { return text }
+            let head = options.effectiveMode == .markdown ? 2 : 1
+            return text.split(separator: "\n", omittingEmptySubsequences: false)
+                .dropFirst(head).joined(separator: "\n")
+        case .jsonl, .raw, .logfmt:
+            return logTable(lines, options.zone).rendered(options.effectiveMode, options.terminal)
+        }
+    }
+
+    private func line(_ line: LogLine) -> StyledText {
+        let terminal = options.terminal
+        let time = options.zone.text(nanos: line.nanos, digits: 3).dropFirst(11).prefix(12)
+        var out = StyledText(String(time) + " ", VolumeBars.style(of: line.level), terminal)
+        let service = line.labels["service_name"].text
+        out.add(
+            service.isEmpty ? seriesText(line.labels) : service,
+            Style.palette[Int(stableHash(service) % UInt64(Style.palette.count))])
+        out.add(" " + line.text)
+        return out
+    }
+
+    /// The same service has the same colour in every run.
+    private func stableHash(_ text: String) -> UInt64 {
+        text.utf8.reduce(14_695_981_039_346_656_037) { ($0 ^ UInt64($1)) &* 1_099_511_628_211 }
+    }
+}

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+// Forms of output, the pager, live views, and LogQL over local lines.
+
+import Base
+import Testing
+
+@testable import Shell
+
+private func terminal(_ columns: Int, rows: Int = 24, unicode: Bool = true) -> TerminalTraits {
+    var traits = TerminalTraits(
+        isTerminal: true, columns: columns, colour: false, unicode: unicode)
+    traits.rows = rows
+    return traits
+}
+
+@Test func tablesThatAreTooWideBecomeBlocks() {
+    let table = ResultTable(
+        columns: (0..<8).map { .init("column\($0)") },
+        rows: [(0..<8).map { "a value of some length \($0)" }])
+    let text = table.rendered(.table, terminal(80))
+    #expect(text.hasPrefix("─── 1 ───"))
+    #expect(text.contains("column7  a value of some length 7\n"))
+    #expect(!table.rendered(.table, terminal(80), vertical: false).contains("───"))
+    #expect(!table.rendered(.table, terminal(200)).contains("───"))
+    #expect(!table.rendered(.table, .plain).contains("───"))
+    // Long cells go on below themselves.
+    let long = ResultTable(
+        columns: [.init("a"), .init("b")], rows: [["x", String(repeating: "y", count: 30)]])
+    #expect(
+        long.rendered(.table, terminal(20), vertical: true)
+            == "─── 1 ───\na  x\nb  " + String(repeating: "y", count: 17) + "\n   "
+            + String(repeating: "y", count: 13) + "\n")
+}
+
+@Test func logfmtQuotesWhatNeedsIt() {
+    let table = ResultTable(
+        columns: [.init("log lines"), .init("b"), .init("c")],
+        rows: [["1", "two words", ""], ["a=b", "say \"x\"", "\n"]])
+    #expect(
+        table.rendered(.logfmt, .plain) == """
+            log_lines=1 b="two words"
+            log_lines="a=b" b="say \\"x\\"" c=\\n
+
+            """)
+}
+
+@Test func labelsThatAllLinesHaveAreToldOnce() throws {
+    let json = """
+        {"result":[{"stream":{"app":"shop","pod":"a"},"values":[["2","two"]]},
+        {"stream":{"app":"shop","pod":"b","level":"error"},"values":[["1","one"]]}]}
+        """
+    let lines = logLines(try JSONValue(parsing: Array(json.utf8)))
+    #expect(lines.map(\.text) == ["one", "two"])
+    let (common, table) = logView(lines, .utc)
+    #expect(common == "{app=\"shop\"}")
+    #expect(table.rows[1][1] == "{pod=\"a\"}")
+    #expect(table.rowStyles.first == .red)
+}
+
+@Test func instantTablesHaveTrends() throws {
+    let json = """
+        {"resultType":"vector","result":[{"metric":{"__name__":"up","job":"a"},"value":[1,"1"]}]}
+        """
+    let data = try JSONValue(parsing: Array(json.utf8))
+    let table = metricTable(
+        data, .table, terminal(80), trends: ["up{job=\"a\"}": [0, 1, 2, 3]])
+    #expect(
+        table.rendered(.table, terminal(80)).contains("up{job=\"a\"}  ▁▃▆█   1")
+            || table.rows[0][1] == "▁▃▆█")
+    #expect(table.rows[0][2] == "1")
+}
+
+@Test func statisticsAreFlattened() throws {
+    let commands = ShellCommands(ShellOptions(client: ShellClient(url: "x")))
+    let value = try JSONValue(parsing: Array("{\"a\":{\"b\":3,\"c\":0},\"d\":\"x\"}".utf8))
+    #expect(try commands.statistics(value).text == "what\tvalue\na.b\t3\nd\tx\n")
+    #expect(throws: ShellError.self) { try commands.statistics(.null) }
+}
+
+// MARK: Pager
+
+@Test func pagersAskForMoreOnlyWhenItIsAboutToBeSeen() {
+    var pager = PagerState(rows: 11, columns: 40, hasMore: true)
+    pager.add((0..<30).map { "line \($0)\n" }.joined())
+    #expect(!pager.isHungry)
+    _ = pager.apply(.text(" "))
+    #expect(!pager.isHungry)
+    _ = pager.apply(.text("G"))
+    #expect(pager.isHungry)
+    pager.add((30..<60).map { "line \($0)\n" }.joined())
+    #expect(!pager.isHungry)
+    #expect(pager.screen(isLoading: false, terminal(40, rows: 11)).first == "line 20")
+    #expect(pager.apply(.text("q")) == .quit)
+    _ = pager.apply(.text("/"))
+    for character in "line 45" { _ = pager.apply(.text(String(character))) }
+    _ = pager.apply(.enter)
+    #expect(pager.screen(isLoading: false, terminal(40, rows: 11)).first == "line 45")
+}
+
+@Test func longLinesTakeSeveralRowsOfAPager() {
+    let red = "\u{1b}[31m" + String(repeating: "x", count: 25) + "\u{1b}[0m"
+    let rows = rowsOf(red, columns: 10)
+    #expect(rows.count == 3)
+    #expect(rows[1] == "\u{1b}[31mxxxxxxxxxx\u{1b}[0m")
+    #expect(rowsOf("日本語日本語", columns: 5) == ["日本", "語日", "本語"])
+}
+
+// MARK: Live
+
+@Test func pausedTailsKeepAndCount() {
+    var options = ShellOptions(client: ShellClient(url: "x"))
+    options.mode = .raw
+    var view = TailView(options)
+    let line = { (n: Int) in LogLine(nanos: Int64(n), labels: .object([]), text: "l\(n)") }
+    #expect(view.add(TailFrame(lines: [line(1)], dropped: 2)) == "l1\n")
+    #expect(view.togglePause() == "")
+    #expect(view.add(TailFrame(lines: [line(2), line(3)], dropped: 1)) == "")
+    #expect(view.status == "paused, 2 waiting, 1 lines, 3 dropped  space goes on, q ends")
+    #expect(view.togglePause() == "l2\nl3\n")
+    _ = view.togglePause()
+    let many = (0..<(TailView.mostWaiting + 5)).map(line)
+    _ = view.add(TailFrame(lines: many, dropped: 0))
+    #expect(view.dropped == 8)
+    #expect(view.waiting.count == TailView.mostWaiting)
+}
+
+@Test func framesOfATailAreRead() throws {
+    let frame = try TailFrame(
+        parsing: Array(
+            """
+            {"streams":[{"stream":{"a":"b"},"values":[["1","x"]]}],
+            "dropped_entries":[{"timestamp":"1","labels":{}}]}
+            """.utf8))
+    #expect(frame.lines.map(\.text) == ["x"])
+    #expect(frame.dropped == 1)
+    #expect(throws: ShellError.self) { try TailFrame(parsing: [0x7b]) }
+}
+
+@Test func changesAreMarked() {
+    let lines = marked(["a 1 x", "b 2"], over: ["a 1 x", "b 3"], terminal(80))
+    #expect(lines[0].runs.map(\.style) == [.plain])
+    #expect(lines[1].runs.map(\.style) == [.plain, .reversed])
+}
+
+@Test func metricsPagesAreRead() {
+    let page = metricsPage("# HELP a b\na 1\nb{x=\"1 } 2\"} 2.5 123\nc NaN\nbroken\n")
+    #expect(page["a"] == 1)
+    #expect(page["b{x=\"1 } 2\"}"] == 2.5)
+    #expect(page["broken"] == nil)
+}
+
+// MARK: Kept queries
+
+@Test func keptQueriesTakeArguments() throws {
+    var saved = NamedQueries(path: nil)
+    try saved.save("errors", "{app=\"$app\"} |= \"$what\"")
+    #expect(
+        try saved.query("errors", arguments: ["app=shop", "what=a=b"])
+            == "{app=\"shop\"} |= \"a=b\"")
+    #expect(throws: ShellError.self) { try saved.query("none", arguments: []) }
+    #expect(throws: ShellError.self) { try saved.query("errors", arguments: ["x"]) }
+    #expect(throws: ShellError.self) { try saved.save("a b", "up") }
+}
+
+@Test func everyVerbHasHelpAndIsFoundByName() throws {
+    for verb in ShellVerb.allCases {
+        #expect(ShellVerb(name: verb.name) == verb)
+        #expect(!verb.text.isEmpty)
+        #expect(try !ShellVerb.help(verb.name, .plain).isEmpty)
+    }
+    for entry in Documentation.all {
+        #expect(!entry.text.isEmpty, "\(entry.word)")
+        #expect(try !ShellVerb.help(entry.word, .plain).isEmpty)
+    }
+    #expect(throws: ShellError.self) { try ShellVerb.help("nonsense", .plain) }
+}
+
+// MARK: Local lines
+
+private func local(
+    _ query: String, _ text: String, range: Bool = false, limit: Int = 0, step: Int = 1 << 18
+) throws -> String {
+    var options = ShellOptions(client: ShellClient(url: "x"))
+    options.mode = .raw
+    options.limit = limit
+    options.range = range
+    let bytes = Array(text.utf8)
+    var offset = 0
+    var out = ""
+    try LocalLogQuery(query, options).run {
+        guard offset < bytes.count else { return nil }
+        defer { offset += step }
+        return Array(bytes[offset..<min(offset + step, bytes.count)])
+    } write: {
+        out += $0
+        return true
+    }
+    return out
+}
+
+private let sample = """
+    2026-11-24T10:00:00Z level=info msg=start ms=5
+    2026-11-24T10:00:10Z level=error msg="it broke" ms=50
+    2026-11-24T10:00:20Z level=error msg=again ms=70
+    """
+
+@Test func logQLRunsOverLinesWithoutAServer() throws {
+    for step in [1, 7, 1 << 18] {
+        #expect(
+            try local("|= \"broke\"", sample, step: step)
+                == "2026-11-24T10:00:10Z level=error msg=\"it broke\" ms=50\n")
+    }
+    #expect(
+        try local("{source=\"stdin\"} | logfmt | level=\"error\" | line_format \"{{.ms}}\"", sample)
+            == "50\n70\n")
+    #expect(
+        try local("| logfmt | level=\"error\"", sample, limit: 1).split(separator: "\n").count == 1)
+    #expect(
+        try local("sum(count_over_time({source=\"stdin\"} |= \"error\" [1m]))", sample) == "2\n")
+    #expect(
+        try local(
+            "sum by (level) (sum_over_time({source=\"stdin\"} | logfmt | unwrap ms [1m]))", sample)
+            == "120\n5\n")
+    #expect(throws: ShellError.self) { try local("{app=\"x\"}", sample) }
+    #expect(throws: ShellError.self) { try local("{app=", sample) }
+    #expect(try local("|= \"x\"", "") == "")
+}
+
+@Test func timesAreFoundInLines() {
+    let nanos: Int64 = 1_795_514_400_000_000_000
+    let cases: [(String, Int64?)] = [
+        ("2026-11-24T10:00:00Z x", nanos), ("2026-11-24 10:00:00,123 INFO", nanos),
+        ("[2026-11-24T10:00:00Z] x", nanos), ("2026-11-24 10:00:00.5 x", nanos + 500_000_000),
+        ("level=info ts=2026-11-24T10:00:00Z x", nanos),
+        ("{\"time\":\"2026-11-24T10:00:00Z\"}", nanos),
+        ("{\"ts\":1795514400.5}", nanos + 500_000_000),
+        ("{\"timestamp\": \"2026-11-24T12:00:00+02:00\"}", nanos), ("no time", nil), ("", nil),
+        ("12345", nil),
+    ]
+    for (line, expected) in cases { #expect(timeOfLine(Array(line.utf8)) == expected, "\(line)") }
+}
