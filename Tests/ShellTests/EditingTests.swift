@@ -192,6 +192,17 @@ private func sources(_ text: String, _ language: QueryLanguage) -> [CompletionSo
     #expect(index.search("zzz", limit: 3).isEmpty)
 }
 
+@Test func theShortestOfManyNamesComeFirst() {
+    let names = (0..<3000).map { "m" + String(repeating: "x", count: $0 % 300) + "\($0)" }
+    let index = FuzzyIndex(names)
+    let all = names.indices.sorted {
+        (names[$0].utf8.count, $0) < (names[$1].utf8.count, $1)
+    }
+    for limit in [1, 10, 200, 2999, 5000] {
+        #expect(index.search("m", limit: limit) == Array(all.prefix(limit)))
+    }
+}
+
 @Test func tabCompletesAndWalks() {
     let names = ["http_a", "http_b", "grpc_c"].map { CompletionItem(text: $0) }
     var editor = EditorState(history: History(path: nil), language: .metrics) { context in

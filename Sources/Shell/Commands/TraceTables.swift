@@ -3,16 +3,16 @@
 
 /// Table of a search answer.
 func traceTable(_ answer: JSONValue, _ terminal: TerminalTraits, _ zone: ShownZone) -> ResultTable {
-    ResultTable(
+    let traces = answer["traces"].items
+    return ResultTable(
         columns: [
-            .init("trace", isWhole: true), .init("start", isWhole: true), .init("duration", .right),
+            .init("trace", isWhole: true), .init("start"), .init("duration", .right),
             .init("service"), .init("name"), .init("matched", .right),
         ],
-        rows: answer["traces"].items.map { trace in
+        rows: zip(traces, startTexts(traces, terminal, zone)).map { trace, start in
             let spans = trace["spanSets"].items.first ?? trace["spanSet"]
             return [
-                trace["traceID"].text,
-                startText(trace["startTimeUnixNano"].int, terminal, zone),
+                trace["traceID"].text, start,
                 trace["durationMs"].text.isEmpty
                     ? ""
                     : spanText(
@@ -24,30 +24,39 @@ func traceTable(_ answer: JSONValue, _ terminal: TerminalTraits, _ zone: ShownZo
         })
 }
 
-/// Table of trace summaries, as the correlation paths have them.
+/// Table of trace summaries, as the correlation paths have them. For people errors are told as a
+/// share of the spans, so that ids stay whole on narrow terminals.
 func summaryTable(
     _ traces: [JSONValue], _ terminal: TerminalTraits, _ zone: ShownZone
 ) -> ResultTable {
-    ResultTable(
+    let isForPeople = terminal.isTerminal
+    let counts: [ResultTable.Column] =
+        isForPeople
+        ? [.init("errors", .right)] : [.init("spans", .right), .init("errors", .right)]
+    return ResultTable(
         columns: [
-            .init("trace", isWhole: true), .init("start", isWhole: true), .init("duration", .right),
-            .init("service"), .init("name"), .init("spans", .right), .init("errors", .right),
-        ],
-        rows: traces.map { trace in
-            [
-                trace["traceID"].text,
-                startText(trace["startTimeUnixNano"].int, terminal, zone),
+            .init("trace", isWhole: true), .init("start"), .init("duration", .right),
+            .init("service"), .init("name"),
+        ] + counts,
+        rows: zip(traces, startTexts(traces, terminal, zone)).map { trace, start in
+            let spans = trace["spanCount"].text
+            let errors = trace["errorCount"].text
+            return [
+                trace["traceID"].text, start,
                 spanText(trace["durationNanos"].int, unicode: terminal.unicode),
-                trace["rootService"].text, trace["rootName"].text, trace["spanCount"].text,
-                trace["errorCount"].text,
-            ]
+                trace["rootService"].text, trace["rootName"].text,
+            ] + (isForPeople ? [errors + "/" + spans] : [spans, errors])
         })
 }
 
-/// When a trace began: in full for programs, as short as it can be for people.
-private func startText(_ nanos: Int64, _ terminal: TerminalTraits, _ zone: ShownZone) -> String {
-    terminal.isTerminal
-        ? zone.shortText(nanos: nanos, day: true, seconds: true) : zone.text(nanos: nanos)
+/// When traces began: in full for programs; for people without the day when it is the same for all.
+private func startTexts(
+    _ traces: [JSONValue], _ terminal: TerminalTraits, _ zone: ShownZone
+) -> [String] {
+    let times = traces.map { $0["startTimeUnixNano"].int }
+    guard terminal.isTerminal else { return times.map { zone.text(nanos: $0) } }
+    let days = Set(times.map { zone.text(nanos: $0, digits: 0).prefix(10) })
+    return times.map { zone.shortText(nanos: $0, day: days.count > 1, seconds: true) }
 }
 
 /// A span a row, for programs.

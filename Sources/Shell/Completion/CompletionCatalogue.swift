@@ -58,6 +58,9 @@ package final class CompletionCatalogue: Sendable {
         state.withLock { $0.onArrival = body }
     }
 
+    /// Names of another stretch of time are others.
+    func forget() { state.withLock { $0.lists = [:] } }
+
     /// What fits, best first. Never waits.
     func answer(_ context: CompletionContext) -> CompletionAnswer {
         var items: [CompletionItem] = []

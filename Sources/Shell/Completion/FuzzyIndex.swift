@@ -51,14 +51,28 @@ package struct FuzzyIndex: Sendable {
         var out: [Int] = []
         for rank in ranks where out.count < limit {
             // Shortest first: what is typed is the greatest part of them.
-            let keyed = rank.sorted { a, b in
-                let x = offsets[a + 1] - offsets[a]
-                let y = offsets[b + 1] - offsets[b]
-                return x == y ? a < b : x < y
+            let room = limit - out.count
+            let longest = lengthLimit(rank, room)
+            let keyed = rank.filter { length($0) <= longest }.sorted { a, b in
+                length(a) == length(b) ? a < b : length(a) < length(b)
             }
-            out.append(contentsOf: keyed.prefix(limit - out.count))
+            out.append(contentsOf: keyed.prefix(room))
         }
         return out
+    }
+
+    private func length(_ index: Int) -> Int { offsets[index + 1] - offsets[index] }
+
+    /// The length up to which there are enough names, so that only these need be sorted.
+    private func lengthLimit(_ indices: [Int], _ wanted: Int) -> Int {
+        var counts = [Int](repeating: 0, count: 257)
+        for index in indices { counts[min(256, length(index))] += 1 }
+        var sum = 0
+        for (length, count) in counts.enumerated() {
+            sum += count
+            if sum >= wanted { return length == 256 ? .max : length }
+        }
+        return .max
     }
 }
 

@@ -1,6 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Asking the server for names.
 
+import Synchronization
+
+/// The prompt's settings, for those who ask on its behalf from other tasks.
+final class CurrentOptions: Sendable {
+    private let options: Mutex<ShellOptions>
+
+    init(_ options: ShellOptions) { self.options = Mutex(options) }
+    var value: ShellOptions { options.withLock { $0 } }
+    func set(_ value: ShellOptions) { options.withLock { $0 = value } }
+}
+
 /// Fetches the names of a completion source.
 struct ServerNames: Sendable {
     let commands: ShellCommands

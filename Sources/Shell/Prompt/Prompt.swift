@@ -11,6 +11,7 @@ package struct Prompt {
     let clock: any Clock
     private let waker = Waker()
     private let catalogue: CompletionCatalogue
+    private let current: CurrentOptions
     let isInteractive = Terminal.inputIsTerminal
     /// Files that include one another at most.
     private static let deepestInclude = 8
@@ -27,8 +28,12 @@ package struct Prompt {
         self.history = history
         self.saved = saved
         self.clock = clock
-        let names = ServerNames(commands: ShellCommands(options, clock: clock))
-        catalogue = CompletionCatalogue(clock: clock) { try await names.names($0) }
+        let current = CurrentOptions(options)
+        self.current = current
+        catalogue = CompletionCatalogue(clock: clock) { source in
+            try await ServerNames(commands: ShellCommands(current.value, clock: clock))
+                .names(source)
+        }
     }
 
     /// Reads and runs lines until the end of input or `\q`.
@@ -65,6 +70,8 @@ package struct Prompt {
 
     private func readLine() -> LineResult {
         let catalogue = self.catalogue
+        if current.value.window != state.options.window { catalogue.forget() }
+        current.set(state.options)
         let editing = EditorState(history: history, language: state.language) {
             catalogue.answer($0)
         }

@@ -29,7 +29,7 @@ struct Waterfall: Sendable {
         start = data["startTimeUnixNano"].int
         duration = max(1, data["endTimeUnixNano"].int.subtractingClamping(start))
         let width = terminal.isTerminal ? terminal.columns : 120
-        barColumns = max(10, min(60, width * 2 / 5))
+        barColumns = max(10, min(60, width < 110 ? width / 3 : width * 2 / 5))
         textColumns = terminal.isTerminal ? max(16, width - barColumns - 2) : Int.max / 2
     }
 
