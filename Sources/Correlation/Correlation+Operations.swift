@@ -33,7 +33,7 @@ extension Correlation {
         tenant: Tenant, range: NanosRange
     ) -> (calls: [ServiceCall], faults: [PartCorruption]) {
         let (index, faults) = calls(tenant, range)
-        let calls = index.edges(range: range).map { key, counts in
+        let calls = index.calls(range: range).map { key, counts in
             ServiceCall(
                 caller: key.caller, callee: key.callee, callCount: counts.count,
                 errorCount: counts.errorCount)
