@@ -220,13 +220,13 @@ struct SpanReader {
             guard let root = trace?.root else { return .null }
             return .text(bytes(resource(root).serviceName))
         case .traceDuration: return trace.map { .duration($0.durationNanos) } ?? .null
-        case .childCount: return trace.map { .int(Int64($0.children[row].count)) } ?? .null
+        case .childCount: return trace.map { .int(Int64($0.childCounts[row])) } ?? .null
         case .nestedSetLeft: return trace.map { .int($0.left[row]) } ?? .null
         case .nestedSetRight: return trace.map { .int($0.right[row]) } ?? .null
         case .nestedSetParent:
             if batch.parentIDs[row].isZero { return .int(-1) }
             return trace.map { shape in
-                .int(shape.parents[row].map { shape.left[$0] } ?? 0)
+                .int(shape.parent(row).map { shape.left[$0] } ?? 0)
             } ?? .null
         case .parent: return .null
         }

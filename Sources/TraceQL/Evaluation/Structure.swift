@@ -10,7 +10,7 @@ struct Structure {
     ///
     /// - Complexity: O(spans of the trace).
     func apply(_ operation: SpansetOperator, _ left: [Int], _ right: [Int]) -> [Int] {
-        let count = shape.parents.count
+        let count = shape.order.count
         var inLeft = [Bool](repeating: false, count: count)
         var inRight = inLeft
         for row in left { inLeft[row] = true }
@@ -46,26 +46,25 @@ struct Structure {
         switch relation {
         case .childOf:
             for row in set.indices {
-                if let parent = shape.parents[row] { result[row] = set[parent] }
+                if let parent = shape.parent(row) { result[row] = set[parent] }
             }
         case .parentOf:
             for row in set.indices where set[row] {
-                if let parent = shape.parents[row] { result[parent] = true }
+                if let parent = shape.parent(row) { result[parent] = true }
             }
         case .descendantOf:
             for row in shape.topDown {
-                if let parent = shape.parents[row] { result[row] = set[parent] || result[parent] }
+                if let parent = shape.parent(row) { result[row] = set[parent] || result[parent] }
             }
         case .ancestorOf:
             for row in shape.topDown.reversed() where set[row] || result[row] {
-                if let parent = shape.parents[row] { result[parent] = true }
+                if let parent = shape.parent(row) { result[parent] = true }
             }
         case .siblingOf:
-            for siblings in shape.children where siblings.count > 1 {
-                let members = siblings.filter { set[$0] }
-                for row in siblings {
-                    result[row] = members.count > 1 || (members.count == 1 && members[0] != row)
-                }
+            for parent in set.indices where shape.childCounts[parent] > 1 {
+                var members = 0
+                shape.forEachChild(parent) { if set[$0] { members += 1 } }
+                shape.forEachChild(parent) { result[$0] = members > (set[$0] ? 1 : 0) }
             }
         }
         return result

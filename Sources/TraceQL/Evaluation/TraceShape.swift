@@ -3,105 +3,158 @@
 
 import Telemetry
 
-/// The tree of a whole trace. Spans whose parent is missing, or that are their own ancestors, stand
-/// at the top.
+/// The tree of a whole trace. Spans whose parent is missing, and the earliest of spans that are their
+/// own ancestors, stand at the top.
+///
+/// A handful of arrays whatever the trace's size. O(spans · log spans).
 struct TraceShape {
-    /// Rows by start.
+    /// Rows by start. Identity decides between spans that start together, since the order of rows
+    /// depends on when they came in.
     let order: [Int]
-    /// Row of the parent.
-    private(set) var parents: [Int?]
-    private(set) var children: [[Int]]
     /// Rows so that parents stand before their children.
     private(set) var topDown: [Int] = []
     /// Numbers of a walk around the tree: a span encloses those of its descendants.
     private(set) var left: [Int64]
     private(set) var right: [Int64]
+    private(set) var childCounts: [Int32]
     /// The first span without a parent id; nil while it has not come in.
     let root: Int?
     let startNanos: Int64
     let durationNanos: Int64
 
+    /// Rows, -1 for none.
+    private var parents: [Int32]
+    private var firstChildren: [Int32]
+    private var nextSiblings: [Int32]
+
     init(_ batch: SpanBatch) {
         let count = batch.rowCount
-        parents = [Int?](repeating: nil, count: count)
-        children = [[Int]](repeating: [], count: count)
+        parents = [Int32](repeating: -1, count: count)
+        firstChildren = parents
+        nextSiblings = parents
+        childCounts = [Int32](repeating: 0, count: count)
         left = [Int64](repeating: 0, count: count)
         right = left
-        // Identity decides between spans that start together, since the order of rows depends on
-        // when they came in.
-        order = (0..<count).sorted { a, b in
-            if batch.startNanos[a] != batch.startNanos[b] {
-                return batch.startNanos[a] < batch.startNanos[b]
-            }
-            if batch.spanIDs[a] != batch.spanIDs[b] { return batch.spanIDs[a] < batch.spanIDs[b] }
-            return batch.kinds[a] == batch.kinds[b] ? a < b : batch.kinds[a] < batch.kinds[b]
-        }
+        order = (0..<count).sorted { TraceShape.precedes(batch, $0, $1) }
         root = order.first { batch.parentIDs[$0].isZero }
-        startNanos = batch.startNanos.min() ?? 0
+        startNanos = order.first.map { batch.startNanos[$0] } ?? 0
         let (length, overflow) = (batch.endNanos.max() ?? 0).subtractingReportingOverflow(
             startNanos)
         durationNanos = overflow ? 0 : max(0, length)
         connect(batch)
         breakRings()
-        for row in order { if let parent = parents[row] { children[parent].append(row) } }
-        number(order.filter { parents[$0] == nil })
+        for row in order.reversed() where parents[row] >= 0 {
+            let parent = Int(parents[row])
+            nextSiblings[row] = firstChildren[parent]
+            firstChildren[parent] = Int32(row)
+            childCounts[parent] += 1
+        }
+        number()
     }
 
+    private static func precedes(_ batch: SpanBatch, _ a: Int, _ b: Int) -> Bool {
+        if batch.startNanos[a] != batch.startNanos[b] {
+            return batch.startNanos[a] < batch.startNanos[b]
+        }
+        if batch.spanIDs[a] != batch.spanIDs[b] { return batch.spanIDs[a] < batch.spanIDs[b] }
+        return batch.kinds[a] == batch.kinds[b] ? a < b : batch.kinds[a] < batch.kinds[b]
+    }
+
+    func parent(_ row: Int) -> Int? { parents[row] < 0 ? nil : Int(parents[row]) }
+
+    /// Calls `body` with each child, by start.
+    func forEachChild(_ row: Int, _ body: (Int) -> Void) {
+        var child = firstChildren[row]
+        while child >= 0 {
+            body(Int(child))
+            child = nextSiblings[Int(child)]
+        }
+    }
+
+    // MARK: building
+
     private mutating func connect(_ batch: SpanBatch) {
-        var rows: [SpanID: [Int]] = [:]
-        for row in order { rows[batch.spanIDs[row], default: []].append(row) }
+        // Client and server may share an id; the server's side is the parent, then the earliest.
+        var ranks = [Int32](repeating: 0, count: order.count)
+        for (rank, row) in order.enumerated() { ranks[row] = Int32(rank) }
+        let byID = order.sorted { a, b in
+            batch.spanIDs[a] == batch.spanIDs[b]
+                ? ranks[a] < ranks[b] : batch.spanIDs[a] < batch.spanIDs[b]
+        }
         for row in order where !batch.parentIDs[row].isZero {
-            // Client and server may share an id; the server's side is the parent.
-            let candidates = (rows[batch.parentIDs[row]] ?? []).filter { $0 != row }
-            parents[row] = candidates.first { batch.kinds[$0] == 2 } ?? candidates.first
+            let wanted = batch.parentIDs[row]
+            var low = 0, high = byID.count
+            while low < high {
+                let middle = (low + high) / 2
+                if batch.spanIDs[byID[middle]] < wanted { low = middle + 1 } else { high = middle }
+            }
+            var found: Int?
+            while low < byID.count, batch.spanIDs[byID[low]] == wanted {
+                let candidate = byID[low]
+                low += 1
+                if candidate == row { continue }
+                if batch.kinds[candidate] == 2 {
+                    found = candidate
+                    break
+                }
+                if found == nil { found = candidate }
+            }
+            if let found { parents[row] = Int32(found) }
         }
     }
 
     /// Makes a top span of the earliest member of each ring.
     private mutating func breakRings() {
-        // 0 not seen, 1 on the current path, 2 known to lead to the top.
-        var state = [UInt8](repeating: 0, count: parents.count)
-        var rank = [Int](repeating: 0, count: parents.count)
-        for (place, row) in order.enumerated() { rank[row] = place }
-        for start in parents.indices where state[start] == 0 {
-            var path: [Int] = []
-            var row: Int? = start
-            while let current = row, state[current] == 0 {
-                state[current] = 1
-                path.append(current)
-                row = parents[current]
+        // 0 not seen, n on the n-th path.
+        var state = [Int32](repeating: 0, count: parents.count)
+        var path: Int32 = 0
+        // By start: the first walk that meets a ring need not begin at its earliest member.
+        for start in order where state[start] == 0 {
+            path += 1
+            var row = Int32(start)
+            while row >= 0, state[Int(row)] == 0 {
+                state[Int(row)] = path
+                row = parents[Int(row)]
             }
-            if let ring = row, state[ring] == 1, let first = path.firstIndex(of: ring),
-                let top = path[first...].min(by: { rank[$0] < rank[$1] })
-            {
-                parents[top] = nil
-            }
-            for row in path { state[row] = 2 }
+            guard row >= 0, state[Int(row)] == path else { continue }
+            cut(ring: Int(row))
         }
     }
 
-    private mutating func number(_ tops: [Int]) {
+    private mutating func cut(ring member: Int) {
+        var members: Set<Int> = []
+        var row = member
+        while members.insert(row).inserted { row = Int(parents[row]) }
+        if let top = order.first(where: { members.contains($0) }) { parents[top] = -1 }
+    }
+
+    private mutating func number() {
+        topDown.reserveCapacity(order.count)
         var counter: Int64 = 1
-        var stack: [(row: Int, child: Int)] = []
-        for top in tops {
-            stack.append((top, 0))
-            left[top] = counter
-            counter += 1
-            topDown.append(top)
-            while let (row, child) = stack.last {
-                if child < children[row].count {
-                    stack[stack.count - 1].child += 1
-                    let next = children[row][child]
-                    left[next] = counter
+        for top in order where parents[top] < 0 {
+            var row = top
+            left[row] = counter
+            topDown.append(row)
+            while true {
+                counter += 1
+                if firstChildren[row] >= 0, right[row] == 0, left[row] == counter - 1 {
+                    row = Int(firstChildren[row])
+                    left[row] = counter
+                    topDown.append(row)
+                    continue
+                }
+                right[row] = counter
+                if row == top { break }
+                if nextSiblings[row] >= 0 {
                     counter += 1
-                    topDown.append(next)
-                    stack.append((next, 0))
+                    row = Int(nextSiblings[row])
+                    left[row] = counter
+                    topDown.append(row)
                 } else {
-                    right[row] = counter
-                    counter += 1
-                    stack.removeLast()
+                    row = Int(parents[row])
                 }
             }
+            counter += 1
         }
     }
 }
