@@ -98,7 +98,7 @@ struct NaiveMetrics {
     let ends: [Int64]
     let step: Int64
 
-    private func interval(_ nanos: Int64) -> Int? {
+    func interval(_ nanos: Int64) -> Int? {
         ends.firstIndex { nanos > $0 - step && nanos <= $0 }
     }
 

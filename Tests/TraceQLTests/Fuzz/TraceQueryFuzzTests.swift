@@ -57,6 +57,67 @@ import TraceStore
         #expect(tally.answered * 3 > tally.queries)
     }
 
+    @Test func randomComparisonsAgreeWithANaiveEvaluator() throws {
+        var tally = Tally()
+        let rounds = try FuzzTime.forEach(count: 10) { seed in
+            let made = FuzzTraces(Chance(seed: seed, 1), traces: 8)
+            let traces = made.traces
+            let sources: [any SpanReading] = [
+                made.inMemory, try made.stored(Chance(seed: seed, 2)),
+            ]
+            for round in 0..<5 {
+                var maker = QueryMaker(chance: Chance(seed: seed, 5, UInt64(round)))
+                guard
+                    try checkComparison(
+                        maker.stages(), maker.condition(1), traces, sources, seed, &tally)
+                else { return false }
+            }
+            return true
+        }
+        print("  \(rounds) rounds, \(tally)")
+        #expect(tally.answered * 3 > tally.queries)
+    }
+
+    private func checkComparison(
+        _ stages: [NaiveStage], _ selection: NaiveExpression, _ traces: [NaiveTrace],
+        _ sources: [any SpanReading], _ seed: UInt64, _ tally: inout Tally
+    ) throws -> Bool {
+        let text = naiveText(stages) + " | compare({ " + selection.text + " }, 1000)"
+        tally.queries += 1
+        guard let query = try parsed(text, seed, &tally) else { return true }
+        let start = FuzzTraces.start + 10_000_000_000
+        let grid = try MetricsGrid.range(
+            startNanos: start, endNanos: start + 40_000_000_000, stepNanos: 7_000_000_000)
+        let wanted = NaiveMetrics(
+            traces: traces,
+            ends: (0..<Int64(grid.count)).map { (start / 7_000_000_000 + $0) * 7_000_000_000 },
+            step: 7_000_000_000
+        ).compare(stages, selection)
+        if !wanted.isEmpty { tally.answered += 1 }
+        for (number, source) in sources.enumerated() {
+            let answer = try TraceQLEngine(reader: source).metrics(
+                MetricsQuery(query, tenant: .anonymous, grid: grid, maxSeries: 0), ReadContext())
+            var found: [String: Double] = [:]
+            for series in answer.series {
+                guard series.labels.count == 2, case .string(let type) = series.labels[0].value
+                else { continue }
+                let key = "\(type),\(series.labels[1].name)=\(series.labels[1].value)"
+                found[key, default: 0] += series.values.reduce(0, +)
+            }
+            let keys = Set(found.keys).union(wanted.keys)
+            let different = keys.filter { found[$0] != wanted[$0] }.sorted()
+            guard different.isEmpty else {
+                Issue.record(
+                    """
+                    seed \(seed), source \(number): \(text)
+                    \(different.map { "\($0): \(found[$0] ?? 0) naive \(wanted[$0] ?? 0)" })
+                    """)
+                return false
+            }
+        }
+        return true
+    }
+
     // MARK: searches
 
     /// One line per trace and set, in the order of answers.
@@ -104,8 +165,31 @@ import TraceStore
                     """)
                 return false
             }
+            try checkRange(search, source, wanted, text)
         }
         return true
+    }
+
+    /// Of a stretch of time all traces answer that have an answering span in it, and no others than
+    /// of all of time.
+    private func checkRange(
+        _ search: TraceSearch, _ source: any SpanReading, _ wanted: [String], _ text: String
+    ) throws {
+        var ranged = search
+        ranged.range = NanosRange(
+            first: Nanos(FuzzTraces.start + 20_000_000_000),
+            last: Nanos(FuzzTraces.start + 30_000_000_000))
+        let engine = TraceQLEngine(reader: source)
+        let inside = try engine.search(ranged, ReadContext())
+        #expect(found(inside).allSatisfy(wanted.contains), "\(text)")
+        let all = try engine.search(search, ReadContext())
+        let needed = all.filter { result in
+            result.spansets.contains { set in
+                set.spans.contains { ranged.range.contains($0.startNanos) }
+            }
+        }
+        let ids = Set(inside.map(\.traceID))
+        #expect(needed.allSatisfy { ids.contains($0.traceID) }, "\(text)")
     }
 
     /// Nil for what the types of random expressions do not allow.
