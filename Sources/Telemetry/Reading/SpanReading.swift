@@ -65,13 +65,6 @@ package protocol SpanReading: Sendable {
     /// All spans of a trace from heads and parts, duplicates removed, by start time. No rows when
     /// the id is unknown.
     func trace(_ id: TraceID, tenant: Tenant, _ context: ReadContext) throws -> SpanBatch
-    /// Whole traces, each as `trace` gives it, in the order of `ids`, until `body` returns false. A
-    /// store reads once what several of them share, the first few on their own, and bounds by their
-    /// spans how many it holds at a time.
-    func traces(
-        _ ids: [TraceID], tenant: Tenant, _ context: ReadContext,
-        _ body: (SpanBatch) throws -> Bool
-    ) throws
     /// The same with the structure of the trace, row by row: stored numbers where they are those of
     /// the whole trace.
     func structuredTrace(
@@ -91,24 +84,11 @@ package protocol SpanReading: Sendable {
         _ subject: SpanCondition.Subject, _ request: SpanRequest, limit: Int,
         _ context: ReadContext
     ) throws -> [AttributeValue]
-}
-
-extension SpanReading {
-    /// One after the other.
-    package func traces(
+    /// Whole traces, each as `trace` gives it, in the order of `ids`, until `body` returns false. A
+    /// store reads once what several of them share, the first few on their own, and bounds by their
+    /// spans how many it holds at a time.
+    func traces(
         _ ids: [TraceID], tenant: Tenant, _ context: ReadContext,
         _ body: (SpanBatch) throws -> Bool
-    ) throws {
-        for id in ids {
-            try context.check()
-            if try !body(try trace(id, tenant: tenant, context)) { return }
-        }
-    }
-
-    package func structuredTrace(
-        _ id: TraceID, tenant: Tenant, _ context: ReadContext
-    ) throws -> (spans: SpanBatch, structure: SpanStructure) {
-        let spans = try trace(id, tenant: tenant, context)
-        return (spans, SpanStructure(spans))
-    }
+    ) throws
 }
