@@ -75,6 +75,9 @@ package protocol SignalStore: AnyObject, Sendable {
     /// - Parameter shouldStop: polled about every 10 ms of work; true = throw `CancellationError`.
     func merge(_ parts: [PartHandle], shouldStop: () -> Bool) throws -> [PartDraft]
 
+    /// Most rows that a merge may make, where memory while merging goes by rows.
+    var maxMergedRows: Int { get }
+
     /// Merges like `merge`, and keeps one bucket of figures per row and `resolutionMillis`, which
     /// divides a day, instead of all its samples.
     func downsample(
@@ -131,6 +134,7 @@ extension SignalStore {
         }
         return failed
     }
+    package var maxMergedRows: Int { .max }
     package func missing(_ part: PartDescriptor, _ fault: PartCorruption) {}
     package func useRetentionClasses(_ numbers: [UInt8]) {}
     package func resolutionMillis(_ part: PartHandle) throws -> Int64? { nil }

@@ -15,6 +15,7 @@ private struct LogLineAnswer {
     var spans = SpanBatch()
     /// Row of the line's span in `spans`.
     var span: Int?
+    var times: TraceTimes?
     var series: [Labels] = []
 
     func write(_ logs: LogBatch, into json: inout JSONWriter) throws {
@@ -27,7 +28,7 @@ private struct LogLineAnswer {
         trace.map { $0.write(into: &json) } ?? json.null()
         json.key("span")
         if let span {
-            try spans.write(span, TraceTimes(spans), into: &json)
+            try spans.write(span, times ?? TraceTimes(spans), into: &json)
         } else {
             json.null()
         }
@@ -103,9 +104,10 @@ extension CorrelateEndpoints {
         var answer = LogLineAnswer(row: row)
         let id = logs.traceIDs[row]
         if !id.isZero {
-            let spans = try service.traces.trace(id, tenant: tenant, context)
+            let (spans, times) = try service.traces.structuredTrace(id, tenant: tenant, context)
+            answer.times = times
             if spans.rowCount > 0 {
-                answer.trace = TraceSummary(id, spans, root: TraceTimes(spans).root)
+                answer.trace = TraceSummary(id, spans, root: times.root)
                 let spanID = logs.spanIDs[row]
                 if !spanID.isZero { answer.span = spans.spanIDs.firstIndex(of: spanID) }
                 if answer.span != nil { answer.spans = spans }

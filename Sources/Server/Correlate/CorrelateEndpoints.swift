@@ -27,7 +27,7 @@ struct CorrelateEndpoints: Sendable {
         return try await service.run { context in
             let refs = index.traceRefs(id, tenant: tenant)
             note(refs.faults, context)
-            let spans = try service.traces.trace(id, tenant: tenant, context)
+            let (spans, times) = try service.traces.structuredTrace(id, tenant: tenant, context)
             let logs =
                 include.contains(.logs) || spans.rowCount == 0
                 ? try self.logs(refs.logs.prefix(limit), of: id, tenant, context) : LogBatch()
@@ -38,7 +38,7 @@ struct CorrelateEndpoints: Sendable {
                         + (context.warnings.first.map { " in what can be read: \($0)" } ?? ""))
             }
             let answer = TraceAnswer(
-                id: id, spans: spans, logs: logs, refs: refs, times: TraceTimes(spans),
+                id: id, spans: spans, logs: logs, refs: refs, times: times,
                 include: include, limit: limit, logsAreCut: refs.logs.count > limit)
             let warnings = context.warnings + answer.cuts
             return try prometheusSuccess(warnings: warnings) { json in

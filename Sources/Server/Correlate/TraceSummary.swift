@@ -64,10 +64,8 @@ struct TraceLookup {
     mutating func summary(_ id: TraceID) throws -> TraceSummary? {
         if let known = known[id] { return known }
         try context.check()
-        let spans = try reader.trace(id, tenant: tenant, context)
-        let summary =
-            spans.rowCount == 0
-            ? nil : TraceSummary(id, spans, root: TraceTimes(spans).root)
+        let (spans, times) = try reader.structuredTrace(id, tenant: tenant, context)
+        let summary = spans.rowCount == 0 ? nil : TraceSummary(id, spans, root: times.root)
         known[id] = .some(summary)
         return summary
     }

@@ -35,9 +35,11 @@ package enum CompactionPlanner {
     ///   - isMergeable: whether a part may be an input.
     ///   - today: UTC day of the wall clock; earlier days count as over.
     ///   - maxBytes: largest sum of inputs.
+    ///   - maxRows: most rows of a merged part, by signal.
     package static func plan(
         _ parts: some Sequence<PartDescriptor>,
-        isMergeable: (PartDescriptor) -> Bool = { _ in true }, today: Int32, maxBytes: Int
+        isMergeable: (PartDescriptor) -> Bool = { _ in true }, today: Int32, maxBytes: Int,
+        maxRows: (Signal) -> Int = { _ in .max }
     ) -> [[PartDescriptor]] {
         var groups: [Key: [PartDescriptor]] = [:]
         for part in parts {
@@ -51,7 +53,7 @@ package enum CompactionPlanner {
             group.sort(by: PartDescriptor.isOlder)
             let least = key.day < today ? minRatioOfClosedDay : minRatio
             let stretches = group.split { !isMergeable($0) }
-            let found = stretches.compactMap { best($0, least, maxBytes) }
+            let found = stretches.compactMap { best($0, least, maxBytes, maxRows(key.signal)) }
             if let run = found.max(by: { $0.ratio < $1.ratio }) { runs.append(run) }
         }
         // Ids make the order the same in every run of the program.
@@ -61,17 +63,19 @@ package enum CompactionPlanner {
 
     /// The run with the highest ratio; quadratic only within `maxInputs`.
     private static func best(
-        _ group: ArraySlice<PartDescriptor>, _ least: Double, _ maxBytes: Int
+        _ group: ArraySlice<PartDescriptor>, _ least: Double, _ maxBytes: Int, _ maxRows: Int
     ) -> (ratio: Double, parts: [PartDescriptor])? {
         var found: (ratio: Double, parts: Range<Int>)?
         for first in group.indices {
             var sum = 0.0
+            var rows = 0.0
             var largest = 1.0
             for last in first..<min(first + maxInputs, group.endIndex) {
                 let size = Double(group[last].byteCount)
                 sum += size
                 largest = max(largest, size)
-                if sum > Double(maxBytes) { break }
+                rows += Double(group[last].rowCount)
+                if sum > Double(maxBytes) || rows > Double(maxRows) { break }
                 let ratio = sum / largest
                 if last > first, ratio >= least, ratio > found?.ratio ?? 0 {
                     found = (ratio, first..<(last + 1))

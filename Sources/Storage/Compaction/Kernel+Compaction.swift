@@ -25,7 +25,8 @@ extension Kernel {
         }
         let runs = CompactionPlanner.plan(
             all, isMergeable: { handles[$0.id] != nil },
-            today: utcDay(ofNanos: clock.wallNanos), maxBytes: try maxMergeBytes()
+            today: utcDay(ofNanos: clock.wallNanos), maxBytes: try maxMergeBytes(),
+            maxRows: { store(of: $0)?.maxMergedRows ?? .max }
         ).map { $0.compactMap { handles[$0.id] } }
         guard !runs.isEmpty else { return 0 }
         let results = Mutex<[Int: Result<Bool, any Error>]>([:])

@@ -46,15 +46,19 @@ struct AttributeLayout {
         let opaqueCount = try reader.length(limit: reader.remaining, "number of opaque lists")
         guard opaqueCount == uses[0] else { throw reader.malformed("\(uses[0]) opaque lists") }
         for _ in 0..<opaqueCount { opaque.append([UInt8](try reader.lengthPrefixed())) }
+        commonShape = findCommonShape()
     }
 
-    /// Whether all lists have the same shape, in which a column stands once: then its values are
-    /// those of the lists, one after the other.
-    func isOnePerList(_ column: Int) -> Bool {
+    /// The shape of all lists, when they have the same and no column stands in it twice: then the
+    /// values of its columns are those of the lists, one after the other.
+    private(set) var commonShape: [Int]?
+
+    private func findCommonShape() -> [Int]? {
         guard let first = lists.first, first > 0, lists.allSatisfy({ $0 == first }) else {
-            return false
+            return nil
         }
-        return shapes[Int(first) - 1].count { $0 == column } == 1
+        let shape = shapes[Int(first) - 1]
+        return Set(shape).count == shape.count ? shape : nil
     }
 
     /// Per list whether one of some columns has a value for which it says true. Opaque lists always
@@ -63,7 +67,9 @@ struct AttributeLayout {
     /// - Parameter flags: by column, per value; empty for columns that do not matter.
     func lists(matching flags: [[Bool]]) -> [Bool] {
         let relevant = flags.indices.filter { !flags[$0].isEmpty }
-        if relevant.count == 1, isOnePerList(relevant[0]) { return flags[relevant[0]] }
+        if relevant.count == 1, commonShape?.contains(relevant[0]) == true {
+            return flags[relevant[0]]
+        }
         var cursors = [Int](repeating: 0, count: flags.count)
         let wanted = shapes.map { shape in shape.filter { !flags[$0].isEmpty } }
         return lists.map { number in
@@ -124,9 +130,18 @@ struct AttributeColumnsReader {
     func forEachList(
         _ wanted: (Int) -> Bool, _ body: (Int, UnsafeRawBufferPointer) -> Void
     ) {
+        var out = ByteWriter()
+        if let shape = layout.commonShape {
+            // Values lie at the places of their lists.
+            for index in layout.lists.indices where wanted(index) {
+                out.bytes.removeAll(keepingCapacity: true)
+                for column in shape { columns[column].write(index, into: &out) }
+                out.bytes.withUnsafeBytes { body(index, $0) }
+            }
+            return
+        }
         var cursors = [Int](repeating: 0, count: columns.count)
         var nextOpaque = 0
-        var out = ByteWriter()
         for (index, number) in layout.lists.enumerated() {
             let take = wanted(index)
             if number == 0 {

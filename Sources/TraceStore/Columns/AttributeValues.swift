@@ -114,9 +114,7 @@ private struct Contents {
         case .string: try strings(&reader, count)
         case .bool: numbers = try reader.column(count, of: UInt8.self).map { UInt64($0) }
         case .int:
-            guard count <= reader.remaining else { throw reader.malformed("integers") }
-            numbers.reserveCapacity(count)
-            for _ in 0..<count { numbers.append(UInt64(bitPattern: try reader.zigzag())) }
+            numbers = try VarintColumn.decodeZigzag(&reader, count: count)
         case .double: numbers = try reader.column(count, of: UInt64.self)
         case .bytes, .array, .map:
             guard count <= reader.remaining else { throw reader.malformed("values") }
@@ -138,11 +136,14 @@ private struct Contents {
         switch try reader.u8() {
         case 0:
             guard count <= reader.remaining else { throw reader.malformed("string lengths") }
-            var lengths: [Int] = []
-            lengths.reserveCapacity(count)
-            for _ in 0..<count { lengths.append(try reader.length(limit: reader.remaining)) }
+            let lengths = try VarintColumn.decode(&reader, count: count)
             offsets.reserveCapacity(2 * count)
-            for length in lengths { try take(&reader, length) }
+            for length in lengths {
+                guard length <= UInt64(reader.remaining) else {
+                    throw reader.malformed("\(length) bytes of a string")
+                }
+                try take(&reader, Int(length))
+            }
         case 1:
             hasDictionary = true
             let n = try reader.length(limit: Limits.dictionaryValues, "dictionary size")

@@ -70,19 +70,20 @@ struct ParentColumn {
         for _ in 0..<d {
             pages.append(try reader.length(limit: limit / Limits.parentPageRows, "page of rows"))
         }
-        guard count <= reader.remaining else { throw reader.malformed("\(count) parents") }
-        var codes: [Int] = []
-        codes.reserveCapacity(count)
-        for _ in 0..<count { codes.append(try reader.length(limit: d + 1, "code of a parent")) }
+        let codes = try VarintColumn.decode(&reader, count: count)
+        guard codes.allSatisfy({ $0 <= UInt64(d) + 1 }) else {
+            throw reader.malformed("codes of parents below \(d + 2)")
+        }
         var last = [Int64](repeating: 0, count: d)
         parents = [Parent](repeating: .none, count: count)
         for (row, code) in codes.enumerated() where code > 1 {
-            let place = last[code - 2] &+ (try reader.zigzag())
+            let number = Int(code) - 2
+            let place = last[number] &+ (try reader.zigzag())
             guard place >= 0, place < Int64(Limits.parentPageRows) else {
                 throw reader.malformed("place in a page of rows")
             }
-            last[code - 2] = place
-            let parent = pages[code - 2] * Limits.parentPageRows + Int(place)
+            last[number] = place
+            let parent = pages[number] * Limits.parentPageRows + Int(place)
             guard parent < limit else { throw reader.malformed("row below \(limit)") }
             parents[row] = .row(parent)
         }

@@ -46,12 +46,10 @@ struct StringColumn {
             rows = [UInt32](repeating: 0, count: count)
             return
         }
-        guard count <= reader.remaining else { throw reader.malformed("\(count) string indices") }
         rows.reserveCapacity(count)
-        for _ in 0..<count {
-            let index = try reader.u32Varint()
-            guard index < n else { throw reader.malformed("index into \(n) strings") }
-            rows.append(index)
+        for index in try VarintColumn.decode(&reader, count: count) {
+            guard index < UInt64(n) else { throw reader.malformed("index into \(n) strings") }
+            rows.append(UInt32(truncatingIfNeeded: index))
         }
     }
 
@@ -86,10 +84,14 @@ enum NumberColumn {
         switch try reader.u8() {
         case 0: return [T](repeating: try one(&reader), count: count)
         case 1:
-            guard count <= reader.remaining else { throw reader.malformed("\(count) numbers") }
             var values: [T] = []
             values.reserveCapacity(count)
-            for _ in 0..<count { values.append(try one(&reader)) }
+            for raw in try VarintColumn.decode(&reader, count: count) {
+                guard raw < UInt64(limit), let value = T(exactly: raw) else {
+                    throw reader.malformed("number below \(limit)")
+                }
+                values.append(value)
+            }
             return values
         default: throw reader.malformed("mode of a number column")
         }

@@ -68,11 +68,11 @@ extension SpanBlock {
     mutating func identities(
         _ rows: [Int]
     ) throws(PartCorruption) -> (traces: [TraceID], spans: [SpanID], parents: [SpanID]) {
-        let numbers = try traces(), all = try spanIDs(), parents = try parents()
-        let wanted = rows.map { parents[$0] }
+        let numbers = try traces(), parents = try parents()
         return (
-            try part.traceIDs(rows.map { numbers[$0] }), rows.map { all[$0] },
-            try part.spanIDs(of: wanted)
+            try part.traceIDs(rows.map { numbers[$0] }),
+            try part.spanIDs(of: rows.map { .row(entry.firstRow + $0) }),
+            try part.spanIDs(of: rows.map { parents[$0] })
         )
     }
 }

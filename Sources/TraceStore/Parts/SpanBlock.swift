@@ -47,12 +47,11 @@ struct SpanBlock {
         let n = rowCount, limit = Int64(part.index.traceCount)
         let traces = try read(entry[.traces], "trace numbers") {
             reader throws(MalformedBytes) in
-            guard n <= reader.remaining else { throw reader.malformed("\(n) trace numbers") }
             var numbers: [UInt32] = []
             numbers.reserveCapacity(n)
             var number: Int64 = 0
-            for _ in 0..<n {
-                number = number &+ (try reader.zigzag())
+            for step in try VarintColumn.decodeZigzag(&reader, count: n) {
+                number = number &+ Int64(bitPattern: step)
                 guard number >= 0, number < limit else {
                     throw reader.malformed("trace number below \(limit)")
                 }
@@ -68,15 +67,11 @@ struct SpanBlock {
         if let knownStarts { return knownStarts }
         let n = rowCount
         let starts = try read(entry[.starts], "starts") { reader throws(MalformedBytes) in
-            guard n <= reader.remaining else { throw reader.malformed("\(n) starts") }
-            var starts: [Int64] = []
-            starts.reserveCapacity(n)
             var start: Int64 = 0
-            for _ in 0..<n {
-                start = start &+ (try reader.zigzag())
-                starts.append(start)
+            return try VarintColumn.decodeZigzag(&reader, count: n).map { step in
+                start = start &+ Int64(bitPattern: step)
+                return start
             }
-            return starts
         }
         knownStarts = starts
         return starts
@@ -88,11 +83,7 @@ struct SpanBlock {
         let n = rowCount
         let durations = try read(entry[.durations], "durations") {
             reader throws(MalformedBytes) in
-            guard n <= reader.remaining else { throw reader.malformed("\(n) durations") }
-            var durations: [Int64] = []
-            durations.reserveCapacity(n)
-            for _ in 0..<n { durations.append(try reader.zigzag()) }
-            return durations
+            try VarintColumn.decodeZigzag(&reader, count: n).map { Int64(bitPattern: $0) }
         }
         knownDurations = durations
         return durations

@@ -6,6 +6,8 @@ import Storage
 import Telemetry
 
 extension TraceStore {
+    package var maxMergedRows: Int { Limits.mergedRows }
+
     /// See `SignalStore.merge`. Reads each input twice: first identities, from which order and
     /// structure follow, then whole rows block by block. Memory: the plan, one block per input and
     /// the output.

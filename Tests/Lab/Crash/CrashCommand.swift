@@ -68,6 +68,7 @@ struct CrashLoop: Sendable {
         let settings = Self.settings(receiver: receiver.client.url)
         let work = WorkCount()
         var lines: [Int: Set<Int64>] = [:]
+        var lateBatches = 0
         var checked = CrashWindow(metrics: 0..<0, logs: 0..<0, traces: 0..<0)
         for round in 0..<kills {
             let server = try await self.start(round, settings, &report)
@@ -77,11 +78,16 @@ struct CrashLoop: Sendable {
                 let window = window(run, after: checked)
                 var findings = try await CrashCheck(run: run, client: server.client)
                     .check(window, lines: &lines)
-                let fates = try await checkFates(run, server.client, &findings)
+                let late = SpanFateCheck(run: run.spanFates, client: server.client)
+                var fates = try await checkFates(run, server.client, &findings)
+                fates.append(
+                    try await late.check(late.traces(since: lateBatches)) { findings.note($0) })
+                lateBatches = run.spanFates.ledger.end
                 report.take(findings, fates, when: "after kill \(round)")
                 checked = window
                 try await run.fates.resend(.deleted, server.client)
                 try await run.logFates.resend(.deleted, server.client)
+                try await run.spanFates.resend(server.client)
             }
             let until =
                 clock.monotonicNanos + 100_000_000 + Int64(chance.fraction() * Double(longestNanos))
@@ -89,6 +95,7 @@ struct CrashLoop: Sendable {
                 group.addTask { try await run.load(server.client, untilMonotonicNanos: .max) }
                 group.addTask { try await run.fates.load(server.client, round: round) }
                 group.addTask { try await run.logFates.load(server.client, round: round) }
+                group.addTask { try await run.spanFates.load(server.client) }
                 group.addTask { try await work.watch(server.client) }
                 group.addTask {
                     try await clock.sleep(untilMonotonicNanos: until)
@@ -142,7 +149,9 @@ struct CrashLoop: Sendable {
             let check = CrashCheck(run: run, client: server.client)
             var findings = try await check.check(window(run, after: none), lines: &lines)
             try await check.checkUnknownTraces(&findings)
-            let fates = try await checkFates(run, server.client, &findings)
+            var fates = try await checkFates(run, server.client, &findings)
+            let late = SpanFateCheck(run: run.spanFates, client: server.client)
+            fates.append(try await late.check(late.traces(since: 0)) { findings.note($0) })
             report.take(findings, fates, when: when)
             report.final = findings
             report.finalFates = fates
@@ -165,6 +174,7 @@ struct CrashLoop: Sendable {
         report.fateItems =
             Fate.allCases.map { run.fates.ledger($0).batches.acknowledgedItems }
             + LogFate.allCases.map { run.logFates.ledger($0).batches.acknowledgedItems }
+            + [run.spanFates.ledger.acknowledgedItems]
         for signal in CrashSignal.allCases {
             let ledger = run.ledger(signal)
             report.batches.append((ledger.end, ledger.acknowledgedBatches))

@@ -24,7 +24,7 @@ struct CrashReport: Sendable {
     /// Batches sent and acknowledged, by signal.
     var batches: [(sent: Int, acknowledged: Int)] = []
     var items: [Int] = []
-    /// Samples acknowledged by fate, then lines.
+    /// Samples acknowledged by fate, then lines, then spans.
     var fateItems: [Int] = []
 
     init(kills: Int) { self.kills = kills }
@@ -86,6 +86,7 @@ struct CrashReport: Sendable {
         for (fate, name) in [
             (LogFate.short, "lines, kept for 15 s"), (.deleted, "lines, half of them deleted"),
         ] { row(name, Fate.allCases.count + fate.rawValue, there: nil) }
+        row("spans, late and some twice", finalFates.count - 1, there: nil)
         var done = MarkdownTable(work.map(\.shown))
         done.row(work.map { String($0.count) })
         let machines = forwarded.machines.signals[CrashSignal.metrics.rawValue]

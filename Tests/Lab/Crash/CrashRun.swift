@@ -28,6 +28,8 @@ final class CrashRun: Sendable {
     let fates: FateRun
     /// Lines that do not.
     let logFates: LogFateRun
+    /// Spans that come late and twice.
+    let spanFates: SpanFateRun
     private let sources: [any LoadSource]
     private let ledgers = Mutex(
         [BatchLedger](repeating: BatchLedger(), count: CrashSignal.allCases.count))
@@ -42,6 +44,7 @@ final class CrashRun: Sendable {
         fates = FateRun(
             seed: seed, nowMillis: startNanos / 1_000_000 + 7_200_000)
         logFates = LogFateRun(seed: seed, startNanos: startNanos)
+        spanFates = SpanFateRun(seed: seed, startNanos: startNanos)
         sources = [
             MetricLoad(shape: metrics, samples: .max, version: .rw1),
             LogLoad(shape: logs, lines: .max, format: .loki),

@@ -36,6 +36,13 @@ struct PlannerTests {
         #expect(plan(parts, today: 101, barriers: [2, 4, 6]) == [])
     }
 
+    @Test func aMergedPartHasNoMoreRowsThanItsStoreBears() {
+        let parts = (1...7).map { part($0, bytes: 100) }
+        let runs = CompactionPlanner.plan(
+            parts, today: 101, maxBytes: 1 << 40, maxRows: { $0 == .logs ? 3 : .max })
+        #expect(runs.map { $0.map(\.id) } == [[1, 2, 3]])
+    }
+
     /// Whatever is sealed, merged, damaged and dropped in whatever order: the parts of a group, in
     /// their order, hold ascending and disjoint stretches of the log.
     @Test func mergesKeepTheOrderOfArrival() {
