@@ -22,7 +22,7 @@ extension HeadIndex {
                     let number = ServiceBucket.number(group.firstNanos)
                     var bucket = service.buckets.removeValue(forKey: number) ?? ServiceBucket()
                     let before = bucket.operations.count * 160 + bucket.picks.traces.count * 64
-                    bucket.merge(group.bucket(batch.arena), maxOperations: limits.maxOperations)
+                    group.add(to: &bucket, batch.arena, limits.maxOperations)
                     bytes += max(
                         0,
                         bucket.operations.count * 160 + bucket.picks.traces.count * 64 - before)
@@ -48,7 +48,14 @@ private struct SpanGroup {
     struct Operation {
         var name: ByteSlice
         var kind: UInt8
-        var counts = OperationCounts()
+        /// Buckets of `DurationHistogram`, one per span.
+        var durations: [UInt16] = []
+        var errors: UInt64 = 0
+
+        mutating func count(_ nanos: Int64, _ isError: Bool) {
+            durations.append(DurationHistogram.index(nanos))
+            if isError { errors += 1 }
+        }
     }
     var service: String
     /// First start by resource.
@@ -116,24 +123,36 @@ private struct SpanGroup {
             $0.kind == kind && equalBytes(text($0.name), name)
         }
         if let place {
-            operations[hash]?[place].counts.count(duration, isError)
+            operations[hash]?[place].count(duration, isError)
         } else {
             var operation = Operation(name: batch.names[row], kind: kind)
-            operation.counts.count(duration, isError)
+            operation.count(duration, isError)
             operations[hash, default: []].append(operation)
         }
         let pick = TracePick(startNanos: nanos, durationNanos: duration, isError: isError)
         if picks[batch.traceIDs[row]]?.merge(pick) == nil { picks[batch.traceIDs[row]] = pick }
     }
 
-    func bucket(_ arena: [UInt8]) -> ServiceBucket {
-        var bucket = ServiceBucket()
-        for operation in operations.values.joined() {
-            let key = OperationKey(name: arena.text(operation.name), kind: operation.kind)
-            bucket.operations[key, default: OperationCounts()].merge(operation.counts)
+    func add(to bucket: inout ServiceBucket, _ arena: [UInt8], _ maxOperations: Int) {
+        let named = operations.values.joined().map { operation in
+            (OperationKey(name: arena.text(operation.name), kind: operation.kind), operation)
+        }
+        // Sorted, so that which operations share `(other)` does not depend on hashing.
+        for (key, operation) in named.sorted(by: { $0.0 < $1.0 }) {
+            let admitted = bucket.admitted(key, maxOperations)
+            bucket.operations[admitted, default: OperationCounts()].add(
+                operation.durations, errors: operation.errors)
         }
         for (id, pick) in picks.sorted(by: { $0.key < $1.key }) { bucket.picks.add(id, pick) }
-        return bucket
+    }
+}
+
+extension OperationCounts {
+    /// - Parameter buckets: of `DurationHistogram`, one per span.
+    fileprivate mutating func add(_ buckets: [UInt16], errors: UInt64) {
+        count &+= UInt64(buckets.count)
+        errorCount &+= errors
+        for bucket in buckets { durations.add(index: bucket, count: 1) }
     }
 }
 
