@@ -53,6 +53,7 @@ struct CoreSettings: Sendable {
     var forward = ForwardQueue.Limits()
     var tenantLimits = TenantLimitTable()
     var enrichment = LogEnrichment()
+    var spanMetrics = SpanMetricsSettings()
     /// Within which a request to delete logs can be taken back.
     var deleteCancelSeconds = 86_400.0
 
@@ -68,6 +69,7 @@ struct CoreSettings: Sendable {
         forwardNames = (configuration?.forwardDestinations ?? []).map(\.forward.name)
         tenantLimits = configuration?.limits ?? TenantLimitTable()
         enrichment = configuration?.logs ?? LogEnrichment()
+        spanMetrics = configuration?.spanMetrics ?? SpanMetricsSettings()
         deleteCancelSeconds =
             configuration?.storage.deleteCancelSeconds ?? deleteCancelSeconds
         forward.maxBytes = options.forwardBytes
@@ -109,6 +111,8 @@ struct Core: Sendable {
     let queries: QueryService
     let correlation: Correlation
     let intake: OTLPIntake
+    /// What is counted of spans as they are committed.
+    let spanMetrics: SpanMetrics
     /// What jobs pushed.
     let pushed: PushGroups
     /// Requests to delete logs.
@@ -148,9 +152,10 @@ struct Core: Sendable {
         var limits = settings.limits
         limits.threads = max(2, processors)
         let tails = TailFeed()
+        let spanMetrics = SpanMetrics(settings.spanMetrics, clock: clock)
         let pipeline = IngestPipeline(
             kernel: kernel, metrics: stores.metrics, logs: stores.logs, traces: stores.traces,
-            observers: [stores.correlation, tails], forward: forward,
+            observers: [stores.correlation, tails, spanMetrics], forward: forward,
             enrichment: settings.enrichment, clock: clock, limits: limits)
         pipeline.limiter.set(settings.tenantLimits)
         let queries = QueryService(
@@ -163,7 +168,9 @@ struct Core: Sendable {
             correlation: stores.correlation,
             intake: OTLPIntake(
                 pipeline: pipeline, tenancy: settings.tenancy, clock: clock,
-                lookbackMillis: Int64(settings.queries.lookbackSeconds * 1000)),
+                lookbackMillis: Int64(settings.queries.lookbackSeconds * 1000),
+                traceDoors: startup.traceDoors),
+            spanMetrics: spanMetrics,
             pushed: PushGroups(settings.kernel.path + "/pushed", report: warn),
             deletes: LogDeletes(
                 directory: settings.kernel.path, kernel: kernel, logs: stores.logs, clock: clock,

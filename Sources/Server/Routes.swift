@@ -15,7 +15,8 @@ func makeRoutes(
         pipeline: pipeline, metrics: metrics, scraping: scraping, queries: service,
         push: PushMetrics(
             lines: startup.lines, groups: core.pushed, intake: intake, tails: core.tails,
-            doors: startup.logDoors),
+            doors: startup.logDoors,
+            traces: TraceDoorMetrics(doors: startup.traceDoors, spans: core.spanMetrics)),
         forwarding: forwarding)
     let both: [HTTPRequest.Method] = [.get, .post]
     let status = StatusEndpoints(core: core, startup: startup, scraping: scraping)
@@ -51,7 +52,7 @@ func makeRoutes(
         Route([.get], "/api/v1/status/active_queries", .prometheus, status.activeQueries))
     routes += prometheusRoutes(core, scraping, admin, status)
     routes += pushRoutes(core, startup)
-    routes += logDoorRoutes(core, startup)
+    routes += logDoorRoutes(core, startup) + traceDoorRoutes(core, startup)
 
     let series = SeriesEndpoints(service: service)
     let write = RemoteWriteEndpoint(pipeline: pipeline)

@@ -44,6 +44,8 @@ package struct ServerOptions: Sendable {
     /// Where Graphite's and StatsD's lines are taken, by TCP and UDP; nil = nowhere.
     package var graphite: ListenAddress?
     package var statsD: ListenAddress?
+    /// Where Jaeger's clients send datagrams; nil = nowhere.
+    package var jaegerAgent: ListenAddress?
     /// Sockets for logs.
     package var logDoors = LogDoorOptions()
     /// How often StatsD's series are written.
@@ -114,6 +116,7 @@ extension ServerOptions {
             ("web.read-timeout", duration(connection.bodySeconds)),
             ("otlp.http-listen-address", otlpHTTP?.description ?? "off"),
             ("otlp.grpc-listen-address", otlpGRPC?.description ?? "off"),
+            ("jaeger.udp-listen-address", jaegerAgent?.description ?? "off"),
             ("graphite.listen-address", graphite?.description ?? "off"),
             ("statsd.listen-address", statsD?.description ?? "off"),
             ("statsd.flush-interval", duration(statsDFlushSeconds)),

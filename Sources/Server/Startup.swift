@@ -18,6 +18,7 @@ final class Startup: Sendable {
     /// What the line listeners count; they are up before the data is.
     let lines = LineCounters()
     let logDoors = LogDoorCounters()
+    let traceDoors = TraceDoorCounters()
     /// When the server was started.
     let startWallNanos: Int64
 

@@ -44,6 +44,7 @@ package enum TernServer {
         let scraping = Scraping(options, configuration, logger, clock) {
             forwarding.apply($0.forwardDestinations)
             startup.core?.pipeline.limiter.set($0.limits)
+            startup.core?.spanMetrics.set($0.spanMetrics)
         }
         var quiet = logger
         quiet.logLevel = max(.notice, logger.logLevel)
@@ -60,7 +61,11 @@ package enum TernServer {
         }
         // They are shut down in reverse order: first no more requests, then the rest.
         var group = ServiceGroupConfiguration(
-            services: [core, forwarding]
+            services: [
+                core, forwarding,
+                spanMetricsService(
+                    settings.spanMetrics.intervalSeconds, startup, clock, logger),
+            ]
                 + (try logDoorServices(options.logDoors, startup, clock, logger) {
                     announce($0, $1, $2, logger)
                 })
@@ -118,6 +123,11 @@ package enum TernServer {
                     endpoint.takeHTTP2(to: ListenAddress(host: address.host, port: $0))
                     announce(address.host, $0, "otlp-grpc")
                 })
+        }
+        if let address = options.jaegerAgent {
+            services.append(
+                JaegerAgent(startup: startup, clock: clock, logger: logger)
+                    .listener(on: address) { announce($0, $1, $2) })
         }
         services += pushServices(
             options, startup, clock, logger

@@ -59,6 +59,10 @@ struct ServeCommand: AsyncParsableCommand {
         help: "HOST:PORT for Graphite lines over TCP and UDP, or off (off).")
     var graphite: String?
     @Option(
+        name: .customLong("jaeger.udp-listen-address"),
+        help: "HOST:PORT for datagrams of Jaeger's clients, or off (off).")
+    var jaegerAgent: String?
+    @Option(
         name: .customLong("statsd.listen-address"),
         help: "HOST:PORT for StatsD lines over UDP and TCP, or off (off).")
     var statsD: String?
@@ -170,6 +174,7 @@ struct ServeCommand: AsyncParsableCommand {
         options.otlpHTTP = try optional(otlpHTTP, "otlp.http-listen-address", options.otlpHTTP)
         options.otlpGRPC = try optional(otlpGRPC, "otlp.grpc-listen-address", options.otlpGRPC)
         options.graphite = try optional(graphite, "graphite.listen-address", nil)
+        options.jaegerAgent = try optional(jaegerAgent, "jaeger.udp-listen-address", nil)
         options.statsD = try optional(statsD, "statsd.listen-address", nil)
         options.statsDFlushSeconds =
             try seconds(statsDFlush, "statsd.flush-interval") ?? options.statsDFlushSeconds

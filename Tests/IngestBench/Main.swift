@@ -15,10 +15,12 @@ import Wire
 
 /// Remote write bodies of a fleet go through decompression, decoder and pipeline into a real data
 /// directory, on one thread; then its log is replayed and sealed. `BENCH_HOSTS` (20) and
-/// `BENCH_STEPS` (120) are the size of the data.
+/// `BENCH_STEPS` (120) are the size of the data. With `BENCH_SPANS` spans are counted instead.
 @main
 struct Main {
     static func main() async throws {
+        let spans = number("BENCH_SPANS", 0)
+        if spans > 0 { return try SpanMeasurement.measure(spans: spans) }
         try await withTemporaryDirectory { try await measure(in: $0) }
     }
 

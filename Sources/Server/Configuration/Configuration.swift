@@ -33,6 +33,8 @@ package struct Configuration: Sendable {
     package var limits = TenantLimitTable()
     /// What is added to log lines.
     package var logs = LogEnrichment()
+    /// Our section `span_metrics`.
+    package var spanMetrics = SpanMetricsSettings()
     /// Notes for the operator: accepted, but without effect, and why.
     package var notes: [String] = []
     /// The text it was read from, for `status/config`.
@@ -104,6 +106,7 @@ package struct Configuration: Sendable {
         }
         try configuration.readLimits(&top)
         try configuration.readLogs(&top)
+        try configuration.readSpanMetrics(&top)
         if var section = try top.section("otlp") {
             configuration.otlp = try OTLPSettings(&section, context.names)
         }

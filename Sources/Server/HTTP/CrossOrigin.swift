@@ -17,7 +17,8 @@ struct CrossOrigin: Sendable {
         answer.vary("Origin")
         guard let origin = request[.origin], !origin.isEmpty else { return }
         answer.headers[.accessControlAllowHeaders] =
-            "Accept, Authorization, Content-Type, Origin, X-Scope-OrgID, traceparent, tracestate"
+            "Accept, Authorization, Content-Encoding, Content-Type, Origin, X-Scope-OrgID, "
+            + "traceparent, tracestate"
         answer.headers[.accessControlAllowMethods] = "GET, POST, OPTIONS"
         answer.headers[.accessControlExposeHeaders] = "Date"
         if pattern == nil || pattern?.pattern == ".*" {

@@ -17,6 +17,19 @@ extension APIError {
         case .internal: .internalError
         }
     }
+
+    /// As gRPC has it. Exporters take RESOURCE_EXHAUSTED for final unless details say when to come
+    /// again, and UNAVAILABLE never; both have the details here where that makes sense.
+    var rpcError: RPCError {
+        var metadata = Metadata()
+        if let seconds = retryAfterSeconds {
+            let status = OTLPResponse.status(
+                code: Int32(grpcCode.rawValue), message: message, .protobuf,
+                retryAfterSeconds: seconds)
+            metadata.addBinary(status, forKey: "grpc-status-details-bin")
+        }
+        return RPCError(code: grpcCode, message: message, metadata: metadata)
+    }
 }
 
 /// A `google.rpc.Status` in the encoding of the request.

@@ -45,7 +45,7 @@ struct OTLPService: RegistrableRPCService {
                 deserializer: RawInput(), serializer: RawOutput()
             ) { request, context in
                 guard let intake = startup.core?.intake else {
-                    throw RPCError(code: .unavailable, message: startup.text)
+                    throw startup.refusal.rpcError
                 }
                 let tenant = try rpcTenant(of: request.metadata, intake.tenancy)
                 let sender = MetricSender(
@@ -58,7 +58,7 @@ struct OTLPService: RegistrableRPCService {
                             try await intake.grpc(body, signal, tenant: tenant)
                         }
                     } catch let error as APIError {
-                        throw RPCError(code: error.grpcCode, message: error.message)
+                        throw error.rpcError
                     }
                 }
                 return StreamingServerResponse(

@@ -4,6 +4,7 @@
 import Base
 import HTTPTypes
 import Ingest
+import Synchronization
 import Telemetry
 import Wire
 
@@ -16,18 +17,20 @@ struct OTLPIntake: Sendable {
     let lookbackMillis: Int64
     /// How metrics are translated, from the configuration in force.
     let translation = OTLPTranslation()
+    let traceDoors: TraceDoorCounters
     private let deltas = DeltaAccumulator()
     private let names = OTLPNameMemory()
     var deltaStreams: Int { deltas.streamCount }
 
     init(
         pipeline: IngestPipeline, tenancy: Tenancy, clock: any Clock,
-        lookbackMillis: Int64 = 300_000
+        lookbackMillis: Int64 = 300_000, traceDoors: TraceDoorCounters = TraceDoorCounters()
     ) {
         self.pipeline = pipeline
         self.tenancy = tenancy
         self.clock = clock
         self.lookbackMillis = lookbackMillis
+        self.traceDoors = traceDoors
     }
 
     /// Bytes of a body after decompression. Source: the OTLP specification's recommendation.
@@ -83,6 +86,7 @@ struct OTLPIntake: Sendable {
             encoding == .json ? try OTLPTraces.decodeJSON($0) : try OTLPTraces.decodeProtobuf($0)
         }
         let report = try await pipeline.write(spans: decoded.batch, tenant: tenant)
+        traceDoors.repeatedKeys.wrappingAdd(decoded.repeatedKeys, ordering: .relaxed)
         return response(
             .traces, encoding, rejected: decoded.rejected.count + report.refusals.count,
             [decoded.rejected.message, report.refusals.summary])

@@ -11,9 +11,11 @@ struct PushMetrics: Sendable {
     let intake: OTLPIntake
     let tails: TailFeed
     let doors: LogDoorCounters
+    let traces: TraceDoorMetrics
 
     func collect(into metrics: SelfMetrics) {
         collectDoors(into: metrics)
+        traces.collect(into: metrics)
         let taken = "tern_lines_total"
         metrics.declare(taken, .counter, "Samples and observations taken from lines, by protocol.")
         metrics.set(taken, "protocol=\"influx\"", load(lines.influxFields))

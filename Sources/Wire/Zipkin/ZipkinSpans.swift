@@ -63,16 +63,14 @@ struct ZipkinSpan {
 
     /// Makes room for the next span and keeps the memory.
     mutating func reset() {
-        var text = self.text
-        var tags = self.tags
-        var annotations = self.annotations
-        text.removeAll(keepingCapacity: true)
-        tags.removeAll(keepingCapacity: true)
-        annotations.removeAll(keepingCapacity: true)
-        self = ZipkinSpan()
-        self.text = text
-        self.tags = tags
-        self.annotations = annotations
+        var next = ZipkinSpan()
+        swap(&next.text, &text)
+        swap(&next.tags, &tags)
+        swap(&next.annotations, &annotations)
+        next.text.removeAll(keepingCapacity: true)
+        next.tags.removeAll(keepingCapacity: true)
+        next.annotations.removeAll(keepingCapacity: true)
+        self = next
     }
 
     mutating func addTag(_ key: ByteSlice, _ value: ByteSlice) {
