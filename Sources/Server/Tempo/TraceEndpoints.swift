@@ -66,7 +66,7 @@ struct TraceEndpoints: Sendable {
 
     /// `/api/traces/{id}`: Tempo's protobuf or JSON, or Jaeger's JSON. Tempo's first version has no
     /// place for what is missing; Jaeger's and the second version have.
-    private func byID(_ request: APIRequest) async throws -> APIResponse {
+    func byID(_ request: APIRequest) async throws -> APIResponse {
         if request.wantsProtobuf || request.prefix == "tempo" {
             let spans = try await trace(request, request.tempoRange()).spans
             return request.wantsProtobuf
@@ -84,7 +84,7 @@ struct TraceEndpoints: Sendable {
     }
 
     /// `/api/v2/traces/{id}`, whole or the spans that `q` selects.
-    private func byIDv2(_ request: APIRequest) async throws -> APIResponse {
+    func byIDv2(_ request: APIRequest) async throws -> APIResponse {
         let selection = try SpanSelection(request)
         let found = try await trace(request, request.tempoRange())
         var spans = found.spans
