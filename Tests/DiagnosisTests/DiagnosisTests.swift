@@ -185,7 +185,7 @@ import Testing
         #expect(evidence.language == .logql)
         // The range vector leaves out what lies at its very start.
         #expect(evidence.window == 40)
-        #expect(evidence.baseline == nil)
+        #expect(evidence.baseline == 0)
         #expect(
             evidence.query
                 == #"sum(count_over_time({service_name="mail"} |= "mail.Sender#8 " [1m]))"#)

@@ -93,8 +93,7 @@ struct EvidenceBuilder {
                 "\(numberText(window)) lines of \(name) in the window, \(numberText(baseline)) in "
                 + "the baseline",
             query: query(request.window), language: .logql, baselineQuery: query(request.baseline),
-            // A sum over no lines is empty.
-            baseline: baseline == 0 ? nil : baseline, window: window == 0 ? nil : window)
+            baseline: baseline, window: window)
     }
 
     /// Labels of the stream that name the service, not the instance.

@@ -43,8 +43,12 @@ struct EvidenceRunner {
         return Double(count)
     }
 
-    /// Spans that satisfy conditions and start in the stretch, each once.
-    func spans(_ conditions: [SpanCondition], _ range: NanosRange) throws -> Double {
+    /// Spans that satisfy conditions and start in the stretch, its first nanosecond left out as metrics
+    /// of spans leave it out; each once.
+    func spans(_ conditions: [SpanCondition], _ stretch: NanosRange) throws -> Double {
+        let after = stretch.first.rawValue.addingReportingOverflow(1)
+        let range = NanosRange(
+            first: after.overflow ? stretch.first : Nanos(after.partialValue), last: stretch.last)
         let request = SpanRequest(tenant: tenant, range: range, conditions: conditions)
         var seen: Set<SpanKey> = []
         try sources.spans.search(request, context) { batch in

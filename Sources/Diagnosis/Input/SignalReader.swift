@@ -26,8 +26,8 @@ package struct SignalSources: Sendable {
 /// Most of each signal that is held at a time. Beyond it traces are sampled, by their ids so that
 /// they stay whole, lines are read up to the limit, and series are left out.
 package struct ReadLimits: Sendable {
-    package var spans = 300_000
-    package var lines = 500_000
+    package var spans = 200_000
+    package var lines = 200_000
     package var statements = 20_000
     package var series = 20_000
     package init() {}

@@ -17,7 +17,7 @@ package struct Evidence: Sendable {
     package var language: EvidenceLanguage
     /// The query for the baseline: the same, but that a range in brackets is as long as the baseline.
     package var baselineQuery: String
-    /// What the query gives over the stretch; nil when it gives nothing.
+    /// What the query gives over the stretch, 0 when it counts and gives nothing; nil without samples.
     package var baseline: Double?
     package var window: Double?
 }
