@@ -23,10 +23,13 @@ struct DiagnosisReport: Sendable {
         head.add(stretch(data["baseline"]))
         let elapsed = data["elapsedSeconds"].double
         if elapsed.isFinite { head.add("  in " + axisText(elapsed) + " s", .dim) }
-        out.append(head)
+        out += wrapped(head, indent: 2)
         let suspects = data["suspects"].items
         if suspects.isEmpty { out.append(StyledText("nothing differs", .green, terminal)) }
         for suspect in suspects { out += self.lines(of: suspect) }
+        let notes = data["coverage"]["notes"].items
+        if !notes.isEmpty { out.append(StyledText(terminal)) }
+        for note in notes { out += wrapped(StyledText(note.text, .dim, terminal), indent: 2) }
         return out
     }
 
@@ -51,6 +54,11 @@ struct DiagnosisReport: Sendable {
                     suspect["summary"].text,
                 ]
             }, rawColumn: 6)
+    }
+
+    /// A number as short as an axis has it; any other text as it is.
+    private func number(_ value: JSONValue) -> String {
+        value.double.isNaN ? value.text : axisText(value.double)
     }
 
     /// Times come as nanoseconds, as seconds, or as RFC 3339, by whatever name.
@@ -84,18 +92,24 @@ struct DiagnosisReport: Sendable {
         if !suspect["resource"].text.isEmpty {
             head.add("  " + suspect["resource"].text, .yellow)
         }
-        if score.isFinite { head.add("  score " + axisText(score), .dim) }
-        var out = [StyledText(terminal), head]
-        var summary = StyledText("   ", .plain, terminal)
-        summary.add(suspect["summary"].text)
-        out += wrapped(summary, indent: 3)
+        if score.isFinite {
+            head.add("  score " + axisText(score), .dim)
+            let threshold = data["incidentThreshold"].double
+            if score < threshold { head.add(", too low for an incident", .dim) }
+        }
+        var out = [StyledText(terminal)] + wrapped(head, indent: 3)
+        if !suspect["summary"].text.isEmpty {
+            var summary = StyledText("   ", .plain, terminal)
+            summary.add(suspect["summary"].text)
+            out += wrapped(summary, indent: 3)
+        }
         for evidence in suspect["evidence"].items {
             var line = StyledText(
                 terminal.unicode ? "   • " : "   - ", .plain, terminal)
             line.add(padded(evidence["signal"].text, 8), .cyan)
             line.add(evidence["text"].text)
-            let before = evidence["baseline"].text
-            let now = evidence["window"].text
+            let before = number(evidence["baseline"])
+            let now = number(evidence["window"])
             if !before.isEmpty || !now.isEmpty {
                 line.add("  \(before) \(terminal.unicode ? "→" : "->") \(now)", .bold)
             }
