@@ -128,7 +128,7 @@ package struct Prompt {
     /// The message, and where in the query our own parser finds the fault.
     private func complain(_ message: String, about text: String) {
         let terminal = state.options.terminal
-        if !text.hasPrefix("\\") {
+        if isInteractive, !text.hasPrefix("\\") {
             let query = runnable(text)
             if let fault = syntaxFault(query, state.language ?? detectLanguage(query)) {
                 for line in caretLines(query, fault, terminal) {
