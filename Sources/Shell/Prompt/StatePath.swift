@@ -36,9 +36,14 @@ package enum StatePath {
 
     private static func write(_ bytes: [UInt8], to path: String, flags: Int32) throws {
         if let slash = path.lastIndex(of: "/") {
-            try FileManager.default.createDirectory(
-                atPath: String(path[..<slash]), withIntermediateDirectories: true,
-                attributes: [.posixPermissions: 0o700])
+            let folder = String(path[..<slash])
+            do {
+                try FileManager.default.createDirectory(
+                    atPath: folder, withIntermediateDirectories: true,
+                    attributes: [.posixPermissions: 0o700])
+            } catch {
+                throw ShellError("cannot make the folder \(folder)")
+            }
         }
         let descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0o600)
         guard descriptor >= 0 else {

@@ -131,7 +131,7 @@ class Shell:
         self.stream = pyte.Stream(self.screen)
         self.raw = ""
         variables = {"TERM": "xterm-256color", "LANG": "C.UTF-8", "PATH": os.environ["PATH"], "HOME": arguments.scratch,
-                     "XDG_STATE_HOME": os.path.join(arguments.scratch, "state"), "EDITOR": "true"} | environment
+                     "XDG_STATE_HOME": os.path.join(arguments.scratch, "state"), "EDITOR": "printf 'vector(5)\\n' >"} | environment
         self.child = pexpect.spawn(arguments.binary, ["shell", "--url", arguments.tern], dimensions=(rows, columns), env=variables,
                                    encoding="utf-8", codec_errors="replace", timeout=30)
         self.wait_prompt()
@@ -386,7 +386,7 @@ def verbs():
                        ("\\queries", ""), ("\\labels service", "cart"), ("\\explain sum(shop_requests_total)", "whole query"),
                        ("\\stats", "samples"), ("\\?", "leave"), ("\\save shop sum(shop_requests_total{service=\"$s\"})", ""),
                        ("\\saved", "shop"), ("\\run shop s=cart", "7200"), ("\\tz +02:00", ""), ("\\timing on", "timing: on"), ("\\x on", "blocks: on"),
-                       ("5b8efff798038103d269b633813fc60c", "POST /order"), ("\\nonsense", "unknown command")]:
+                       ("\\e vector(1)", "5"), ("5b8efff798038103d269b633813fc60c", "POST /order"), ("\\nonsense", "unknown command")]:
         text = shell.fresh(line)
         if line == "\\stats":
             shell.fresh(QUERY)
