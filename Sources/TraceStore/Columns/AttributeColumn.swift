@@ -97,7 +97,7 @@ final class AttributeColumn {
         case .empty: break
         case .string: encodeStrings(into: &writer)
         case .bool: for number in numbers { writer.u8(UInt8(truncatingIfNeeded: number)) }
-        case .int: for number in numbers { writer.zigzag(Int64(bitPattern: number)) }
+        case .int: IntColumn.encode(numbers, into: &writer)
         case .double: for number in numbers { writer.u64(number) }
         case .bytes, .array, .map:
             var offset = 0

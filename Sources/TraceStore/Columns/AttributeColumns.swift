@@ -14,7 +14,7 @@ import Telemetry
 ///              varint opaqueCount, per opaque list varint count + bytes
 ///     column = string: u8 0, per value varint count; then the bytes  (plain)
 ///                      u8 1, varint d ≤ 256, d strings; per value u8 index, none when d is 1
-///              int: zigzag · double: f64 · bool: u8 · empty: nothing
+///              int: `IntColumn` · double: f64 · bool: u8 · empty: nothing
 ///              bytes, array, map: varint count + encoded value without its type
 ///
 /// A list that does not parse is kept as it is. In blocks, layout and columns of span attributes are

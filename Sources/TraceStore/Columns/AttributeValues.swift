@@ -114,7 +114,7 @@ private struct Contents {
         case .string: try strings(&reader, count)
         case .bool: numbers = try reader.column(count, of: UInt8.self).map { UInt64($0) }
         case .int:
-            numbers = try VarintColumn.decodeZigzag(&reader, count: count)
+            numbers = try IntColumn.decode(&reader, count: count)
         case .double: numbers = try reader.column(count, of: UInt64.self)
         case .bytes, .array, .map:
             guard count <= reader.remaining else { throw reader.malformed("values") }

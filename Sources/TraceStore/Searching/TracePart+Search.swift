@@ -142,19 +142,26 @@ struct PartSearch: Sendable {
 
     private func rows(_ block: inout SpanBlock) throws(PartCorruption) -> [Int] {
         let n = block.rowCount
-        var combined = [Bool](repeating: filter.matchAll || filter.tests.isEmpty, count: n)
+        // Nil = all, as long as no condition has said anything.
+        var known: [Bool]?
         for index in filter.tests.indices {
             guard let hits = try rows(&block, index) else {
                 if filter.matchAll { continue }
-                combined = [Bool](repeating: true, count: n)
+                known = nil
                 break
             }
-            for row in 0..<n {
-                combined[row] =
-                    filter.matchAll ? combined[row] && hits[row] : combined[row] || hits[row]
+            guard var both = known else {
+                known = hits
+                if filter.matchAll, !hits.contains(true) { return [] }
+                continue
             }
-            if filter.matchAll, !combined.contains(true) { return [] }
+            for row in 0..<n {
+                both[row] = filter.matchAll ? both[row] && hits[row] : both[row] || hits[row]
+            }
+            if filter.matchAll, !both.contains(true) { return [] }
+            known = both
         }
+        var combined = known ?? [Bool](repeating: true, count: n)
         let range = filter.range
         if !(range.first.rawValue <= block.entry.minStart
             && block.entry.maxStart <= range.last.rawValue)
