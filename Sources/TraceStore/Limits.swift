@@ -32,8 +32,8 @@ enum Limits {
     static let indexPageTraces = 512
     /// Rows that parents are named relative to. Power of two.
     static let parentPageRows = 2048
-    /// Rows of the largest merged part: while it is made, some 150 bytes per row are in memory.
-    static let mergedRows = 3_000_000
+    /// Rows of the largest merged part: while it is made, some 170 bytes per row are in memory.
+    static let mergedRows = 1_500_000
     /// Bytes of all resources and scopes of one part; beyond, a merge is refused.
     static let sourceBytes = 256 << 20
     /// Bytes of frames after which a new section begins, so that none nears the format's limit.
