@@ -58,17 +58,27 @@ struct OpenEdges: Sendable {
     struct Key: Hashable, Sendable {
         var traceID: TraceID
         var spanID: SpanID
+
+        func hash(into hasher: inout Hasher) {
+            hasher.combine(traceID.low)
+            hasher.combine(spanID.rawValue)
+        }
     }
 
-    private var edges: [Key: SpanEdge] = [:]
-    /// Keys in the order of their deadlines; some are gone from `edges`.
+    /// Edges lie still while the table of their keys grows.
+    private var edges: [SpanEdge?] = []
+    private var free: [Int] = []
+    private var numbers: [Key: Int] = [:]
+    /// Keys in the order of their deadlines; some are gone, or wait again with a later one.
     private var order: [(key: Key, deadlineNanos: Int64)] = []
     private var first = 0
 
-    var count: Int { edges.count }
+    var count: Int { numbers.count }
 
     /// Whether a client's side waits there.
-    func hasClient(_ key: Key) -> Bool { edges[key].map { !$0.client.isEmpty } ?? false }
+    func hasClient(_ key: Key) -> Bool {
+        numbers[key].flatMap { edges[$0] }.map { !$0.client.isEmpty } ?? false
+    }
 
     /// Adds one side to the edge of a key. Returns the edge when both sides are known.
     ///
@@ -77,21 +87,29 @@ struct OpenEdges: Sendable {
     mutating func add(
         _ key: Key, deadlineNanos: Int64, limit: Int, _ add: (inout SpanEdge) -> Void
     ) -> (complete: SpanEdge?, isFull: Bool) {
-        if var edge = edges[key] {
+        if let number = numbers[key] {
+            guard var edge = edges[number].take() else { return (nil, false) }
             add(&edge)
             if edge.isComplete {
-                edges[key] = nil
+                numbers[key] = nil
+                free.append(number)
                 return (edge, false)
             }
-            edges[key] = edge
+            edges[number] = edge
             return (nil, false)
         }
         var edge = SpanEdge(traceID: key.traceID)
         add(&edge)
         if edge.isComplete { return (edge, false) }
-        guard edges.count < limit else { return (nil, true) }
+        guard numbers.count < limit else { return (nil, true) }
         edge.deadlineNanos = deadlineNanos
-        edges[key] = edge
+        if let number = free.popLast() {
+            edges[number] = edge
+            numbers[key] = number
+        } else {
+            numbers[key] = edges.count
+            edges.append(edge)
+        }
         order.append((key, deadlineNanos))
         return (nil, false)
     }
@@ -102,8 +120,11 @@ struct OpenEdges: Sendable {
             let (key, deadline) = order[first]
             first += 1
             // A newer edge of the same key has a later deadline of its own.
-            guard let edge = edges[key], edge.deadlineNanos == deadline else { continue }
-            edges[key] = nil
+            guard let number = numbers[key], edges[number]?.deadlineNanos == deadline,
+                let edge = edges[number].take()
+            else { continue }
+            numbers[key] = nil
+            free.append(number)
             body(edge)
         }
         if first > 1024, first > order.count / 2 {

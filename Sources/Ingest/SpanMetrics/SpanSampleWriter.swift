@@ -41,7 +41,7 @@ struct SpanSampleWriter {
             guard let touched = table.cells[number]?.touchedMillis else { continue }
             let isStale = touched < staleBefore
             table.update(number) { cell, isOverflow in
-                let labels = isStale || cell.isNamed ? [] : pairs(cell.key, shape, isOverflow)
+                let labels = isStale || cell.isNamed ? [] : pairs(cell.key.bytes, shape, isOverflow)
                 if isStale {
                     end(cell, shape)
                 } else {

@@ -32,6 +32,22 @@ struct SpanExemplar: Sendable {
     var millis: Int64
 }
 
+/// Label values with their hash: bytes that the standard hasher would take one by one.
+struct SpanSeriesKey: Hashable, Sendable {
+    let bytes: [UInt8]
+    private let hash: UInt64
+
+    init(_ bytes: [UInt8]) {
+        self.bytes = bytes
+        hash = bytes.withUnsafeBytes { hash64($0) }
+    }
+
+    static func == (a: SpanSeriesKey, b: SpanSeriesKey) -> Bool {
+        a.hash == b.hash && a.bytes == b.bytes
+    }
+    func hash(into hasher: inout Hasher) { hasher.combine(hash) }
+}
+
 /// Values by label values, up to a number of series; what finds no room is counted together.
 ///
 /// A key is the list of label values, each preceded by its length as a varint.
@@ -64,14 +80,14 @@ struct SpanSeriesTable: Sendable {
     }
 
     struct Cell: Sendable {
-        var key: [UInt8]
+        var key: SpanSeriesKey
         var counters: [Counter]
         var histograms: [Histogram]
         var touchedMillis: Int64 = 0
     }
 
     let shape: SpanSeriesShape
-    private var numbers: [[UInt8]: Int] = [:]
+    private var numbers: [SpanSeriesKey: Int] = [:]
     private(set) var cells: [Cell?] = []
     private var free: [Int] = []
     /// Where that goes for which there is no room.
@@ -83,7 +99,8 @@ struct SpanSeriesTable: Sendable {
     var cellCount: Int { cells.count - free.count }
 
     /// Number of the cell of a key, which is made if there is room. Nil = there is none.
-    mutating func cell(_ key: [UInt8], millis: Int64, hasRoom: Bool) -> Int? {
+    mutating func cell(_ bytes: [UInt8], millis: Int64, hasRoom: Bool) -> Int? {
+        let key = SpanSeriesKey(bytes)
         if let known = numbers[key] {
             cells[known]?.touchedMillis = millis
             return known
@@ -102,9 +119,9 @@ struct SpanSeriesTable: Sendable {
         return number
     }
 
-    private mutating func add(_ key: [UInt8]?, _ millis: Int64) -> Int {
+    private mutating func add(_ key: SpanSeriesKey?, _ millis: Int64) -> Int {
         let cell = Cell(
-            key: key ?? [], counters: shape.counters.map { _ in Counter() },
+            key: key ?? SpanSeriesKey([]), counters: shape.counters.map { _ in Counter() },
             histograms: shape.histograms.map { _ in Histogram() }, touchedMillis: millis)
         let number: Int
         if let last = free.popLast() {
