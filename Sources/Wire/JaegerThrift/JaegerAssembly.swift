@@ -200,7 +200,8 @@ struct JaegerAssembly {
             dropped: 0, traceState: UnsafeRawBufferPointer(start: nil, count: 0))
     }
 
-    /// Logs as events: the field `event` is an event's name.
+    /// Logs as events: the field `event` is an event's name, else `message`, as the exporters of
+    /// OpenTelemetry's older SDKs have it.
     private mutating func decodeLogs(_ reader: inout ThriftReader) throws(MalformedBytes) {
         let spanTags = tags
         let (type, n) = try reader.list()
@@ -221,7 +222,9 @@ struct JaegerAssembly {
                     try reader.skip(field)
                 }
             }
-            let name = tags.takeText("event") ?? UnsafeRawBufferPointer(start: nil, count: 0)
+            let name =
+                tags.takeText("event") ?? tags.takeText("message")
+                ?? UnsafeRawBufferPointer(start: nil, count: 0)
             spans.inner.bytes.removeAll(keepingCapacity: true)
             for tag in tags where !tag.isTaken { tag.encode(into: &spans.inner) }
             spans.addEvent(nanos: nanos(time), name: name, dropped: 0)

@@ -173,7 +173,11 @@ private let batch = Thrift.structure([
                     .structure([
                         (1, .i64(1_556_604_172_355_738)),
                         (2, .list([tag("event", .text("retry")), tag("try", .i64(2))])),
-                    ])
+                    ]),
+                    .structure([
+                        (1, .i64(1_556_604_172_355_739)),
+                        (2, .list([tag("message", .text("gave up"))])),
+                    ]),
                 ]),
             span(
                 5, tags: [tag("http.status_code", .i64(404))],
@@ -241,7 +245,7 @@ private var compactDatagram: [UInt8] {
     let links = try batch.arena.withSlice(batch.links[0]) { try SpanLinkCoding.decode($0) }
     #expect(links.map(\.spanID.rawValue) == [9])
     let events = try batch.arena.withSlice(batch.events[0]) { try SpanEventCoding.decode($0) }
-    #expect(events.map(\.name) == ["retry"])
+    #expect(events.map(\.name) == ["retry", "gave up"])
     #expect(batch.arena.text(batch.resources[0].serviceName) == "shop")
     let resource = try batch.arena.withSlice(batch.resources[0].attributes) {
         try AttributeCoding.decodeList($0)
