@@ -8,5 +8,5 @@
 /// correlation index commit together. Ingest never parses bytes and never answers queries.
 ///
 /// What comes as increments or observations is added up before (`Aggregation`); what jobs push is
-/// kept to be written again (`Pushing`).
+/// kept to be written again (`Pushing`). Spans are counted as they are committed (`SpanMetrics`).
 package enum Ingest {}
