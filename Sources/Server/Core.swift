@@ -110,6 +110,8 @@ struct Core: Sendable {
     let pipeline: IngestPipeline
     let queries: QueryService
     let correlation: Correlation
+    /// What operations did, by minute.
+    let rates: any SpanRateReading
     let intake: OTLPIntake
     /// What is counted of spans as they are committed.
     let spanMetrics: SpanMetrics
@@ -165,7 +167,7 @@ struct Core: Sendable {
             queryLog: queryLog)
         return Core(
             settings: settings, kernel: kernel, pipeline: pipeline, queries: queries,
-            correlation: stores.correlation,
+            correlation: stores.correlation, rates: stores.traces,
             intake: OTLPIntake(
                 pipeline: pipeline, tenancy: settings.tenancy, clock: clock,
                 lookbackMillis: Int64(settings.queries.lookbackSeconds * 1000),

@@ -155,7 +155,7 @@ private func traceRoutes(_ core: Core) -> [Route] {
     routes += SearchEndpoint(queries: TempoQueries(service: service)).routes()
     routes += TempoMetricsEndpoint(queries: TempoQueries(service: service)).routes()
     routes += JaegerEndpoints(service: service, catalogue: catalogue).routes()
-    routes += JaegerMetricsEndpoint(service: service, index: core.correlation).routes()
+    routes += JaegerMetricsEndpoint(service: service, rates: core.rates).routes()
     routes += JaegerV3Endpoints(service: service, catalogue: catalogue).routes()
     routes += ZipkinEndpoints(service: service, catalogue: catalogue).routes()
     return routes

@@ -30,27 +30,18 @@ import Testing
                 ServiceCall(caller: "front", callee: "bank", callCount: 1, errorCount: 1)
             ])
         #expect(faults.isEmpty)
-        let later = NanosRange(first: Nanos(noon + 1), last: Nanos(.max))
+        let later = NanosRange(first: Nanos(noon + 600_000_000_000), last: Nanos(.max))
         #expect(index.serviceCalls(tenant: .anonymous, range: later).calls.isEmpty)
         #expect(index.serviceCalls(tenant: Tenant("other"), range: .all).calls.isEmpty)
     }
 
-    @Test func bucketsOfOneService() {
-        let buckets = index.operationBuckets(
-            ofService: "bank", tenant: .anonymous, range: .all)
-        #expect(buckets.map(\.name) == ["charge", "charge"])
-        #expect(buckets.map(\.errorCount) == [1, 0])
-        #expect(buckets.map(\.kind) == [2, 2])
-        for bucket in buckets {
-            #expect(bucket.startNanos % OperationBucket.width == 0)
-            #expect(bucket.count == 1)
+    @Test func operationsOfOneService() {
+        func names(_ service: String, _ range: NanosRange = .all) -> [OperationName] {
+            index.operationNames(ofService: service, tenant: .anonymous, range: range)
         }
-        let longest = buckets.last?.durations.quantile(0.99) ?? 0
-        #expect((15_800_000...16_200_000).contains(longest))
-        let early = NanosRange(first: Nanos(.min), last: Nanos(noon))
-        #expect(
-            index.operationBuckets(ofService: "bank", tenant: .anonymous, range: early).count == 1)
-        #expect(
-            index.operationBuckets(ofService: "none", tenant: .anonymous, range: .all).isEmpty)
+        #expect(names("bank") == [OperationName(name: "charge", kind: 2)])
+        #expect(names("front") == [OperationName(name: "pay", kind: 3)])
+        #expect(names("none").isEmpty)
+        #expect(names("bank", NanosRange(first: Nanos(.min), last: Nanos(noon / 2))).isEmpty)
     }
 }

@@ -177,7 +177,7 @@ import Testing
                     #""labels":[{"name":"operation","value":"charge"},"#
                         + #"{"name":"service_name","value":"shop"}]"#), "\(operations.text)")
             let step = try await server.get("/api/metrics/minstep")
-            #expect(step.text.hasPrefix(#"{"data":300000,"#))
+            #expect(step.text.hasPrefix(#"{"data":60000,"#))
         }
     }
 

@@ -2,21 +2,20 @@
 // Rates, errors and latencies for Jaeger's Monitor tab.
 
 import Base
-import Correlation
 import HTTPTypes
 import Telemetry
 import Wire
 
 /// `/api/metrics/{latencies,calls,errors,minstep}`.
 ///
-/// Numbers come from the correlation index, which counts spans and their durations per five minutes:
-/// of five minutes that a window cuts, it takes the share that lies inside. Quantiles are off by at
-/// most 1 %. Source: jaegertracing/jaeger, query parser of the query extension (parameters and
+/// Numbers come from the rates that the trace store keeps by operation and minute: of a minute that a
+/// window cuts, it takes the share that lies inside. Quantiles are off by at most 1 %. Source: jaegertracing/jaeger, query parser of the query extension (parameters and
 /// defaults).
 struct JaegerMetricsEndpoint: Sendable {
     let service: QueryService
-    let index: Correlation
+    let rates: any SpanRateReading
 
+    private static let minute: Int64 = 60_000_000_000
     /// Points of a series at most.
     private static let maxPoints = 11_000
     /// Services of a request at most.
@@ -36,7 +35,7 @@ struct JaegerMetricsEndpoint: Sendable {
             Route([.get], "/api/metrics/calls", .jaeger) { try await answer($0, .calls) },
             Route([.get], "/api/metrics/errors", .jaeger) { try await answer($0, .errors) },
             Route([.get], "/api/metrics/minstep", .jaeger) { _ in
-                .json(JaegerAnswers.number(Int(OperationBucket.width / 1_000_000)))
+                .json(JaegerAnswers.number(Int(JaegerMetricsEndpoint.minute / 1_000_000)))
             },
         ]
     }
@@ -72,7 +71,7 @@ struct JaegerMetricsEndpoint: Sendable {
             }
             kinds.insert(kind)
         }
-        let minute: Int64 = 60_000_000_000
+        let minute = JaegerMetricsEndpoint.minute
         let end = try request.jaegerMillis("endTs") ?? service.clock.wallNanos
         let lookback = try request.jaegerMillis("lookback") ?? 60 * minute
         let step = try request.jaegerMillis("step") ?? minute / 12
@@ -100,25 +99,29 @@ struct JaegerMetricsEndpoint: Sendable {
         let tenant = request.tenant
         let now = service.clock.wallNanos
         return try await service.run { context in
-            var series: [JaegerMetricFamily.Series] = []
             let first = wanted.start.subtractingReportingOverflow(wanted.window).partialValue
             let range = NanosRange(first: Nanos(first), last: Nanos(wanted.end))
-            let faults = index.faults(tenant: tenant, range: range)
-            if let fault = faults.first { throw fault }
-            for name in wanted.services {
+            let found = try rates.rates(
+                SpanRateRequest(tenant: tenant, range: range, services: Set(wanted.services)),
+                context)
+            // The family has no place for what is missing.
+            if let missing = context.warnings.first { throw APIError(.internal, missing) }
+            var minutes: [SeriesKey: [Minute]] = [:]
+            for rate in found where wanted.kinds.contains(rate.key.kind) {
+                let key = SeriesKey(
+                    service: rate.key.service,
+                    operation: wanted.isByOperation ? rate.key.name : nil)
+                minutes[key, default: []].append(Minute(rate))
+            }
+            var series: [JaegerMetricFamily.Series] = []
+            for (key, own) in minutes.sorted(by: { $0.key < $1.key }) {
                 try context.check()
-                var buckets: [String: [OperationBucket]] = [:]
-                for bucket in index.operationBuckets(ofService: name, tenant: tenant, range: range)
-                where wanted.kinds.contains(bucket.kind) {
-                    buckets[wanted.isByOperation ? bucket.name : "", default: []].append(bucket)
-                }
-                for (operation, own) in buckets.sorted(by: { $0.key < $1.key }) {
-                    try context.check()
-                    series.append(
-                        .init(
-                            service: name, operation: wanted.isByOperation ? operation : nil,
-                            points: points(own, kind, wanted, now: now)))
-                }
+                series.append(
+                    .init(
+                        service: key.service, operation: key.operation,
+                        points: try points(
+                            own.sorted { $0.start < $1.start }, kind, wanted, now: now
+                        ) { try context.check() }))
             }
             return .json(
                 JaegerMetricFamily(
@@ -127,15 +130,48 @@ struct JaegerMetricsEndpoint: Sendable {
         }
     }
 
+    private struct SeriesKey: Hashable, Comparable {
+        var service: String
+        var operation: String?
+
+        static func < (a: SeriesKey, b: SeriesKey) -> Bool {
+            (a.service, a.operation ?? "") < (b.service, b.operation ?? "")
+        }
+    }
+
+    /// Spans that start in one minute, of one operation, kind and status.
+    private struct Minute {
+        var start: Int64
+        var count: Double
+        var errors: Double
+        var durations: DurationHistogram
+
+        init(_ rate: SpanRate) {
+            start = rate.key.minuteNanos
+            count = Double(rate.count)
+            errors = Double(rate.errorCount)
+            durations = rate.durations
+        }
+    }
+
     /// One point a step; points of windows without spans are left out.
+    ///
+    /// - Parameter minutes: ascending by start.
     private func points(
-        _ buckets: [OperationBucket], _ kind: JaegerMetricFamily.Kind, _ wanted: Wanted, now: Int64
-    ) -> [JaegerMetricFamily.Point] {
+        _ minutes: [Minute], _ kind: JaegerMetricFamily.Kind, _ wanted: Wanted, now: Int64,
+        check: () throws -> Void
+    ) throws -> [JaegerMetricFamily.Point] {
         var points: [JaegerMetricFamily.Point] = []
         var moment = wanted.start
+        var first = minutes.startIndex
         while moment <= wanted.end {
+            try check()
             let begin = moment.subtractingReportingOverflow(wanted.window).partialValue
-            if let value = value(buckets, kind, begin, moment, now: now) {
+            while first < minutes.endIndex,
+                minutes[first].start <= begin &- JaegerMetricsEndpoint.minute
+            { first += 1 }
+            let inside = minutes[first...].prefix { $0.start < moment }
+            if let value = value(inside, kind, begin, moment, now: now) {
                 points.append(.init(millis: moment / 1_000_000, value: value))
             }
             let (next, overflow) = moment.addingReportingOverflow(wanted.step)
@@ -146,23 +182,23 @@ struct JaegerMetricsEndpoint: Sendable {
     }
 
     private func value(
-        _ buckets: [OperationBucket], _ kind: JaegerMetricFamily.Kind, _ begin: Int64,
+        _ minutes: ArraySlice<Minute>, _ kind: JaegerMetricFamily.Kind, _ begin: Int64,
         _ end: Int64, now: Int64
     ) -> Double? {
         var calls = 0.0
         var errors = 0.0
         var durations = DurationHistogram()
-        for bucket in buckets {
-            // The five minutes that are not over have seen spans only up to now.
+        for minute in minutes {
+            // The minute that is not over has seen spans only up to now.
             let last = max(
-                bucket.startNanos + 1_000_000_000,
-                min(bucket.startNanos + OperationBucket.width, now))
-            let inside = min(last, end) - max(bucket.startNanos, begin)
+                minute.start &+ 1_000_000_000,
+                min(minute.start &+ JaegerMetricsEndpoint.minute, now))
+            let inside = min(last, end) - max(minute.start, begin)
             if inside <= 0 { continue }
-            let share = Double(inside) / Double(last - bucket.startNanos)
-            calls += share * Double(bucket.count)
-            errors += share * Double(bucket.errorCount)
-            if case .latencies = kind { durations.merge(bucket.durations) }
+            let share = Double(inside) / Double(last - minute.start)
+            calls += share * minute.count
+            errors += share * minute.errors
+            if case .latencies = kind { durations.merge(minute.durations) }
         }
         guard calls > 0 else { return nil }
         switch kind {

@@ -35,14 +35,10 @@ struct ServiceCatalogue: Sendable {
         of name: String, kind: String? = nil, tenant: Tenant
     ) async throws -> [JaegerAnswers.Operation] {
         try await service.run { _ in
-            var found: Set<JaegerAnswers.Operation> = []
-            for bucket in index.operationBuckets(ofService: name, tenant: tenant, range: .all) {
-                let own = bucket.kind == 0 ? "" : spanKindName(bucket.kind)
-                if kind == nil || kind == own {
-                    found.insert(.init(name: bucket.name, kind: own))
-                }
-            }
-            return found.sorted { ($0.name, $0.kind) < ($1.name, $1.kind) }
+            index.operationNames(ofService: name, tenant: tenant, range: .all).map {
+                JaegerAnswers.Operation(
+                    name: $0.name, kind: $0.kind == 0 ? "" : spanKindName($0.kind))
+            }.filter { kind == nil || kind == $0.kind }
         }
     }
 

@@ -17,6 +17,23 @@ final class CountingSpans: SpanReading {
         return try reader.trace(id, tenant: tenant, context)
     }
 
+    func traces(
+        _ ids: [TraceID], tenant: Tenant, _ context: ReadContext,
+        _ body: (SpanBatch) throws -> Bool
+    ) throws {
+        try reader.traces(ids, tenant: tenant, context) { batch in
+            traces.wrappingAdd(1, ordering: .relaxed)
+            return try body(batch)
+        }
+    }
+
+    func structuredTrace(
+        _ id: TraceID, tenant: Tenant, _ context: ReadContext
+    ) throws -> (spans: SpanBatch, structure: SpanStructure) {
+        traces.wrappingAdd(1, ordering: .relaxed)
+        return try reader.structuredTrace(id, tenant: tenant, context)
+    }
+
     func search(
         _ request: SpanRequest, _ context: ReadContext, _ body: (SpanBatch) throws -> Bool
     ) throws {

@@ -55,16 +55,19 @@ struct TraceFinder: Sendable {
         _ ids: [TraceID], _ tenant: Tenant, _ context: ReadContext
     ) throws -> Found {
         var found = Found()
-        for id in ids {
+        var next = ids.startIndex
+        try service.traces.traces(ids, tenant: tenant, context) { trace in
             try context.check()
-            let trace = try service.traces.trace(id, tenant: tenant, context)
+            let id = ids[next]
+            next += 1
             if trace.rowCount == 0 {
                 found.unknown.append(id)
-                continue
+            } else {
+                // The answer's text takes about as much again.
+                try context.reserve(3 * trace.arena.count + 512 * trace.rowCount)
+                found.traces.append(trace)
             }
-            // The answer's text takes about as much again.
-            try context.reserve(3 * trace.arena.count + 512 * trace.rowCount)
-            found.traces.append(trace)
+            return next < ids.endIndex
         }
         found.missing = context.warnings
         return found
