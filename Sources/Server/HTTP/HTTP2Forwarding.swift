@@ -16,6 +16,8 @@ final class HTTP2Detector: ChannelInboundHandler, RemovableChannelHandler {
 
     private static let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
 
+    private static let heldLimit = 1 << 20
+
     private let address: ListenAddress
     /// What serves HTTP/1.1 on the connection, to be taken off.
     private let handlers: [any RemovableChannelHandler]
@@ -36,7 +38,11 @@ final class HTTP2Detector: ChannelInboundHandler, RemovableChannelHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var bytes = unwrapInboundIn(data)
         held.writeBuffer(&bytes)
-        if isForwarding { return }
+        if isForwarding {
+            // What a client sends before it was let in is kept, within reason.
+            if held.readableBytes > HTTP2Detector.heldLimit { context.close(promise: nil) }
+            return
+        }
         let start = held.readableBytesView.prefix(HTTP2Detector.preface.count)
         guard HTTP2Detector.preface.starts(with: start) else {
             context.fireChannelRead(wrapInboundOut(held))
