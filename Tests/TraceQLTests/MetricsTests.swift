@@ -308,6 +308,7 @@ import TestKit
     @Test func samplingThresholdsScaleCounts() throws {
         for (state, weight) in [
             ("ot=th:8", 2.0), ("a=b, ot=rv:123;th:c", 4), ("ot=th:0", 1), ("ot=th:zz", 1),
+            ("ot=th:ffffffffffffff", 0x1p56),
             ("", 1), ("ot=th:123456789012345", 1), ("xot=th:8", 1),
         ] as [(String, Double)] {
             let found = Array(state.utf8).withUnsafeBytes { SamplingWeight.weight(traceState: $0) }

@@ -17,8 +17,6 @@ struct CompareAccumulator: SpanCounting {
         /// The span that counted last.
         var lastSpan = -1
 
-        var total: Double { counts.reduce(0, +) }
-
         /// Bytes by which it grew.
         mutating func add(_ interval: Int, _ weight: Double) -> Int {
             if let place = intervals.lastIndex(of: Int32(interval)) {
@@ -164,21 +162,8 @@ struct CompareAccumulator: SpanCounting {
             for side in Side.allCases {
                 let place = attribute * 2 + side.rawValue
                 guard !groups[place].isEmpty else { continue }
-                var columns = try groups[place].map { group in
-                    (
-                        counts[group].total,
-                        SeriesColumn(
-                            [
-                                MetricsLabel("__meta_type", .string(side.name)),
-                                MetricsLabel(name, try value(group)),
-                            ], counts[group].column(grid.count), [])
-                    )
-                }
-                columns.sort { a, b in
-                    a.0 == b.0 ? SeriesColumn.precedes(a.1, b.1) : a.0 > b.0
-                }
-                if columns.count > topN { isCut = true }
-                result += columns.prefix(topN).map(\.1)
+                if groups[place].count > topN { isCut = true }
+                result += try ranked(groups[place], side, name)
                 result.append(
                     SeriesColumn(
                         [
@@ -198,6 +183,28 @@ struct CompareAccumulator: SpanCounting {
             result.append(marker)
         }
         return result
+    }
+
+    /// Series of the most frequent values of an attribute; of equally frequent ones those that come
+    /// first in order.
+    private func ranked(
+        _ groups: [Int], _ side: Side, _ name: String
+    ) throws -> [SeriesColumn] {
+        var order = try groups.map { group in
+            let value = try value(group)
+            return (
+                group: group, value: value, text: value.sortingText,
+                total: counts[group].counts.reduce(0, +)
+            )
+        }
+        order.sort { $0.total == $1.total ? $0.text < $1.text : $0.total > $1.total }
+        return order.prefix(topN).map { item in
+            SeriesColumn(
+                [
+                    MetricsLabel("__meta_type", .string(side.name)),
+                    MetricsLabel(name, item.value),
+                ], counts[item.group].column(grid.count), [])
+        }
     }
 
     private func name(_ attribute: Int) -> String {

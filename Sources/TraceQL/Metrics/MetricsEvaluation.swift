@@ -204,8 +204,8 @@ struct MetricsEvaluation {
 
     func answer(_ columns: [SeriesColumn]) -> MetricsAnswer {
         let grid = query.grid
-        var series = columns.filter { $0.isMarker || !$0.values.allSatisfy(\.isNaN) }
-            .sorted(by: SeriesColumn.precedes)
+        var series = SeriesColumn.sorted(
+            columns.filter { $0.isMarker || !$0.values.allSatisfy(\.isNaN) })
         var message: String?
         if query.maxSeries > 0, series.count > query.maxSeries {
             message =

@@ -31,7 +31,7 @@ extension MetricsStage {
         guard series.count > limit else { return series }
         var isTop = true
         if case .bottomk = self { isTop = false }
-        let ordered = series.sorted(by: SeriesColumn.precedes)
+        let ordered = SeriesColumn.sorted(series)
         var kept = ordered
         for index in kept.indices {
             kept[index].values = [Double](repeating: .nan, count: grid.count)

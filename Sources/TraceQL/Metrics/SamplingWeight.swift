@@ -12,22 +12,26 @@ enum SamplingWeight {
             guard trimmed.starts(with: "ot=".utf8) else { continue }
             for field in trimmed.dropFirst(3).split(separator: UInt8(ascii: ";"))
             where field.starts(with: "th:".utf8) {
-                return threshold(field.dropFirst(3)).map { 1 / (1 - $0) } ?? 1
+                return threshold(field.dropFirst(3)).map {
+                    Double(whole) / Double(whole - $0)
+                } ?? 1
             }
         }
         return 1
     }
 
-    /// The dropped share, from at most 14 hexadecimal digits behind the point.
-    private static func threshold(_ digits: Slice<UnsafeRawBufferPointer>) -> Double? {
+    /// Thresholds have 56 bits.
+    private static let whole: UInt64 = 1 << 56
+
+    /// Below `whole`, from at most 14 hexadecimal digits; those left out are zeros.
+    private static func threshold(_ digits: Slice<UnsafeRawBufferPointer>) -> UInt64? {
         let text = digits.prefix { $0 != 32 && $0 != 9 }
         guard (1...14).contains(text.count) else { return nil }
-        var share = 0.0, place = 1.0 / 16
+        var threshold: UInt64 = 0
         for byte in text {
             guard let digit = Character(Unicode.Scalar(byte)).hexDigitValue else { return nil }
-            share += Double(digit) * place
-            place /= 16
+            threshold = threshold << 4 | UInt64(digit)
         }
-        return share
+        return threshold << UInt64((14 - text.count) * 4)
     }
 }

@@ -54,14 +54,14 @@ struct SeriesColumn {
 
     /// Order of answers: fewest labels first, then by names and values. Source:
     /// grafana/tempo:modules/frontend/combiner/metrics_query_range.go.
-    static func precedes(_ a: SeriesColumn, _ b: SeriesColumn) -> Bool {
-        if a.labels.count != b.labels.count { return a.labels.count < b.labels.count }
-        for (x, y) in zip(a.labels, b.labels) {
-            if x.name != y.name { return x.name < y.name }
-            let left = x.value.sortingText, right = y.value.sortingText
-            if left != right { return left < right }
+    static func sorted(_ series: [SeriesColumn]) -> [SeriesColumn] {
+        let keys = series.map { column in
+            column.labels.flatMap { [$0.name, $0.value.sortingText] }
         }
-        return false
+        return series.indices.sorted { a, b in
+            keys[a].count == keys[b].count
+                ? keys[a].lexicographicallyPrecedes(keys[b]) : keys[a].count < keys[b].count
+        }.map { series[$0] }
     }
 }
 
