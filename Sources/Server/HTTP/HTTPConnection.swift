@@ -67,9 +67,10 @@ struct HTTPConnection: HTTPChannelHandler, ServerChildChannel {
                 try channel.pipeline.syncOperations.addHandler(
                     HTTP2Detector(address, replacing: replaced) { kind.succeed(.forwarded) })
             }
-            upgrade.upgradeResultFuture.cascade(to: kind)
             try channel.pipeline.syncOperations.addHandlers(
                 [counter, encoder, decoder, requests, filter, upgrade] as [any ChannelHandler])
+            // There is none before the handler has a pipeline.
+            upgrade.upgradeResultFuture.cascade(to: kind)
             return Value(channel: channel, kind: kind.futureResult, watch: watch)
         }
     }
