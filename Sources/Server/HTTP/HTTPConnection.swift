@@ -59,16 +59,20 @@ struct HTTPConnection: HTTPChannelHandler, ServerChildChannel {
             let upgrade = NIOTypedHTTPServerUpgradeHandler(
                 httpEncoder: encoder, extraHTTPHandlers: [counter, decoder, requests, filter],
                 upgradeConfiguration: configuration(filter.accepted, logger))
+            let handlers: [any RemovableChannelHandler] = [
+                counter, encoder, decoder, requests, filter, upgrade,
+            ]
             let kind = channel.eventLoop.makePromise(of: Kind.self)
-            if let address = endpoint.grpcAddress {
-                let replaced: [any RemovableChannelHandler] = [
-                    counter, encoder, decoder, requests, filter, upgrade,
-                ]
-                try channel.pipeline.syncOperations.addHandler(
-                    HTTP2Detector(address, replacing: replaced) { kind.succeed(.forwarded) })
+            do {
+                if let address = endpoint.grpcAddress {
+                    try channel.pipeline.syncOperations.addHandler(
+                        HTTP2Detector(address, replacing: handlers) { kind.succeed(.forwarded) })
+                }
+                try channel.pipeline.syncOperations.addHandlers(handlers)
+            } catch {
+                kind.fail(error)
+                throw error
             }
-            try channel.pipeline.syncOperations.addHandlers(
-                [counter, encoder, decoder, requests, filter, upgrade] as [any ChannelHandler])
             // There is none before the handler has a pipeline.
             upgrade.upgradeResultFuture.cascade(to: kind)
             return Value(channel: channel, kind: kind.futureResult, watch: watch)
