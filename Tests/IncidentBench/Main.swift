@@ -14,7 +14,8 @@ import TestKit
 ///
 /// `BENCH_DAY` and `BENCH_FAULT` (a piece of an id) narrow it; `BENCH_SHOW` is the number of suspects
 /// that are printed (0). `BENCH_WINDOW=files` takes what the second and third file hold as the window,
-/// which begins up to a minute before the fault and ends with the file.
+/// which begins up to a minute before the fault and ends with the file. `BENCH_TOGETHER=1` puts all faults of
+/// a day into one store and asks about all of them at once, to see what that costs.
 @main
 struct Main {
     static func main() async throws {
@@ -25,6 +26,10 @@ struct Main {
         for day in ["2023-01-29", "2023-01-30"] where text("BENCH_DAY").map({ $0 == day }) ?? true {
             let (faults, minute) = try Fault.all(of: day)
             let normal = try Recording(day: day, name: "normal")
+            if text("BENCH_TOGETHER") != nil {
+                try await together(day, faults, normal, minute)
+                continue
+            }
             for fault in faults where only.isEmpty || fault.id.contains(only) {
                 let own = try Recording(day: day, name: fault.id)
                 let answers = try await diagnose(fault, own, normal, minute)
@@ -41,7 +46,37 @@ struct Main {
                 }
             }
         }
-        print(outcomes.table(before: quiet, normal: unharmed))
+        if !outcomes.isEmpty { print(outcomes.table(before: quiet, normal: unharmed)) }
+    }
+
+    /// All faults of a day in one store and one window: what a large one costs.
+    private static func together(
+        _ day: String, _ faults: [Fault], _ normal: Recording, _ minute: String
+    ) async throws {
+        try await withTemporaryDirectory { path in
+            let replay = try Replay(path: path)
+            try await replay.write(normal)
+            var window = NanosRange(first: .max, last: .min)
+            for fault in faults {
+                try await replay.write(try Recording(day: day, name: fault.id))
+                let own = Recording.window(fault)
+                window.first = min(window.first, own.first)
+                window.last = max(window.last, own.last)
+            }
+            let clock = SystemClock()
+            for _ in 0..<2 {
+                let context = ReadContext { clock.monotonicNanos }
+                let answer = try Diagnosis(replay.sources).diagnose(
+                    DiagnosisRequest(
+                        tenant: .anonymous, window: window, baseline: normal.range([minute])),
+                    context)
+                print(
+                    "\(day) in one window: spans \(answer.spanCounts) lines \(answer.lineCounts), "
+                        + "1/\(Int(1 / answer.traceShare)) of the traces, "
+                        + "\(context.elapsedNanos / 1_000_000) ms", answer.notes)
+            }
+            await replay.stop()
+        }
     }
 
     private static func diagnose(
