@@ -42,37 +42,72 @@ enum LineShape {
     /// Words of the first line, with `<*>` for those that hold a digit; of a word like
     /// `a.b.Class#48` or `cart.go:12` nothing is lost.
     static func template(_ text: String) -> String {
-        var words: [Substring] = []
-        let head = text.utf8.prefix(byteLimit).prefix { $0 != UInt8(ascii: "\n") }
-        for bytes in head.split(maxSplits: wordLimit, whereSeparator: { $0 <= 0x20 })
-            .prefix(wordLimit)
-        {
-            let hasDigit = bytes.contains { (0x30...0x39).contains($0) }
-            let word = Substring(decoding: bytes, as: UTF8.self)
-            if !hasDigit || isSite(bytes) {
-                words.append(word)
-            } else if words.last != "<*>" {
-                words.append("<*>")
+        var text = text
+        return text.withUTF8 { bytes in
+            var result: [UInt8] = []
+            forEachWord(UnsafeRawBufferPointer(bytes)) { word in
+                if !result.isEmpty { result.append(0x20) }
+                word.map { result.append(contentsOf: $0) } ?? result.append(contentsOf: "<*>".utf8)
             }
+            return String(decoding: result, as: UTF8.self)
         }
-        return words.joined(separator: " ")
     }
 
-    /// Whether a word may be a place in code: letters, then `#` or `:` and digits.
-    private static func isSite(_ word: Substring.UTF8View.SubSequence) -> Bool {
-        var bytes = word
-        while let last = bytes.last, ":,])".utf8.contains(last) { bytes = bytes.dropLast() }
-        guard
-            let mark = bytes.lastIndex(where: {
-                $0 == UInt8(ascii: "#") || $0 == UInt8(ascii: ":")
-            }),
-            mark > bytes.startIndex
+    /// The same for equal templates, without building them.
+    static func hash(_ text: UnsafeRawBufferPointer) -> UInt64 {
+        var hash: UInt64 = 0x5bd1_e995
+        forEachWord(text) { word in
+            hash = word.map { hash64($0, seed: hash) } ?? (hash &* 0x9e37_79b9_7f4a_7c15 &+ 1)
+        }
+        return hash
+    }
+
+    /// Calls `body` with each word of the template, nil for a run of words with digits.
+    private static func forEachWord(
+        _ text: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer?) -> Void
+    ) {
+        let end = min(text.count, byteLimit)
+        var i = 0
+        var count = 0
+        var isRun = false
+        while i < end, count < wordLimit, text[i] != UInt8(ascii: "\n") {
+            if text[i] <= 0x20 {
+                i += 1
+                continue
+            }
+            let start = i
+            var hasDigit = false
+            while i < end, text[i] > 0x20 {
+                if (0x30...0x39).contains(text[i]) { hasDigit = true }
+                i += 1
+            }
+            count += 1
+            let word = UnsafeRawBufferPointer(rebasing: text[start..<i])
+            if !hasDigit || isSite(word) {
+                body(word)
+                isRun = false
+            } else if !isRun {
+                body(nil)
+                isRun = true
+            }
+        }
+    }
+
+    /// Whether a word may be a place in code: letters with a dot, then `#` or `:` and digits.
+    private static func isSite(_ word: UnsafeRawBufferPointer) -> Bool {
+        var end = word.count
+        while end > 0, ":,])".utf8.contains(word[end - 1]) { end -= 1 }
+        var mark = end
+        while mark > 0, (0x30...0x39).contains(word[mark - 1]) { mark -= 1 }
+        guard mark > 1, (1...6).contains(end - mark),
+            word[mark - 1] == UInt8(ascii: "#") || word[mark - 1] == UInt8(ascii: ":")
         else { return false }
-        let number = bytes[bytes.index(after: mark)...]
-        let name = bytes[..<mark]
-        return !number.isEmpty && number.count <= 6
-            && number.allSatisfy { (0x30...0x39).contains($0) } && name.contains(UInt8(ascii: "."))
-            && name.contains { ($0 | 0x20) >= 0x61 }
+        var hasDot = false, hasLetter = false
+        for byte in word[..<(mark - 1)] {
+            if byte == UInt8(ascii: ".") { hasDot = true }
+            if (byte | 0x20) >= 0x61 { hasLetter = true }
+        }
+        return hasDot && hasLetter
     }
 
     /// A piece of text by which lines of a statement can be found: its place in the code as it stands

@@ -1,23 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // Names as numbers.
 
+import Base
+
 /// Texts that occur many times, each stored once and named by a number.
 struct NameTable: Sendable {
     private(set) var texts: [String] = []
-    private var numbers: [String: Int32] = [:]
+    /// By hash of the text: two texts share one in 2⁶⁴ cases.
+    private var numbers: [UInt64: Int32] = [:]
 
     var count: Int { texts.count }
 
     subscript(number: Int32) -> String { texts[Int(number)] }
 
-    func number(of text: String) -> Int32? { numbers[text] }
-
     /// The number of a text, a new one the first time.
-    mutating func add(_ text: String) -> Int32 {
-        if let known = numbers[text] { return known }
+    mutating func add(_ text: UnsafeRawBufferPointer) -> Int32 {
+        let hash = hash64(text)
+        if let known = numbers[hash] { return known }
         let number = Int32(texts.count)
-        texts.append(text)
-        numbers[text] = number
+        texts.append(String(decoding: text, as: UTF8.self))
+        numbers[hash] = number
         return number
     }
 }

@@ -54,8 +54,10 @@ struct SignalReader {
 
     private struct StatementKey: Hashable {
         var service: Int32
-        var isError: Bool
-        var template: String
+        /// Nil when only the text tells.
+        var isError: Bool?
+        /// Of the template, or of the place in the code.
+        var hash: UInt64
     }
 
     init(
@@ -124,10 +126,10 @@ struct SignalReader {
     }
 
     private func isSampled(_ id: TraceID) -> Bool {
-        sampling == 0 || hash64(id) & sampling == 0
+        sampling == 0 || mixed(id) & sampling == 0
     }
 
-    private func hash64(_ id: TraceID) -> UInt64 {
+    private func mixed(_ id: TraceID) -> UInt64 {
         var x = id.low ^ (id.high &* 0x9e37_79b9_7f4a_7c15)
         x = (x ^ (x >> 31)) &* 0xbf58_476d_1ce4_e5b9
         return x ^ (x >> 29)
@@ -158,7 +160,7 @@ struct SignalReader {
         found.spans.parentIDs.append(batch.parentIDs[row])
         found.spans.services.append(service)
         found.spans.operations.append(
-            found.spans.operationNames.add(batch.arena.text(batch.names[row])))
+            batch.arena.withSlice(batch.names[row]) { found.spans.operationNames.add($0) })
         found.spans.kinds.append(batch.kinds[row])
         found.spans.starts.append(batch.startNanos[row])
         found.spans.ends.append(max(batch.startNanos[row], batch.endNanos[row]))
@@ -252,19 +254,7 @@ struct SignalReader {
         if !batch.traceIDs[row].isZero {
             found.lines.tracedCounts[service, default: PerStretch(repeating: 0)][stretch] += 1
         }
-        let line = batch.arena.text(batch.lines[row])
-        let text = LineShape.text(line)
-        let metadata = Labels(canonical: Array(batch.arena[batch.metadata[row].range]))
-        let isError = LineSeverity.isError(text, metadata: metadata, stream: stream)
-        let key = StatementKey(
-            service: service, isError: isError, template: LineShape.template(text))
-        let statement: Int32
-        if let known = statementNumbers[key] {
-            statement = known
-        } else {
-            guard found.lines.statements.count < limits.statements else { return }
-            statement = addStatement(key, line, text, metadata, stream)
-        }
+        guard let statement = statement(row, of: batch, stream, service) else { return }
         found.lines.statements[Int(statement)].counts[stretch] += 1
         if isLate { found.lines.statements[Int(statement)].lateCount += 1 }
         if let span {
@@ -274,28 +264,59 @@ struct SignalReader {
         }
     }
 
-    /// Templates of one place in the code are one statement.
+    /// The statement that wrote a line; nil when it is a new one and there are too many.
+    private mutating func statement(
+        _ row: Int, of batch: LogBatch, _ stream: Labels, _ service: Int32
+    ) -> Int32? {
+        let known = batch.arena.withSlice(batch.metadata[row]) { metadata in
+            stream.bytes.withUnsafeBytes {
+                LineSeverity.isError(metadata: metadata, stream: $0)
+            }
+        }
+        // A wrapped line is told apart by what is wrapped.
+        let isWrapped =
+            batch.arena.withSlice(batch.lines[row]) { $0.first } == UInt8(ascii: "{")
+        var text: String?
+        if isWrapped { text = LineShape.text(batch.arena.text(batch.lines[row])) }
+        let hash =
+            text.map { text in
+                var text = text
+                return text.withUTF8 { LineShape.hash(UnsafeRawBufferPointer($0)) }
+            } ?? batch.arena.withSlice(batch.lines[row]) { LineShape.hash($0) }
+        let key = StatementKey(service: service, isError: known, hash: hash)
+        if let number = statementNumbers[key] { return number }
+        let line = batch.arena.text(batch.lines[row])
+        let words = text ?? line
+        let isError = known ?? LineSeverity.isError(text: words)
+        let site = CodeLocation(
+            logLine: line,
+            metadata: Labels(canonical: Array(batch.arena[batch.metadata[row].range])),
+            stream: stream)
+        // Templates of one place in the code are one statement.
+        if let site, site.line != nil {
+            let place = StatementKey(
+                service: service, isError: isError, hash: hash64(Array(site.raw.utf8), seed: 1))
+            if let number = statementNumbers[place] {
+                statementNumbers[key] = number
+                return number
+            }
+            return addStatement([key, place], service, isError, site, words, line, stream)
+        }
+        return addStatement([key], service, isError, site, words, line, stream)
+    }
+
     private mutating func addStatement(
-        _ key: StatementKey, _ line: String, _ text: String, _ metadata: Labels, _ stream: Labels
-    ) -> Int32 {
-        let site = CodeLocation(logLine: line, metadata: metadata, stream: stream)
-        // A place of which lines tell different things is still one.
-        let siteKey = site.flatMap { site -> StatementKey? in
-            site.line == nil
-                ? nil
-                : StatementKey(service: key.service, isError: key.isError, template: site.raw)
-        }
-        if let siteKey, let known = statementNumbers[siteKey] {
-            statementNumbers[key] = known
-            return known
-        }
+        _ keys: [StatementKey], _ service: Int32, _ isError: Bool, _ site: CodeLocation?,
+        _ text: String, _ line: String, _ stream: Labels
+    ) -> Int32? {
+        guard found.lines.statements.count < limits.statements else { return nil }
         let number = Int32(found.lines.statements.count)
+        let template = LineShape.template(text)
         found.lines.statements.append(
             LogStatement(
-                service: key.service, site: site, template: key.template, isError: key.isError,
-                literal: LineShape.literal(of: site, key.template, line), stream: stream))
-        statementNumbers[key] = number
-        if let siteKey { statementNumbers[siteKey] = number }
+                service: service, site: site, template: template, isError: isError,
+                literal: LineShape.literal(of: site, template, line), stream: stream))
+        for key in keys { statementNumbers[key] = number }
         return number
     }
 }

@@ -26,6 +26,17 @@ struct PerStretch<Value: Sendable>: Sendable {
         window = value
     }
 
+    /// From values in the order of `Stretch.allCases`.
+    init(_ values: [Value], none: Value) {
+        func value(_ stretch: Stretch) -> Value {
+            stretch.rawValue < values.count ? values[stretch.rawValue] : none
+        }
+        baseline = value(.baseline)
+        before = value(.before)
+        window = value(.window)
+    }
+
+    /// Copies: for numbers, not for collections that are filled.
     subscript(stretch: Stretch) -> Value {
         get {
             switch stretch {

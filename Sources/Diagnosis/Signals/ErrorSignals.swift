@@ -109,7 +109,8 @@ struct ErrorSignals {
             let key = Operation(service: spans.services[row], operation: spans.operations[row])
             totals[key, default: PerStretch(repeating: 0)][spans.stretches[row]] += 1
         }
-        var callers: [Call: PerStretch<Set<Int32>>] = [:]
+        var callers: [Call: [Set<Int32>]] = [:]
+        let none = [Set<Int32>](repeating: [], count: Stretch.allCases.count)
         for row in 0..<spans.count where spans.parents[row] >= 0 {
             let parent = spans.parents[row]
             let call = Call(
@@ -117,10 +118,11 @@ struct ErrorSignals {
                     service: spans.services[Int(parent)],
                     operation: spans.operations[Int(parent)]),
                 callee: Operation(service: spans.services[row], operation: spans.operations[row]))
-            callers[call, default: PerStretch(repeating: [])][spans.stretches[row]].insert(parent)
+            callers[call, default: none][spans.stretches[row].rawValue].insert(parent)
         }
         var result: [Finding] = []
-        for (call, rows) in callers {
+        for (call, sets) in callers {
+            let rows = PerStretch(sets, none: [])
             guard let total = totals[call.caller] else { continue }
             var shares = PerStretch(repeating: Share())
             for stretch in Stretch.allCases {

@@ -48,13 +48,15 @@ struct TimeSignals {
     }
 
     private func finding(_ group: Group, _ rows: [Int32], _ lengths: [Int64]) -> Finding? {
-        var times = PerStretch(repeating: [Double]())
-        var traces = PerStretch(repeating: Set<Int32>())
+        var own = [[Double]](repeating: [], count: Stretch.allCases.count)
+        var seen = [Set<Int32>](repeating: [], count: Stretch.allCases.count)
         for row in rows {
-            let stretch = spans.stretches[Int(row)]
-            times[stretch].append(Double(spans.ownNanos[Int(row)]))
-            traces[stretch].insert(spans.traces[Int(row)])
+            let stretch = spans.stretches[Int(row)].rawValue
+            own[stretch].append(Double(spans.ownNanos[Int(row)]))
+            seen[stretch].insert(spans.traces[Int(row)])
         }
+        let times = PerStretch(own, none: [])
+        let traces = PerStretch(seen, none: [])
         // Without a past there is nothing to compare with.
         let hasBaseline = times.baseline.count >= 2
         let past = (hasBaseline ? times.baseline : times.before).sorted()
