@@ -72,6 +72,10 @@ extension CorrelateEndpoints {
         _ parameter: String, _ text: String, _ language: String?, _ tenant: Tenant,
         _ range: NanosRange, _ context: ReadContext
     ) throws -> Selection {
+        if let language, !["traceql", "logql"].contains(language) {
+            throw APIError(
+                .badData, "invalid parameter \"language\": \"\(language)\" is not traceql or logql")
+        }
         var problems: [String] = []
         var lines: LogSelector?
         var spans: TraceQLQuery?
@@ -91,10 +95,6 @@ extension CorrelateEndpoints {
         }
         if let spans { return .spans(spans) }
         if let lines { return .lines(lines) }
-        if let language, !["traceql", "logql"].contains(language) {
-            throw APIError(
-                .badData, "invalid parameter \"language\": \"\(language)\" is not traceql or logql")
-        }
         throw APIError(
             .badData, "invalid parameter \"\(parameter)\": \(problems.joined(separator: "; "))")
     }
