@@ -234,7 +234,8 @@ private struct FaultyShop {
             #expect(first.score <= 1)
             #expect(!first.summary.isEmpty)
             #expect(first.traceIDs.count == 5)
-            #expect(first.traceIDs.allSatisfy { $0.hasPrefix(String(repeating: "0", count: 29) + "b") })
+            #expect(
+                first.traceIDs.allSatisfy { $0.hasPrefix(String(repeating: "0", count: 29) + "b") })
             #expect(Set(first.evidence.map(\.signal)) == ["metrics", "logs", "traces"])
             let place = try #require(data.suspects.first { $0.codeRange != nil })
             #expect(place.service == "cart")
@@ -360,7 +361,8 @@ private struct FaultyShop {
                 "compare?query=\(slow)&baseline=\(rest)&\(range)", as: [DifferenceData].self)
             // Both are on the same rows, so they are one difference.
             let first = try #require(answer.data.first { $0.effect > 0 })
-            #expect(Set([first.key] + first.sameAs.map(\.key)).isSuperset(of: ["duration", "tier"]))
+            #expect(
+                Set([first.key] + first.sameAs.map(\.key)).isSuperset(of: ["duration", "tier"]))
             #expect((first.selectionShare, first.baselineShare, first.effect) == (1, 0, 1))
             #expect(first.support == 20)
             let others = try await server.get(
