@@ -12,7 +12,8 @@ extension ShellCommands {
         let times = chartTimes
         let answer = try await options.client.get(
             isRange ? "/api/v1/query_range" : "/api/v1/query",
-            metricParameters(text, isRange: isRange, times) + [("stats", "true")])
+            metricParameters(text, isRange: isRange, times)
+                + (options.wantsStatistics ? [("stats", "true")] : []))
         var trends: [String: [Double]] = [:]
         var notes: [String] = []
         let count = answer["data"]["result"].items.count

@@ -27,6 +27,8 @@ package struct ShellOptions: Sendable {
     package var vertical: Bool?
     /// Whether instant queries on a terminal have a column of sparklines.
     package var showsTrends = false
+    /// Whether metric queries ask what they cost.
+    package var wantsStatistics = false
     /// Whether log queries on a terminal have bars of their volume above.
     package var showsVolume = false
 

@@ -24,6 +24,7 @@ package struct Prompt {
         options.client.received = ReceivedBytes()
         options.showsTrends = options.terminal.isTerminal
         options.showsVolume = options.terminal.isTerminal
+        options.wantsStatistics = true
         state = PromptState(options)
         self.history = history
         self.saved = saved
