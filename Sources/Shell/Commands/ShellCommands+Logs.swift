@@ -34,10 +34,19 @@ extension ShellCommands {
             isLogQuery ? [] : [("step", decimal(chartTimes.stepSeconds))]
         if isLogQuery, options.mode == .chart { return try await volumeChart(text) }
         async let volume = volumeLines(isLogQuery ? text : nil)
-        let answer = try await options.client.get(
-            "/loki/api/v1/query_range",
-            [("query", text), ("start", String(start)), ("end", String(end))] + limit
-                + (options.stepSeconds > 0 || options.mode == .chart ? step : []))
+        var path = "/loki/api/v1/query_range"
+        var times = [("start", String(start)), ("end", String(end))]
+        if case .metric = parsed {
+            if options.range || options.effectiveMode == .chart {
+                times[0].1 = String(chartTimes.startNanos)
+                times += step
+            } else {
+                // As metric queries in PromQL: at the end of the window.
+                path = "/loki/api/v1/query"
+                times = [("time", String(end))]
+            }
+        }
+        let answer = try await options.client.get(path, [("query", text)] + times + limit)
         let bars = await volume
         let data = answer["data"]
         guard data["resultType"].text == "streams" else {

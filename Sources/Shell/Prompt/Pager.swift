@@ -93,7 +93,7 @@ struct PagerState: Sendable {
     /// The screen, the state of the pager in its last line.
     func screen(isLoading: Bool, _ terminal: TerminalTraits) -> [String] {
         var out = Array(lines.dropFirst(top).prefix(page))
-        while out.count < page { out.append(terminal.unicode ? "~" : "~") }
+        while out.count < page { out.append("~") }
         let shown = min(lines.count, top + page)
         let status =
             searching.map { "/" + $0 }
