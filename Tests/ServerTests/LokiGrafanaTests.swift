@@ -168,11 +168,18 @@ import Testing
             let bytes = parseFloat(first?["value"]?.array[1].string ?? "") ?? 0
             #expect(bytes > 0)
             let labels = try await ask(server, "detected_labels", [("query", "")] + textRange)
-            let detected = (labels["detectedLabels"]?.array ?? []).compactMap { $0["label"]?.string }
+            let detected = (labels["detectedLabels"]?.array ?? []).compactMap {
+                $0["label"]?.string
+            }
             #expect(Set(detected).isSuperset(of: ["service_name", "pod"]))
             let fields = try await ask(
                 server, "detected_fields",
-                [("query", #"{service_name="shop"} | json | logfmt | drop __error__, __error_details__"#)]
+                [
+                    (
+                        "query",
+                        #"{service_name="shop"} | json | logfmt | drop __error__, __error_details__"#
+                    )
+                ]
                     + textRange)
             let found = (fields["fields"]?.array ?? []).compactMap { $0["label"]?.string }
             #expect(Set(found).isSuperset(of: ["msg", "order", "card"]))

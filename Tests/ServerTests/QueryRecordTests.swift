@@ -132,7 +132,10 @@ struct QueryRecordTests {
                 [#""family":"promql""#, #""query":"up","start":"100","end":"100"}"#],
                 [#""query":"sum(up)","start":"100","end":"200","step":"10"}"#, "execTotalTime"],
                 [#""query":"up +""#, #""status":"error","error":""#],
-                [#""family":"logql""#, #""tags":"Source=logvolhist""#, #""query":"{app=\"a\"}"#, #""status":"success""#],
+                [
+                    #""family":"logql""#, #""tags":"Source=logvolhist""#, #""query":"{app=\"a\"}"#,
+                    #""status":"success""#,
+                ],
                 [#""family":"traceql""#, #""query":"{ status = error }"#, "peakBytes"],
             ]
             for (line, parts) in zip(lines, expected) {
