@@ -64,7 +64,12 @@ def send_with_sdk(name, args):
             self.inner = exporter(name, args)
 
         def export(self, spans):
-            result = self.inner.export(spans)
+            try:
+                result = self.inner.export(spans)
+            except Exception as error:
+                # The SDK logs it and goes on.
+                problems.append(str(error))
+                raise
             if result != SpanExportResult.SUCCESS:
                 problems.append(str(result))
             return result
@@ -113,9 +118,14 @@ def send_with_py_zipkin(name, args):
     def transport(body):
         request = urllib.request.Request(
             f"{args.tern}/api/v2/spans", data=body.encode() if isinstance(body, str) else body, headers={"Content-Type": "application/json"}, method="POST")
-        with urllib.request.urlopen(request) as answer:
-            if answer.status != 202:
-                problems.append(f"{answer.status} {answer.read()[:200]}")
+        try:
+            with urllib.request.urlopen(request) as answer:
+                if answer.status != 202:
+                    problems.append(f"{answer.status} {answer.read()[:200]}")
+        except OSError as error:
+            # py-zipkin logs it and goes on.
+            problems.append(str(error))
+            raise
 
     for call in range(CALLS):
         outer = zipkin_client_span(
