@@ -73,6 +73,9 @@ def send_spans(url, rows):
 def send_lines(url, rows):
     streams = {}
     for row in rows:
+        # A few lines of the corpus have lost their time.
+        if int(row[1]) < 10**18:
+            continue
         try:
             text = json.loads(row[7])["log"]
         except (ValueError, KeyError):
@@ -140,7 +143,7 @@ def replay(url, files):
             ranges.setdefault(minute, []).extend(int(row[5]) for row in rows)
         elif path.startswith("log/"):
             send_lines(url, rows)
-            ranges.setdefault(minute, []).extend(int(row[1]) for row in rows)
+            ranges.setdefault(minute, []).extend(int(row[1]) for row in rows if int(row[1]) >= 10**18)
         elif path == "metric/pods.csv":
             send_metrics(url, header, rows)
     return {minute: (min(times), max(times)) for minute, times in ranges.items()}
