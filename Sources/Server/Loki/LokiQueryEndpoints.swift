@@ -199,8 +199,9 @@ struct LokiQueryEndpoints: Sendable {
     func bounds(_ request: APIRequest) throws -> (Int64, Int64) {
         let now = service.clock.wallNanos
         let end = try lokiTime(request.nonEmpty("end")) ?? now
-        let start =
-            try lokiTime(request.nonEmpty("start")) ?? (min(end, now) &- (try since(request)))
+        // Read also where it is not needed: what is wrong is refused.
+        let since = try since(request)
+        let start = try lokiTime(request.nonEmpty("start")) ?? (min(end, now) &- since)
         guard end >= start else {
             throw APIError(.badData, "end timestamp must not be before or equal to start time")
         }

@@ -129,7 +129,7 @@ struct WholeDiskTests {
     func sealingAndMergingSurviveAFailureOfEachOperation(code: Int32) async throws {
         var nth = 1
         var isClean = false
-        while !isClean, nth < 80 {
+        while !isClean, nth < 400 {
             let disk = FaultyDisk()
             let clock = ManualClock()
             let server = try WholeServer(disk, clock: clock)
