@@ -136,6 +136,7 @@ extension ServerOptions {
             ("rules.alert.for-grace-period", duration(rules.gracePeriodSeconds)),
             ("rules.alert.resend-delay", duration(rules.resendDelaySeconds)),
             ("rules.max-concurrent-evals", "\(rules.concurrentEvaluations)"),
+            ("rules.watch", "\(rules.watches)"),
             ("alertmanager.notification-queue-capacity", "\(rules.queueCapacity)"),
             (
                 "alertmanager.drain-notification-queue-on-shutdown",

@@ -56,7 +56,8 @@ package enum TernServer {
             )
             forwarding.open(core, configuration?.forwardDestinations ?? [])
             scraping.rules.open(
-                core.queries, core.pipeline, StoredRules(core.settings.kernel.path))
+                core.queries, core.pipeline, StoredRules(core.settings.kernel.path),
+                correlation: core.correlation)
             scraping.open(core.pipeline, translation: core.intake.translation)
         }
         // They are shut down in reverse order: first no more requests, then the rest.

@@ -27,6 +27,10 @@ struct RuleFlags: ParsableArguments {
         help: "Rules evaluated at once beyond one per group (4).")
     var concurrentEvaluations: String?
     @Option(
+        name: .customLong("rules.watch"),
+        help: "Evaluate the built-in rules of the group tern_watch: true or false (true).")
+    var watches: String?
+    @Option(
         name: .customLong("alertmanager.notification-queue-capacity"),
         help: "Alerts that may wait for one Alertmanager (10000).")
     var queueCapacity: String?
@@ -67,13 +71,17 @@ struct RuleFlags: ParsableArguments {
             concurrentEvaluations, "rules.max-concurrent-evals", options.concurrentEvaluations)
         options.queueCapacity = try count(
             queueCapacity, "alertmanager.notification-queue-capacity", options.queueCapacity)
-        let drain = "alertmanager.drain-notification-queue-on-shutdown"
-        if let text = flagValue(drainsQueue, drain) {
+        func truth(_ given: String?, _ flag: String, _ standard: Bool) throws -> Bool {
+            guard let text = flagValue(given, flag) else { return standard }
             guard let value = Bool(text) else {
-                throw ValidationError("--\(drain) takes true or false, not \(text)")
+                throw ValidationError("--\(flag) takes true or false, not \(text)")
             }
-            options.drainsQueueOnShutdown = value
+            return value
         }
+        options.watches = try truth(watches, "rules.watch", options.watches)
+        options.drainsQueueOnShutdown = try truth(
+            drainsQueue, "alertmanager.drain-notification-queue-on-shutdown",
+            options.drainsQueueOnShutdown)
         return options
     }
 }

@@ -104,6 +104,8 @@ func withServer<R: Sendable>(
     try await withTemporaryDirectory { path in
         var options = ServerOptions()
         options.storagePath = path + "/data"
+        // Tests of rules see their own only.
+        options.rules.watches = false
         change(&options)
         var settings = CoreSettings(options, nil)
         adjust(&settings)

@@ -30,6 +30,10 @@ package struct Alert: Sendable {
     package var validUntilNanos: Int64?
     /// Since when it fires only for `keep_firing_for`.
     package var keepFiringSinceNanos: Int64?
+    /// Annotations with the first suspect; see `RuleGroup.diagnose`.
+    package var suspects: [RuleText] = []
+    /// Whether suspects were looked for.
+    package var isDiagnosed = false
 
     package init(
         labels: Labels, annotations: [RuleText], value: Double, activeAtNanos: Int64

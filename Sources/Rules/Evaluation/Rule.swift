@@ -119,7 +119,7 @@ package final class Rule: Sendable {
                 state.active[labels] = alert
                 due.append(
                     OutgoingAlert(
-                        labels: labels, annotations: alert.annotations,
+                        labels: labels, annotations: alert.allAnnotations,
                         startsAtNanos: alert.firedAtNanos ?? alert.activeAtNanos,
                         endsAtNanos: alert.resolvedAtNanos ?? (nanos &+ validity),
                         generatorURL: link))

@@ -77,6 +77,8 @@ package struct RuleEnvironment: Sendable {
     package var queries: any RuleQueries
     package var sink: any RuleSink
     package var receiver: (any AlertReceiving)?
+    /// Finds suspects for the alerts that ask for them; nil = nobody does.
+    package var diagnosing: (any AlertDiagnosing)?
     package var clock: any Clock
     package var surroundings = AlertTemplate.Surroundings()
     /// Least time between two sends of an alert that goes on.

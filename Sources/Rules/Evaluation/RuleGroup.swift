@@ -120,6 +120,7 @@ package final class RuleGroup: Sendable {
         }
         rule.setSuccess()
         if rule.definition.isAlert, let receiver = environment.receiver {
+            await diagnose(rule, atNanos: nanos)
             let due = rule.takeDue(
                 atNanos: nanos, intervalMillis: definition.intervalMillis, environment)
             if !due.isEmpty { receiver.receive(due) }

@@ -18,6 +18,13 @@ struct RuleMetrics: Sendable {
             "rule_group", "The duration of rule group evaluations.", rules.durations.groups,
             [0.01, 0.05, 0.5, 0.9, 0.99], into: metrics)
         collectNotifications(rules.notifier, into: metrics)
+        var diagnoses: [String: Double] = [:]
+        for outcome in AlertDiagnoser.Outcome.allCases {
+            diagnoses["outcome=\"\(outcome.rawValue)\""] = Double(rules.diagnoses(outcome))
+        }
+        metrics.replace(
+            "tern_alert_diagnoses_total", .counter,
+            "Alerts for which a suspect was looked for, by what came of it.", diagnoses)
     }
 
     private func collectGroups(_ groups: [RuleGroup], into metrics: SelfMetrics) {

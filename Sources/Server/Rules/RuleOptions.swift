@@ -12,6 +12,8 @@ package struct RuleOptions: Sendable {
     package var concurrentEvaluations = 4
     package var queueCapacity = 10_000
     package var drainsQueueOnShutdown = true
+    /// Whether the built-in group `tern_watch` is evaluated.
+    package var watches = true
 
     package init() {}
 }

@@ -2,6 +2,7 @@
 // The rules in force, and where their alerts go.
 
 import Base
+import Correlation
 import Logging
 import PromQL
 import Rules
@@ -28,6 +29,7 @@ final class RuleService: Sendable {
         var environment: RuleEnvironment?
         var groupOptions = RuleFileOptions()
         var stored: StoredRules?
+        var diagnoser: AlertDiagnoser?
     }
 
     let ruler: Ruler
@@ -60,14 +62,29 @@ final class RuleService: Sendable {
 
     /// The data directory is open.
     ///
-    /// - Parameter stored: groups that came over the API.
-    func open(_ queries: QueryService, _ sink: any RuleSink, _ stored: StoredRules) {
+    /// - Parameters:
+    ///   - stored: groups that came over the API.
+    ///   - correlation: what alerts are diagnosed with; nil = they are not.
+    func open(
+        _ queries: QueryService, _ sink: any RuleSink, _ stored: StoredRules,
+        correlation: Correlation? = nil
+    ) {
+        let logger = self.logger
+        let diagnoser = correlation.map { index in
+            AlertDiagnoser(queries, index) { logger.warning("\($0)") }
+        }
         if let fault = stored.fault { logger.error("posted rules cannot be read: \(fault)") }
         state.withLock { state in
             state.queries = queries
             state.sink = sink
             state.stored = stored
+            state.diagnoser = diagnoser
         }
+    }
+
+    /// Alerts whose diagnosis came out so.
+    func diagnoses(_ outcome: AlertDiagnoser.Outcome) -> Int {
+        state.withLock { $0.diagnoser }?.count(outcome) ?? 0
     }
 
     /// Puts a configuration into force.
@@ -79,8 +96,8 @@ final class RuleService: Sendable {
         _ configuration: Configuration, _ address: ListenAddress,
         _ discovering: DiscoveryEnvironment
     ) {
-        let (queries, sink) = state.withLock { state in
-            state.isEnded ? (nil, nil) : (state.queries, state.sink)
+        let (queries, sink, diagnoser) = state.withLock { state in
+            state.isEnded ? (nil, nil, nil) : (state.queries, state.sink, state.diagnoser)
         }
         guard let queries, let sink else { return }
         queries.setSubqueryStep(millis: configuration.evaluationMillis)
@@ -94,12 +111,17 @@ final class RuleService: Sendable {
         environment.surroundings.externalLabels = external
         environment.surroundings.externalURL = externalURL(address)
         environment.durations = durations
+        environment.diagnosing = diagnoser
         environment.resendDelayMillis = Int64(options.resendDelaySeconds * 1000)
         environment.outageToleranceMillis = Int64(options.outageToleranceSeconds * 1000)
         environment.gracePeriodMillis = Int64(options.gracePeriodSeconds * 1000)
         let ready = environment
         state.withLock { state in
             state.configured = configuration.ruleGroups
+            if self.options.watches {
+                state.configured.append(
+                    WatchRules.group(tenant: configuration.global.scrape.tenant))
+            }
             state.environment = ready
             state.groupOptions = configuration.ruleOptions(self.parser)
         }

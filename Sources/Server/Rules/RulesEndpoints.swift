@@ -224,7 +224,7 @@ struct RulesEndpoints: Sendable {
         json.beginObject()
         json.key("labels")
         writeLabels(alert.labels, into: &json)
-        json.member("annotations", texts: alert.annotations)
+        json.member("annotations", texts: alert.allAnnotations)
         json.member("state", alert.state.rawValue)
         json.member("activeAt", time: alert.activeAtNanos)
         if let since = alert.keepFiringSinceNanos { json.member("keepFiringSince", time: since) }

@@ -149,6 +149,7 @@ answers() { curl -sf -o /dev/null "$1"; }
 
 # start_tern [FLAG...]: the server on $tern_http, $tern_otlp and $tern_grpc over $scratch/data; waits till it is ready.
 # Unless a configuration is given it scrapes nothing, itself neither: what is counted afterwards came from the clients.
+# The built-in rules are off, unless $tern_watch is true: rules are compared with those of others.
 start_tern() {
     if [ -z "${tern_http:-}" ]; then
         read -r tern_http tern_otlp tern_grpc < <(free_ports 3)
@@ -159,7 +160,7 @@ start_tern() {
         set -- --config.file "$scratch/no-scrapes.yml" "$@"
     }
     start tern "$binary" serve --storage.path "$scratch/data" --web.listen-address "127.0.0.1:$tern_http" \
-        --otlp.http-listen-address "127.0.0.1:$tern_otlp" --otlp.grpc-listen-address "127.0.0.1:$tern_grpc" "$@"
+        --otlp.http-listen-address "127.0.0.1:$tern_otlp" --otlp.grpc-listen-address "127.0.0.1:$tern_grpc" --rules.watch "${tern_watch:-false}" "$@"
     wait_for 60 answers "$tern_url/-/ready" || die "the server did not get ready: $(tail -3 "$scratch/tern.log")"
 }
 
