@@ -104,3 +104,24 @@ private func sendSpans(to server: TestServer, now: Int64) async throws {
         await client.shutdown()
     }
 }
+
+@Test func withoutTimeThereIsNoSuspectAndItIsCounted() async throws {
+    try await withServer { server in
+        let now = SystemClock().wallNanos
+        try await sendSpans(to: server, now: now)
+        let diagnoser = AlertDiagnoser(server.core.queries, server.core.correlation) { _ in }
+        let symptom = AlertSymptom(
+            tenant: .anonymous, labels: Labels([("alertname", "A"), ("service", "front")]),
+            sinceNanos: now, nanos: now)
+        #expect(await diagnoser.suspects(for: symptom, withinSeconds: 0) == nil)
+        #expect(diagnoser.count(.busy) == 1)
+        #expect(await diagnoser.suspects(for: symptom, withinSeconds: 1e-6) == [])
+        #expect(diagnoser.count(.timeout) == 1)
+        // Another tenant has no telemetry: nothing to suspect, and no failure.
+        var foreign = symptom
+        foreign.tenant = Tenant("other")
+        #expect(await diagnoser.suspects(for: foreign, withinSeconds: 60) == [])
+        #expect(diagnoser.count(.nothing) == 1)
+        #expect(diagnoser.count(.failed) == 0)
+    }
+}

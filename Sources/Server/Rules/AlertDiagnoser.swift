@@ -48,6 +48,11 @@ final class AlertDiagnoser: AlertDiagnosing {
         }
         defer { gate.leave() }
         let left = seconds - Double(service.clock.monotonicNanos &- began) / 1e9
+        // To the stores no time at all is no limit.
+        guard left > 0 else {
+            note(.busy)
+            return nil
+        }
         do {
             let suspect = try await firstSuspect(symptom, withinSeconds: left)
             note(suspect == nil ? .nothing : .suspect)
