@@ -18,8 +18,7 @@ output=$(mktemp)
 trap 'rm -f "$output"' EXIT
 status=0
 summary=
-for script in flask forwarding loki tail doors log-doors spans openmetrics promql-limits promql-compliance remote-read remote-write alerts rules incidents shell side-by-side prometheus; do
-for script in flask forwarding loki tail shell doors log-doors openmetrics promql-limits promql-compliance remote-read remote-write alerts rules side-by-side prometheus; do
+for script in flask forwarding loki tail doors log-doors spans openmetrics promql-limits promql-compliance remote-read remote-write alerts rules incidents shop shell side-by-side prometheus; do
     options=(--binary "$binary")
     [[ "$script" = prometheus || "$script" = side-by-side ]] && options+=(--minutes "$minutes")
     echo "== $script.sh"
