@@ -156,6 +156,28 @@ import Testing
             ),
             ("x", Labels([("code.function", "f"), ("code.namespace", "n")]), "- - n.f"),
             ("x", Labels([("exception_stacktrace", "E\n\tat a.B.c(B.java:5)")]), "B.java 5 a.B.c"),
+            (
+                "x",
+                Labels([
+                    ("code_file_path", "/v/site-packages/flask/app.py"), ("code_line_number", "4"),
+                    (
+                        "exception_stacktrace",
+                        "Traceback (most recent call last):\n"
+                            + "  File \"/v/site-packages/flask/app.py\", line 917, in dispatch\n"
+                            + "  File \"/shop/cart.py\", line 98, in discounted\nKeyError: 'percent'"
+                    ),
+                ]), "/shop/cart.py 98 discounted"
+            ),
+            (
+                "x",
+                Labels([
+                    ("code_file_path", "a.py"), ("code_line_number", "4"),
+                    (
+                        "exception_stacktrace",
+                        "  File \"/v/site-packages/flask/app.py\", line 917, in dispatch"
+                    ),
+                ]), "a.py 4 -"
+            ),
             ("ts=1 caller=server.go:42 msg=hi", none, "server.go 42 -"),
             ("level=info source=\"/app/a b.go:7\" func=main.f", none, "/app/a b.go 7 main.f"),
             ("file=cart.rb lineno=9 x", none, "cart.rb 9 -"),

@@ -5,8 +5,8 @@ import Base
 import Telemetry
 
 extension CodeLocation {
-    /// Of a log line: its structured metadata or stream labels (`code_…`, with dots or underscores,
-    /// `exception_stacktrace`), else the fields of a JSON or logfmt line (`caller`, `file`,
+    /// Of a log line: its structured metadata or stream labels (`exception_stacktrace`, `code_…`, with
+    /// dots or underscores), else the fields of a JSON or logfmt line (`caller`, `file`,
     /// `source`, `logger` with a line number, stack traces), else a stack trace in the text, else a
     /// word like `file.go:12` or `a.b.Class#48` in its first line.
     ///
@@ -16,12 +16,15 @@ extension CodeLocation {
             let plain = String(decoding: name.utf8.map(underscored), as: UTF8.self)
             return metadata[name] ?? metadata[plain] ?? stream[plain]
         }
-        if let found = CodeLocation(conventions: labels) {
-            self = found
+        // Where an exception arose tells more than where it was written down: a framework's logger
+        // stands in the framework.
+        let frame = labels("exception.stacktrace").flatMap { topFrame(ofStackTrace: $0) }
+        if let frame, !isLibrary(frame) {
+            self = frame
             return
         }
-        if let trace = labels("exception.stacktrace"), let frame = topFrame(ofStackTrace: trace) {
-            self = frame
+        if let found = CodeLocation(conventions: labels) ?? frame {
+            self = found
             return
         }
         let fields = lineFields(line)

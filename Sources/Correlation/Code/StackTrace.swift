@@ -148,7 +148,8 @@ private let libraryPaths = [
     "/go/src/", "/go/pkg/mod/", "/rustc/", "/.cargo/registry/", "/gems/",
 ]
 
-private func isLibrary(_ frame: CodeLocation) -> Bool {
+/// Whether a frame is of a run-time or of installed packages.
+func isLibrary(_ frame: CodeLocation) -> Bool {
     if let function = frame.function, libraryFunctions.contains(where: function.hasPrefix) {
         return true
     }

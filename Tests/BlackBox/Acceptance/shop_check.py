@@ -135,7 +135,9 @@ def run(options):
         table.check(f"{name}: tern why shows {service}", shown, shown[0].strip() if shown else text[:200])
         first = answer["suspects"][0] if answer["suspects"] else None
         if lines:
-            named = [row for row in text.splitlines() if any(f"{SOURCE.name}:{one}" in row for one in lines)]
+            # A frame of a stack trace is shown as Python writes it.
+            forms = [form for one in lines for form in (f"{SOURCE.name}:{one} ", f'{SOURCE.name}", line {one},')]
+            named = [row for row in text.splitlines() if any(form in row for form in forms)]
             table.check(f"{name}: tern why shows the line", named, named[0].strip() if named else first and brief(first))
         answer = ask(options, now - FAULT, now, (("baselineStart", quiet), ("baselineEnd", quiet + BASELINE)))
         judge(table, f"{name}, against the first minute", answer, service, lines, resources)
