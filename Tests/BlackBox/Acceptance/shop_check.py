@@ -105,14 +105,14 @@ def run(options):
     table = acceptance.Table(options.results)
     customers = Customers(options.frontend)
     faults = [
-        ("slow query", "stock", {line("slow query")}, {"dependency"},
+        ("slow query", "stock", {line("slow query")}, set(),
          lambda: execute(options.database, "DROP INDEX movements_sku"), lambda: execute(options.database, INDEX)),
         ("exception", "cart", {line("exception")}, set(),
          lambda: set_setting(options.cart, "coupons", 1), lambda: set_setting(options.cart, "coupons", 0)),
         ("CPU burn", "payment", {line("CPU burn")}, {"cpu"},
          lambda: set_setting(options.payment, "rounds", 300_000), lambda: set_setting(options.payment, "rounds", 2_000)),
         ("packet delay", "shipping", set(), {"network"},
-         lambda: set_delay(options.control, 0.08), lambda: set_delay(options.control, 0)),
+         lambda: set_delay(options.control, 0.15), lambda: set_delay(options.control, 0)),
     ]
     time.sleep(BASELINE + 5)
     quiet = time.time() - BASELINE
