@@ -100,6 +100,9 @@ private func sendSpans(to server: TestServer, now: Int64) async throws {
         let shown = try await server.get("/api/v1/rules?rule_group[]=tern_watch").text
         #expect(shown.contains("\"file\":\"built-in\""))
         #expect(shown.contains("TernErrors"))
+        // It found nothing to watch, so it is shown to those who ask for it only.
+        let listed = try await server.get("/api/v1/rules").text
+        #expect(listed.contains("\"r.yml\"") && !listed.contains("tern_watch"))
         await rules.shutDown()
         await client.shutdown()
     }

@@ -61,6 +61,8 @@ package final class RuleGroup: Sendable {
     }
 
     package var status: Status { state.withLock { $0.status } }
+    /// Whether the last evaluations had anything to say: a recorded series, a pending or firing alert.
+    package var hasWritten: Bool { state.withLock { $0.written.contains { !$0.isEmpty } } }
 
     /// Evaluates all rules with `nanos` as their time, writes what they say and sends their alerts.
     /// Returns when all of it is durable.

@@ -97,6 +97,13 @@ struct RulesEndpoints: Sendable {
                 groups.isEmpty || groups.contains(group.definition.name),
                 files.isEmpty || files.contains(group.definition.shownFile)
             else { return [] }
+            // Who brings the rules of a Prometheus finds those, and no others, until there is a
+            // service to watch.
+            if group.definition.file == WatchRules.file, groups.isEmpty, files.isEmpty,
+                !group.hasWritten
+            {
+                return []
+            }
             return group.rules.filter { rule in
                 guard rule.definition.isAlert ? wantsAlerts : wantsRecords,
                     names.isEmpty || names.contains(rule.name)
