@@ -54,7 +54,7 @@ struct EvidenceRunner {
         try sources.spans.search(request, context) { batch in
             try context.check()
             for row in 0..<batch.rowCount where range.contains(batch.startNanos[row]) {
-                guard conditions.allSatisfy({ holds($0, row, batch) }) else { continue }
+                guard try conditions.allSatisfy({ try holds($0, row, batch) }) else { continue }
                 seen.insert(
                     SpanKey(
                         trace: batch.traceIDs[row], span: batch.spanIDs[row],
@@ -71,7 +71,10 @@ struct EvidenceRunner {
         var kind: UInt8
     }
 
-    private func holds(_ condition: SpanCondition, _ row: Int, _ batch: SpanBatch) -> Bool {
+    /// - Throws: for attributes that cannot be read: a number without them would not be the query's.
+    private func holds(
+        _ condition: SpanCondition, _ row: Int, _ batch: SpanBatch
+    ) throws -> Bool {
         switch (condition.subject, condition.value) {
         case (.attribute(.resource, "service.name"), .string(let name)):
             return batch.arena.text(batch.resources[Int(batch.rowResources[row])].serviceName)
@@ -87,8 +90,8 @@ struct EvidenceRunner {
             return overflow || length > nanos
         case (.attribute(.resource, let key), .string(let value)):
             let resource = batch.resources[Int(batch.rowResources[row])]
-            let pairs = batch.arena.withSlice(resource.attributes) {
-                (try? AttributeCoding.decodeList($0)) ?? []
+            let pairs = try batch.arena.withSlice(resource.attributes) {
+                try AttributeCoding.decodeList($0)
             }
             return pairs.contains { $0.key == key && $0.value == .string(value) }
         default: return false

@@ -32,8 +32,8 @@ final class AttributeColumn {
         type == otherType && key.withUnsafeBytes { equalBytes($0, other) }
     }
 
-    /// Adds an encoded value without its type byte. The list was walked before, so that reads do not
-    /// fail; a zero would be kept if they did.
+    /// Adds an encoded value without its type byte. Its list was walked before and is kept as it
+    /// is where that fails, so that these reads do not.
     func append(_ value: UnsafeRawBufferPointer) {
         count += 1
         var reader = ByteReader(value)
