@@ -14,6 +14,8 @@ struct FateLedger: Sendable {
     var millis: [Int64] = []
     /// Of the batches' series of kind a.
     var deletions: [Deletion] = []
+    /// How often each batch was sent again after it had no answer.
+    private(set) var repeats: [Int] = []
     /// Batches below are deleted or asked to be.
     var deletedEnd = 0
     /// Batches below are all acknowledged.
@@ -23,6 +25,7 @@ struct FateLedger: Sendable {
         let next = batches.beginNext()
         millis.append(max(now, (millis.last ?? 0) + 1))
         deletions.append(.none)
+        repeats.append(0)
         return next
     }
 
@@ -30,6 +33,8 @@ struct FateLedger: Sendable {
         batches.acknowledge(batch, items: items)
         while batches[acknowledgedEnd] == .acknowledged { acknowledgedEnd += 1 }
     }
+
+    mutating func noteRepeat(_ batch: Int) { repeats[batch] += 1 }
 
     /// Batches without an answer, ascending.
     var unanswered: [Int] { (0..<batches.end).filter { batches[$0] == .sent } }
@@ -106,6 +111,7 @@ final class FateRun: Sendable {
     /// Sends again what had no answer, as a sender does.
     func resend(_ fate: Fate, _ client: LabClient) async throws {
         for batch in ledger(fate).unanswered {
+            ledgers.withLock { $0[fate.rawValue].noteRepeat(batch) }
             guard try await send(fate, batch, client) else {
                 throw LabError("the server was gone while \(fate) batches were sent again")
             }
