@@ -6,23 +6,26 @@ import Base
 import FoundationEssentials
 import Glibc
 
-/// A server that takes remote write.
+/// A server that takes remote write or, of lines only, Loki's push.
 enum Peer: Sendable {
     case prometheus(String)
     case victoria(String)
+    case victoriaLogs(String)
     case tern(String)
 
     var name: String {
         switch self {
         case .prometheus: "Prometheus"
         case .victoria: "VictoriaMetrics"
+        case .victoriaLogs: "VictoriaLogs"
         case .tern: "Tern"
         }
     }
 
     var binary: String {
         switch self {
-        case .prometheus(let path), .victoria(let path), .tern(let path): path
+        case .prometheus(let path), .victoria(let path), .victoriaLogs(let path), .tern(let path):
+            path
         }
     }
 
@@ -39,6 +42,13 @@ enum Peer: Sendable {
                 "-storageDataPath=\(data)", "-httpListenAddr=127.0.0.1:\(port)",
                 "-retentionPeriod=10y", "-search.latencyOffset=0s", "-loggerLevel=WARN",
             ]
+        case .victoriaLogs:
+            [
+                "-storageDataPath=\(data)", "-httpListenAddr=127.0.0.1:\(port)",
+                "-retentionPeriod=10y", "-loggerLevel=WARN",
+                // A line stays the text it is, as Loki and Tern keep it.
+                "-loki.disableMessageParsing",
+            ]
         case .tern:
             [
                 "serve", "--storage.path", data, "--web.listen-address", "127.0.0.1:\(port)",
@@ -51,7 +61,7 @@ enum Peer: Sendable {
     var readyPath: String {
         switch self {
         case .prometheus, .tern: "/-/ready"
-        case .victoria: "/health"
+        case .victoria, .victoriaLogs: "/health"
         }
     }
 }
@@ -131,11 +141,11 @@ struct PeerServer: Sendable {
         }
     }
 
-    /// The first line of what the binary says of its version.
+    /// The first line of what the binary says of its version, complaints about the machine aside.
     static func version(_ binary: String, below path: String) async throws -> String {
         let process = try ServerProcess(binary, ["--version"], logPath: path + "/version.log")
         try await process.wait(seconds: 10)
-        return process.log.split(separator: "\n").first.map(String.init)
+        return process.log.split(separator: "\n").first { !$0.contains("ERROR") }.map(String.init)
             ?? "its binary names no version"
     }
 
