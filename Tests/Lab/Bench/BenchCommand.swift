@@ -7,7 +7,9 @@ import Base
 struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measure what ingestion, storage and queries cost.",
-        subcommands: [Ingest.self, DecodeBench.self, Metrics.self, Logs.self, PromQL.self],
+        subcommands: [
+            Ingest.self, DecodeBench.self, Metrics.self, Logs.self, Traces.self, PromQL.self,
+        ],
         defaultSubcommand: Ingest.self)
 
     struct Ingest: AsyncParsableCommand {

@@ -72,7 +72,7 @@ struct PeerBench: Sendable {
         case .tern:
             try await TernMetrics(client: client).waitUntilSealed()
             return try storedBytes(data + "/parts")
-        case .victoria, .victoriaLogs: return nil
+        case .victoria, .victoriaLogs, .victoriaTraces: return nil
         }
     }
 }

@@ -6,11 +6,12 @@ import Base
 import FoundationEssentials
 import Glibc
 
-/// A server that takes remote write or, of lines only, Loki's push.
+/// A server that takes remote write or, by name, lines or spans.
 enum Peer: Sendable {
     case prometheus(String)
     case victoria(String)
     case victoriaLogs(String)
+    case victoriaTraces(String)
     case tern(String)
 
     var name: String {
@@ -18,13 +19,15 @@ enum Peer: Sendable {
         case .prometheus: "Prometheus"
         case .victoria: "VictoriaMetrics"
         case .victoriaLogs: "VictoriaLogs"
+        case .victoriaTraces: "VictoriaTraces"
         case .tern: "Tern"
         }
     }
 
     var binary: String {
         switch self {
-        case .prometheus(let path), .victoria(let path), .victoriaLogs(let path), .tern(let path):
+        case .prometheus(let path), .victoria(let path), .victoriaLogs(let path),
+            .victoriaTraces(let path), .tern(let path):
             path
         }
     }
@@ -49,6 +52,11 @@ enum Peer: Sendable {
                 // A line stays the text it is, as Loki and Tern keep it.
                 "-loki.disableMessageParsing",
             ]
+        case .victoriaTraces:
+            [
+                "-storageDataPath=\(data)", "-httpListenAddr=127.0.0.1:\(port)",
+                "-retentionPeriod=10y", "-loggerLevel=WARN",
+            ]
         case .tern:
             [
                 "serve", "--storage.path", data, "--web.listen-address", "127.0.0.1:\(port)",
@@ -61,7 +69,7 @@ enum Peer: Sendable {
     var readyPath: String {
         switch self {
         case .prometheus, .tern: "/-/ready"
-        case .victoria, .victoriaLogs: "/health"
+        case .victoria, .victoriaLogs, .victoriaTraces: "/health"
         }
     }
 }

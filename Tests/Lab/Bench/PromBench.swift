@@ -173,7 +173,7 @@ extension Peer {
     fileprivate var queryFlags: [String] {
         switch self {
         case .victoria: ["-search.disableCache"]
-        case .victoriaLogs: []
+        case .victoriaLogs, .victoriaTraces: []
         case .prometheus: ["--storage.tsdb.retention.time=10y"]
         case .tern: []
         }
