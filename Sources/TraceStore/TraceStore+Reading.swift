@@ -70,7 +70,8 @@ extension TraceStore: SpanReading {
     }
 
     package func search(
-        _ request: SpanRequest, _ context: ReadContext, _ body: (SpanBatch) throws -> Bool
+        newestFirst request: SpanRequest, _ context: ReadContext,
+        _ body: (SpanBatch, _ restStartNanos: Int64) throws -> Bool
     ) throws {
         let filter = SpanFilter(request)
         if let id = filter.onlyTrace {
@@ -84,12 +85,13 @@ extension TraceStore: SpanReading {
                 batch = try trace(id, tenant: request.tenant, context)
             }
             let rows = filter.rows(of: batch)
-            if !rows.isEmpty { _ = try body(batch.taking(rows)) }
+            if !rows.isEmpty { _ = try body(batch.taking(rows), .min) }
             return
         }
         var seen: Set<SpanKey> = []
         var times = TraceTimeTable(self, request.tenant)
-        for candidate in candidates(request, filter, context) {
+        let candidates = candidates(request, filter, context)
+        for (number, candidate) in candidates.enumerated() {
             try context.check()
             var batch: SpanBatch
             switch candidate.source {
@@ -111,7 +113,9 @@ extension TraceStore: SpanReading {
             }
             guard batch.rowCount > 0 else { continue }
             if request.wantsTimes { try times.correct(&batch, candidate.part, context) }
-            if try !body(batch) { return }
+            let rest =
+                number + 1 < candidates.count ? candidates[number + 1].maxStart : Int64.min
+            if try !body(batch, rest) { return }
         }
     }
 

@@ -62,7 +62,8 @@ private struct Lossy: SeriesReading, LogReading, SpanReading {
         return try spans.trace(id, tenant: tenant, context)
     }
     func search(
-        _ request: SpanRequest, _ context: ReadContext, _ body: (SpanBatch) throws -> Bool
+        newestFirst request: SpanRequest, _ context: ReadContext,
+        _ body: (SpanBatch, _ restStartNanos: Int64) throws -> Bool
     ) throws {}
     func tagNames(
         _ tenant: Tenant, range: NanosRange, _ context: ReadContext

@@ -145,13 +145,15 @@ package struct InMemorySpans: SpanReading {
     }
 
     package func search(
-        _ request: SpanRequest, _ context: ReadContext, _ body: (SpanBatch) throws -> Bool
+        newestFirst request: SpanRequest, _ context: ReadContext,
+        _ body: (SpanBatch, _ restStartNanos: Int64) throws -> Bool
     ) throws {
         let newest = spans.sorted { $0.start > $1.start }
         var start = 0
         while start < newest.count {
             let end = min(start + batchRows, newest.count)
-            if try !body(InMemorySpans.batch(newest[start..<end])) { return }
+            let rest = end < newest.count ? newest[end].start : Int64.min
+            if try !body(InMemorySpans.batch(newest[start..<end]), rest) { return }
             start = end
         }
     }

@@ -35,9 +35,10 @@ final class CountingSpans: SpanReading {
     }
 
     func search(
-        _ request: SpanRequest, _ context: ReadContext, _ body: (SpanBatch) throws -> Bool
+        newestFirst request: SpanRequest, _ context: ReadContext,
+        _ body: (SpanBatch, _ restStartNanos: Int64) throws -> Bool
     ) throws {
-        try reader.search(request, context, body)
+        try reader.search(newestFirst: request, context, body)
     }
 
     func tagNames(

@@ -72,8 +72,12 @@ package protocol SpanReading: Sendable {
     ) throws -> (spans: SpanBatch, structure: SpanStructure)
     /// Candidate spans, newest blocks first, until `body` returns false. Each batch is
     /// self-contained; spans of one trace may come in several.
+    ///
+    /// - Parameter body: gets a batch and the latest start that a span of a later batch can have, so
+    ///   that a search for the newest knows when it has them; `Int64.min` with the last batch.
     func search(
-        _ request: SpanRequest, _ context: ReadContext, _ body: (SpanBatch) throws -> Bool
+        newestFirst request: SpanRequest, _ context: ReadContext,
+        _ body: (SpanBatch, _ restStartNanos: Int64) throws -> Bool
     ) throws
     /// Attribute keys by scope, ascending.
     func tagNames(

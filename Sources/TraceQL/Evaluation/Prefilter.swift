@@ -71,8 +71,9 @@ struct Prefilter {
         switch expression {
         case .filter(let condition): leaves.append(condition)
         case .pipeline(let pipeline): collect(pipeline, &leaves)
-        case .binary(_, let left, let right):
-            collect(left, &leaves)
+        case .binary(let operation, let left, let right):
+            // The answer of a structural operator, negated or not, are spans of its right side.
+            if operation.answersBothSides { collect(left, &leaves) }
             collect(right, &leaves)
         }
     }

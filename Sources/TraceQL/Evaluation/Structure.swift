@@ -74,6 +74,8 @@ struct Structure {
 extension SpansetOperator {
     var isNegated: Bool { rawValue.hasPrefix("!") }
     var isUnion: Bool { rawValue.hasPrefix("&") && self != .and }
+    /// Whether spans of the left side can be part of the answer.
+    var answersBothSides: Bool { self == .and || self == .or || isUnion }
 
     fileprivate var relation: Structure.Relation {
         switch self {

@@ -74,10 +74,12 @@ extension TraceQLEngine {
     /// What one candidate trace takes in memory.
     static let candidateBytes = 64
 
-    /// Traces that answer the query, newest start first.
+    /// Traces that answer the query, newest start first. Of more than `limit` those are answered that
+    /// have the newest span that may be part of an answer.
     ///
-    /// Costs one pass over the spans that the reader's hints leave, and one look-up per trace that
-    /// is looked at: as many as are answered, plus those that fail where one span cannot tell.
+    /// Costs reading spans from the newest back to where enough traces have answered, as far as the
+    /// reader's hints leave them, and one look-up per trace that is looked at: as many as are
+    /// answered, plus those that fail where one span cannot tell.
     ///
     /// - Throws: `TraceQLValidationError` for metrics queries, `QueryInterruption`, what the reader
     ///   throws.
@@ -90,19 +92,46 @@ extension TraceQLEngine {
                     + "send it to the metrics endpoints")
         }
         let pipeline = try CompiledPipeline(syntax)
+        let source = try CandidateSource(syntax, tenant: search.tenant, range: search.range)
+        let limit = search.limit > 0 ? search.limit : Int.max
         var results: [TraceSearchResult] = []
-        let ids = try candidates(
-            syntax, tenant: search.tenant, range: search.range, context)
-        try reader.traces(ids, tenant: search.tenant, context) { batch in
-            if let result = evaluate(batch, pipeline, search.spansPerSpanset) {
-                results.append(result)
+        /// Looks at traces until there are enough.
+        func look(at ids: [TraceID]) throws {
+            try reader.traces(ids, tenant: search.tenant, context) { batch in
+                if let result = evaluate(batch, pipeline, search.spansPerSpanset) {
+                    results.append(result)
+                }
+                return results.count < limit
             }
-            return search.limit <= 0 || results.count < search.limit
+        }
+        var queue = CandidateQueue()
+        var ready: [TraceID] = []
+        // Traces are cheaper by the dozen, but no more should be read than are asked for.
+        var enough = min(max(16, limit), TraceQLEngine.mostTogether)
+        try reader.search(newestFirst: source.request, context) { batch, rest in
+            try context.check()
+            let before = queue.count
+            source.forEach(in: batch, unless: { queue.knows($0, start: $1) }) {
+                queue.note($0, start: $1)
+            }
+            try context.reserve((queue.count - before) * CandidateQueue.traceBytes)
+            while let id = queue.next(after: rest) { ready.append(id) }
+            guard ready.count >= enough else { return true }
+            try look(at: ready)
+            ready.removeAll(keepingCapacity: true)
+            enough = min(2 * enough, TraceQLEngine.mostTogether)
+            return results.count < limit
+        }
+        if results.count < limit {
+            while let id = queue.next(after: .min) { ready.append(id) }
+            try look(at: ready)
         }
         return results.sorted { a, b in
             a.startNanos == b.startNanos ? a.traceID < b.traceID : a.startNanos > b.startNanos
         }
     }
+
+    private static let mostTogether = 8192
 
     /// Traces with a span that may answer, the one with the newest such span first.
     ///
@@ -110,27 +139,15 @@ extension TraceQLEngine {
     func candidates(
         _ pipeline: SpansetPipeline, tenant: Tenant, range: NanosRange, _ context: ReadContext
     ) throws -> [TraceID] {
-        let prefilter = try Prefilter(pipeline)
-        let request = SpanRequest(
-            tenant: tenant, range: range, conditions: prefilter.conditions,
-            matchAll: prefilter.matchAll)
+        let source = try CandidateSource(pipeline, tenant: tenant, range: range)
         var newest: [TraceID: Int64] = [:]
-        try reader.search(request, context) { batch in
+        try reader.search(source.request, context) { batch in
             try context.check()
             let before = newest.count
-            batch.arena.withUnsafeBytes { arena in
-                let reader = SpanReader(batch: batch, arena: arena, trace: nil)
-                for row in 0..<batch.rowCount {
-                    let start = batch.startNanos[row]
-                    guard range.contains(start) else { continue }
-                    let id = batch.traceIDs[row]
-                    if let known = newest[id], known >= start { continue }
-                    if prefilter.filters.isEmpty
-                        || prefilter.filters.contains(where: { reader.value($0, row).isTrue })
-                    {
-                        newest[id] = start
-                    }
-                }
+            source.forEach(
+                in: batch, unless: { id, start in newest[id].map { $0 >= start } ?? false }
+            ) {
+                newest[$0] = $1
             }
             try context.reserve((newest.count - before) * TraceQLEngine.candidateBytes)
             return true
@@ -183,5 +200,38 @@ extension TraceQLEngine {
                 attributes: attributes)
         }
         return MatchedSpanset(spans: spans, matched: rows.count, attributes: set.attributes)
+    }
+}
+
+/// Where traces that may answer a pipeline come from.
+private struct CandidateSource {
+    let request: SpanRequest
+    private let filters: [CompiledExpression]
+
+    init(_ pipeline: SpansetPipeline, tenant: Tenant, range: NanosRange) throws {
+        let prefilter = try Prefilter(pipeline)
+        filters = prefilter.filters
+        request = SpanRequest(
+            tenant: tenant, range: range, conditions: prefilter.conditions,
+            matchAll: prefilter.matchAll)
+    }
+
+    /// Calls `body` with the trace and start of each span that may be part of an answer.
+    ///
+    /// - Parameter isKnown: asked before the span is tested, which costs more.
+    func forEach(
+        in batch: SpanBatch, unless isKnown: (TraceID, Int64) -> Bool,
+        _ body: (TraceID, Int64) -> Void
+    ) {
+        batch.arena.withUnsafeBytes { arena in
+            let reader = SpanReader(batch: batch, arena: arena, trace: nil)
+            for row in 0..<batch.rowCount {
+                let start = batch.startNanos[row], id = batch.traceIDs[row]
+                guard request.range.contains(start), !isKnown(id, start) else { continue }
+                if filters.isEmpty || filters.contains(where: { reader.value($0, row).isTrue }) {
+                    body(id, start)
+                }
+            }
+        }
     }
 }

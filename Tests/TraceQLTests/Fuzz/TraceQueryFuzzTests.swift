@@ -152,6 +152,7 @@ import TraceStore
         guard let query = try parsed(text, seed, &tally) else { return true }
         let wanted = expected(stages, traces)
         if !wanted.isEmpty { tally.answered += 1 }
+        var newest: [TraceID]?
         for (number, source) in sources.enumerated() {
             let search = TraceSearch(
                 query, tenant: .anonymous, range: .all, limit: 0, spansPerSpanset: 0)
@@ -166,6 +167,15 @@ import TraceStore
                 return false
             }
             try checkRange(search, source, wanted, text)
+            // However batches are cut, the newest are the same.
+            var few = search
+            few.limit = 3
+            let ids = try TraceQLEngine(reader: source).search(few, ReadContext()).map(\.traceID)
+            let all = try TraceQLEngine(reader: source).search(search, ReadContext())
+                .map(\.traceID)
+            #expect(ids.count == min(3, all.count) && ids.allSatisfy(all.contains), "\(text)")
+            #expect(newest == nil || newest == ids, "\(text)")
+            newest = ids
         }
         return true
     }
