@@ -10,8 +10,6 @@ enum Limits {
     static let segmentRows = 4096
     /// Arena bytes at which a head segment closes early.
     static let segmentArenaBytes = 2 << 20
-    /// Rows of a block in a part: what one look-up decodes at least.
-    static let blockRows = 2048
     /// Arena bytes at which a block closes early.
     static let blockArenaBytes = 4 << 20
     /// Distinct strings that a column keeps as a dictionary; beyond, values are stored plain.

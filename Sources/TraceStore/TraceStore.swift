@@ -6,6 +6,20 @@ import Storage
 import Synchronization
 import Telemetry
 
+/// Sizes of a trace store.
+package struct TraceStoreConfiguration: Sendable {
+    /// Rows of a block in a part: what one look-up decodes at least.
+    package var blockRows = 2048
+    /// Rows that a block has to go from part to part as it is when parts are merged. Smaller ones
+    /// are joined.
+    package var carriedBlockRows = 1024
+    /// Most operations (service and span name) of such a block. One that has more is taken apart, so
+    /// that the spans of each operation come to lie together as parts grow.
+    package var carriedBlockOperations = 8
+
+    package init() {}
+}
+
 /// The store of spans. A row is a span, not a trace: what is searched together (one service, one
 /// operation, one stretch of time) lies together, and an exact index leads from a trace id to its
 /// rows.
@@ -31,10 +45,13 @@ package final class TraceStore: SignalStore {
         /// Why parts handed over later did not open.
         var faults: [PartCorruption] = []
     }
+    let configuration: TraceStoreConfiguration
     private let state = Mutex(Snapshot())
     private let mergedDuplicates = Atomic<Int>(0)
 
-    package init() {}
+    package init(_ configuration: TraceStoreConfiguration = TraceStoreConfiguration()) {
+        self.configuration = configuration
+    }
 
     package var signal: Signal { .traces }
 

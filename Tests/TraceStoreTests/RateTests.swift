@@ -8,7 +8,8 @@ import Testing
 
 @testable import TraceStore
 
-@Suite struct RateTests {
+/// Compares the rates of a store with a count of its model's spans.
+struct RateModel {
     private let minute: Int64 = 60_000_000_000
 
     private struct Plain {
@@ -37,7 +38,7 @@ import Testing
         return result
     }
 
-    private func check(
+    func check(
         _ model: StoreModel, _ range: NanosRange, services: Set<String>? = nil, _ note: Comment
     ) throws {
         var wanted = count(model.spans.values, range)
@@ -64,6 +65,10 @@ import Testing
             #expect(rate.exemplars.count == min(2, Set(rate.exemplars).count))
         }
     }
+}
+
+@Suite struct RateTests {
+    private let rates = RateModel()
 
     @Test(arguments: 0..<3) func ratesAreThoseOfTheSpans(seed: Int) throws {
         var generator = SpanGenerator(seed: UInt64(seed) + 30)
@@ -75,11 +80,11 @@ import Testing
             if round % 2 == 1 { try model.seal() }
             if round == 4 { try model.merge() }
             if round == 5 { try model.reopen() }
-            try check(model, .all, "round \(round)")
+            try rates.check(model, .all, "round \(round)")
         }
         let start = Nanos(generator.firstNanos + 100_000_000_000)
         let end = Nanos(generator.firstNanos + 230_000_000_000)
-        try check(
+        try rates.check(
             model, NanosRange(first: start, last: end), services: ["cart", "front"], "a range")
         for handle in model.shelf.handles { #expect(model.store.verify(handle) == []) }
     }
@@ -94,6 +99,6 @@ import Testing
             try model.seal()
         }
         try model.merge()
-        try check(model, .all, "merged")
+        try rates.check(model, .all, "merged")
     }
 }

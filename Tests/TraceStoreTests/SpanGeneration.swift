@@ -88,6 +88,8 @@ struct SpanGenerator {
     var firstNanos: Int64 = 1_700_000_000_000_000_000
     var spanNanos: Int64 = 3_600_000_000_000
     var traceCount = 40
+    /// Numbers of traces begin here.
+    var firstTrace = 0
     var spanIDs = 400
 
     init(seed: UInt64) { random = Seeded(seed) }
@@ -143,7 +145,7 @@ struct SpanGenerator {
 
     private mutating func row(_ batch: inout SpanBatch) -> SpanRow {
         var row = SpanRow()
-        row.traceID = TraceID(high: 7, low: UInt64(random.below(traceCount)) << 40)
+        row.traceID = TraceID(high: 7, low: UInt64(firstTrace + random.below(traceCount)) << 40)
         row.spanID = SpanID(UInt64(1 + random.below(spanIDs)))
         row.parentID = SpanID(UInt64(random.below(5)))
         row.resource = UInt32(random.below(batch.resources.count))

@@ -9,7 +9,8 @@ import TraceStore
 
 /// A store, the shelf of its parts, and the list of spans that it must answer with.
 struct StoreModel {
-    var store = TraceStore()
+    let configuration: TraceStoreConfiguration
+    var store: TraceStore
     var shelf = PartShelf()
     /// Of spans of one identity the first counts.
     var spans: [PlainSpan.Identity: PlainSpan] = [:]
@@ -17,6 +18,11 @@ struct StoreModel {
     /// Appended batches that are not sealed yet: what the log would replay.
     var log: [(batch: SpanBatch, generation: UInt64)] = []
     let tenant = Tenant.anonymous
+
+    init(_ configuration: TraceStoreConfiguration = TraceStoreConfiguration()) {
+        self.configuration = configuration
+        store = TraceStore(configuration)
+    }
 
     mutating func append(_ batch: SpanBatch) -> SpanAppendCounts {
         for span in batch.plain where spans[span.identity] == nil { spans[span.identity] = span }
@@ -42,7 +48,7 @@ struct StoreModel {
 
     /// A new process: parts from the manifest, the rest from the log.
     mutating func reopen() throws {
-        store = TraceStore()
+        store = TraceStore(configuration)
         for handle in shelf.handles { try store.open(handle) }
         for (batch, generation) in log {
             var writer = ByteWriter()
@@ -64,6 +70,21 @@ struct StoreModel {
             return true
         }
         return found
+    }
+
+    /// Whether the store has exactly the model's spans, all of them and by trace.
+    func check(_ note: Comment) throws {
+        let found = try search()
+        #expect(found.count == spans.count, note)
+        #expect(Set(found) == Set(spans.values), note)
+        for (id, wanted) in Dictionary(grouping: spans.values, by: \.traceID) {
+            let batch = try store.trace(id, tenant: tenant, ReadContext())
+            #expect(batch.startNanos == wanted.map(\.start).sorted(), note)
+            #expect(Set(batch.plain) == Set(wanted), note)
+        }
+        let unknown = TraceID(high: 9, low: 9)
+        #expect(try store.trace(unknown, tenant: tenant, ReadContext()).rowCount == 0)
+        #expect(try store.trace(unknown, tenant: Tenant("b"), ReadContext()).rowCount == 0)
     }
 }
 
@@ -88,25 +109,10 @@ struct StoreModel {
                 recent = batch
                 _ = model.append(batch)
             }
-            if step % 4 == 3 { try check(model, "seed \(seed) step \(step)") }
+            if step % 4 == 3 { try model.check("seed \(seed) step \(step)") }
         }
-        try check(model, "seed \(seed) end")
+        try model.check("seed \(seed) end")
         for handle in model.shelf.handles { #expect(model.store.verify(handle) == []) }
-    }
-
-    private func check(_ model: StoreModel, _ where_: Comment) throws {
-        let found = try model.search()
-        #expect(found.count == model.spans.count, where_)
-        #expect(Set(found) == Set(model.spans.values), where_)
-        for id in Set(model.spans.values.map(\.traceID)).sorted() {
-            let batch = try model.store.trace(id, tenant: model.tenant, ReadContext())
-            let wanted = model.spans.values.filter { $0.traceID == id }
-            #expect(batch.startNanos == wanted.map(\.start).sorted(), where_)
-            #expect(Set(batch.plain) == Set(wanted), where_)
-        }
-        let unknown = TraceID(high: 9, low: 9)
-        #expect(try model.store.trace(unknown, tenant: model.tenant, ReadContext()).rowCount == 0)
-        #expect(try model.store.trace(unknown, tenant: Tenant("b"), ReadContext()).rowCount == 0)
     }
 
     @Test func duplicatesAreCountedOnce() {

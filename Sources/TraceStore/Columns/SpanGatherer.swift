@@ -65,6 +65,19 @@ struct SpanGatherer: Sendable {
         }
     }
 
+    /// Copies all resources and scopes of the batch given to `begin`, no row; returns their numbers in
+    /// `batch`.
+    mutating func addAllSources(
+        _ source: SpanBatch, slot: Int
+    ) -> (resources: [UInt32], scopes: [UInt32]) {
+        source.arena.withUnsafeBytes { bytes in
+            (
+                source.resources.indices.map { resource(source, $0, bytes, slot) },
+                source.scopes.indices.map { scope(source, $0, bytes, slot) }
+            )
+        }
+    }
+
     /// Names repeat: each is kept once.
     private mutating func keep(
         name slice: ByteSlice, _ all: UnsafeRawBufferPointer

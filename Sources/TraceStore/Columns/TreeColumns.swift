@@ -47,6 +47,17 @@ struct TreeColumns: Equatable {
         }
     }
 
+    /// Takes over one row of others.
+    mutating func set(_ row: Int, _ other: TreeColumns, _ otherRow: Int) {
+        depths[row] = other.depths[otherRow]
+        isRoot[row] = other.isRoot[otherRow]
+        lefts[row] = other.lefts[otherRow]
+        descendants[row] = other.descendants[otherRow]
+        children[row] = other.children[otherRow]
+        selfTimes[row] = other.selfTimes[otherRow]
+        criticalPaths[row] = other.criticalPaths[otherRow]
+    }
+
     func encodeTree(_ rows: Range<Int>, into writer: inout ByteWriter) {
         for row in rows { writer.varint(UInt64(depths[row]) << 1 | (isRoot[row] ? 1 : 0)) }
         for column in [lefts, descendants, children] {

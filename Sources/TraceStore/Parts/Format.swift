@@ -12,9 +12,10 @@
 ///     kind 0x100 …        raw   frames of blocks
 ///     kind 0x800 …        raw   frames of the trace index
 ///
-/// Rows are spans sorted by (service name, span name, start, trace id, span id, kind) and numbered
-/// from 0; a block holds up to a few thousand consecutive rows in pieces (`BlockPiece`) and one
-/// frame per attribute column, each zstd or raw with a CRC32C of its own. Traces are numbered by
+/// Rows are spans, numbered from 0; a block holds up to a few thousand consecutive rows, sorted by
+/// (service name, span name, start, trace id, span id, kind), in pieces (`BlockPiece`) and one frame
+/// per attribute column, each zstd or raw with a CRC32C of its own. Blocks are in the order of their
+/// first rows. Traces are numbered by
 /// their first start in the part.
 enum TraceFormat {
     static let directory: UInt16 = 1

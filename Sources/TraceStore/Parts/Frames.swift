@@ -92,16 +92,27 @@ struct FrameSink {
                 ref.coding = 1
             }
         }
+        ref.plainCount = plain.count
+        ref.crc = crc32c(stored)
+        return place(stored, ref)
+    }
+
+    /// Takes over a frame of another part as it is stored there.
+    mutating func append(stored: [UInt8], like other: FrameRef) -> FrameRef {
+        if other.plainCount == 0 { return FrameRef() }
+        return place(stored, other)
+    }
+
+    private mutating func place(_ stored: [UInt8], _ like: FrameRef) -> FrameRef {
         if let last = sections.last, !last.isEmpty,
             last.count + stored.count > Limits.sectionBytes
         {
             sections.append([])
         }
+        var ref = like
         ref.section = UInt16(sections.count - 1)
         ref.offset = sections[sections.count - 1].count
         ref.storedCount = stored.count
-        ref.plainCount = plain.count
-        ref.crc = crc32c(stored)
         sections[sections.count - 1].append(contentsOf: stored)
         byteCount += stored.count
         return ref
@@ -162,6 +173,34 @@ extension PartReader {
     ///
     /// - Throws: `PartCorruption` naming the offset in the file.
     func frame(_ ref: FrameRef, family: UInt16) throws(PartCorruption) -> [UInt8] {
+        try withStored(ref, family: family) { stored, fault in
+            if ref.coding == 0 { return .success([UInt8](stored)) }
+            do throws(CompressionError) {
+                let plain = try Zstd.decompress(stored, limit: ref.plainCount)
+                guard plain.count == ref.plainCount else {
+                    return .failure(fault("a frame unpacks to the wrong size"))
+                }
+                return .success(plain)
+            } catch {
+                return .failure(fault("a frame does not decompress: \(error)"))
+            }
+        }
+    }
+
+    /// Reads and checks a frame of the section family as it is stored.
+    ///
+    /// - Throws: `PartCorruption` naming the offset in the file.
+    func storedFrame(_ ref: FrameRef, family: UInt16) throws(PartCorruption) -> [UInt8] {
+        try withStored(ref, family: family) { stored, _ in .success([UInt8](stored)) }
+    }
+
+    /// Checks a frame and hands out its stored bytes, and what makes an error of a problem with them.
+    private func withStored(
+        _ ref: FrameRef, family: UInt16,
+        _ body: (
+            _ stored: UnsafeRawBufferPointer, _ fault: (String) -> PartCorruption
+        ) -> Result<[UInt8], PartCorruption>
+    ) throws(PartCorruption) -> [UInt8] {
         guard let section = section(family + ref.section) else {
             throw PartCorruption(
                 name: name, offset: 0, problem: "section \(family + ref.section) is missing")
@@ -179,16 +218,7 @@ extension PartReader {
             guard crc32c(stored) == ref.crc else {
                 return .failure(fault("checksum of a frame differs"))
             }
-            if ref.coding == 0 { return .success([UInt8](stored)) }
-            do throws(CompressionError) {
-                let plain = try Zstd.decompress(stored, limit: ref.plainCount)
-                guard plain.count == ref.plainCount else {
-                    return .failure(fault("a frame unpacks to the wrong size"))
-                }
-                return .success(plain)
-            } catch {
-                return .failure(fault("a frame does not decompress: \(error)"))
-            }
+            return body(stored, fault)
         }
         return try result.get()
     }

@@ -52,6 +52,44 @@ struct PartRows {
     ///
     /// - Parameter ids: by the numbers given to `add`; those without rows are left out.
     mutating func connect(_ ids: [TraceID]) {
+        _ = number(ids)
+        let groups = beginStructure()
+        for trace in traceIDs.indices { connect(rows: groups.rows(of: trace)) }
+    }
+
+    /// Numbers the traces that have rows, and computes the structure of some. That of the others has
+    /// to be given by `setStructure` as far as it is going to be written.
+    ///
+    /// - Parameters:
+    ///   - ids: by the numbers given to `add`; those without rows are left out.
+    ///   - isOpen: by those numbers, whether a trace's structure has to be computed.
+    ///   - parentRows: by row, the row of the parent in the part, or -1; not looked at in open traces.
+    mutating func connect(_ ids: [TraceID], isOpen: [Bool], parentRows known: (Int) -> Int) {
+        let old = number(ids)
+        let groups = beginStructure()
+        for trace in traceIDs.indices {
+            let rows = groups.rows(of: trace)
+            if isOpen[old[trace]] {
+                connect(rows: rows)
+            } else {
+                for row in rows { parentRows[Int(row)] = UInt32(known(Int(row)) + 1) }
+            }
+        }
+    }
+
+    /// Takes over the stored structure of a row from another part.
+    mutating func setStructure(of row: Int, _ other: TreeColumns, _ otherRow: Int) {
+        tree.set(row, other, otherRow)
+    }
+
+    private mutating func beginStructure() -> TraceGroups {
+        tree = TreeColumns(count: count)
+        parentRows = [UInt32](repeating: 0, count: count)
+        return TraceGroups(traces, count: traceIDs.count)
+    }
+
+    /// Numbers the traces that have rows by their first starts. Returns the old numbers by the new.
+    private mutating func number(_ ids: [TraceID]) -> [Int] {
         var firstStarts = [Int64](repeating: .max, count: ids.count)
         var counts = [UInt32](repeating: 0, count: ids.count)
         for (row, trace) in traces.enumerated() {
@@ -65,10 +103,7 @@ struct PartRows {
         for (number, old) in order.enumerated() { numbers[old] = UInt32(number) }
         traceIDs = order.map { ids[$0] }
         for row in traces.indices { traces[row] = numbers[Int(traces[row])] }
-        let groups = TraceGroups(traces, count: traceIDs.count)
-        tree = TreeColumns(count: count)
-        parentRows = [UInt32](repeating: 0, count: count)
-        for trace in traceIDs.indices { connect(rows: groups.rows(of: trace)) }
+        return order
     }
 
     private mutating func connect(rows: ArraySlice<UInt32>) {
@@ -86,6 +121,33 @@ struct PartRows {
                 parentRows[Int(row)] = parentRow + 1
             }
         }
+    }
+}
+
+// MARK: - Pieces of a block
+
+extension PartRows {
+    /// The pieces of a block that name traces and rows of the part, and so are written anew in every
+    /// part.
+    func encodeTraces(_ range: Range<Int>, into writer: inout ByteWriter) {
+        var previous: Int64 = 0
+        for row in range {
+            let number = Int64(traces[row])
+            writer.zigzag(number - previous)
+            previous = number
+        }
+    }
+
+    func encodeParents(_ range: Range<Int>, into writer: inout ByteWriter) {
+        ParentColumn.encode(range.lazy.map { parent($0) }, into: &writer)
+    }
+
+    func encodeTree(_ range: Range<Int>, into writer: inout ByteWriter) {
+        tree.encodeTree(range, into: &writer)
+    }
+
+    func encodeTimes(_ range: Range<Int>, into writer: inout ByteWriter) {
+        tree.encodeTimes(range, starts: starts, ends: ends, into: &writer)
     }
 }
 

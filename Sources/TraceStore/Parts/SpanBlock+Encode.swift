@@ -53,17 +53,8 @@ struct BlockBuilder {
         var block = EncodedBlock(
             names: names.values, eventNames: events.names.values, columns: attributes.finish())
         block.write(.spanIDs) { for row in range { $0.u64(rows.spanIDs[row].rawValue) } }
-        block.write(.traces) { writer in
-            var previous: Int64 = 0
-            for row in range {
-                let number = Int64(rows.traces[row])
-                writer.zigzag(number - previous)
-                previous = number
-            }
-        }
-        block.write(.parents) { writer in
-            ParentColumn.encode(range.lazy.map { rows.parent($0) }, into: &writer)
-        }
+        block.write(.traces) { rows.encodeTraces(range, into: &$0) }
+        block.write(.parents) { rows.encodeParents(range, into: &$0) }
         block.write(.starts) { writer in
             var previous: Int64 = 0
             for row in range {
@@ -90,10 +81,8 @@ struct BlockBuilder {
             messages.encode(into: &writer)
             states.encode(into: &writer)
         }
-        block.write(.tree) { rows.tree.encodeTree(range, into: &$0) }
-        block.write(.times) { writer in
-            rows.tree.encodeTimes(range, starts: rows.starts, ends: rows.ends, into: &writer)
-        }
+        block.write(.tree) { rows.encodeTree(range, into: &$0) }
+        block.write(.times) { rows.encodeTimes(range, into: &$0) }
         block.write(.layout) { attributes.encodeLayout(into: &$0) }
         var eventColumns: [AttributeColumns.Summary] = []
         var linkColumns: [AttributeColumns.Summary] = []

@@ -209,6 +209,11 @@ final class TracePart: Sendable {
         ref.plainCount == 0 ? [] : try reader.frame(ref, family: TraceFormat.blocks)
     }
 
+    /// A frame of a block as it is stored, checked.
+    func storedFrame(_ ref: FrameRef) throws(PartCorruption) -> [UInt8] {
+        ref.plainCount == 0 ? [] : try reader.storedFrame(ref, family: TraceFormat.blocks)
+    }
+
     /// Whether a filter in the blocks' sections may hold a key.
     func mayContain(_ key: UInt64, _ filter: FrameRef) throws(PartCorruption) -> Bool {
         let bytes = try frame(filter)

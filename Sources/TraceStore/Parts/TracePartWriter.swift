@@ -13,23 +13,32 @@ struct TracePartWriter {
         var description: String { "more spans than one part can hold" }
     }
 
-    private let level: Int32
-    private let rows: PartRows
+    let level: Int32
+    let rows: PartRows
+    private let blockRows: Int
+    /// Given when rows come from parts, whose rates and catalogues were added up.
+    private let joined: JoinedSections?
     private var block = BlockBuilder()
     private var blockStarts: [Int] = []
     private var written = 0
     private var sources = SpanGatherer()
-    private var directory = BlockDirectory()
+    var directory = BlockDirectory()
     private var catalogue = Catalogue()
-    private var sink = FrameSink()
+    var sink = FrameSink()
     private var rates = RateTable()
 
     /// - Parameters:
-    ///   - rows: connected; their other columns are given to `add` in the same order.
+    ///   - rows: connected; their other columns are given to `add` and `carry` in the same order.
     ///   - level: of zstd.
-    init(_ rows: PartRows, level: Int32) {
+    ///   - blockRows: most rows of a block.
+    ///   - joined: rates and catalogue when they are known; without them all rows must be given to
+    ///     `add`, in the order of service, name and start.
+    init(_ rows: PartRows, level: Int32, blockRows: Int, joined: JoinedSections? = nil) {
         self.rows = rows
         self.level = level
+        self.blockRows = blockRows
+        self.joined = joined
+        if let joined { catalogue = joined.catalogue }
     }
 
     /// Says that rows added under a slot come from this batch. Slots are small numbers by which a
@@ -40,8 +49,8 @@ struct TracePartWriter {
     /// given to `begin` with the same slot. A pointer, because a copy of a batch costs a reference
     /// to each of its columns.
     mutating func add(_ batch: UnsafePointer<SpanBatch>, _ row: Int, slot: Int) throws {
-        if block.rowCount >= Limits.blockRows || block.byteCount >= Limits.blockArenaBytes {
-            try flush()
+        if block.rowCount >= blockRows || block.byteCount >= Limits.blockArenaBytes {
+            try endBlock()
         }
         let (resource, scope) = sources.addSources(of: row, batch, slot: slot)
         let number = written + block.rowCount
@@ -49,6 +58,7 @@ struct TracePartWriter {
         let name = batch.pointee.names[row], status = batch.pointee.statusCodes[row]
         batch.pointee.arena.withUnsafeBytes { all in
             block.add(batch, row, all, resource: resource, scope: scope)
+            guard joined == nil else { return }
             rates.add(
                 service: UnsafeRawBufferPointer(rebasing: all[service.range]),
                 name: UnsafeRawBufferPointer(rebasing: all[name.range]), kind: rows.kinds[number],
@@ -57,7 +67,27 @@ struct TracePartWriter {
         }
     }
 
-    private mutating func flush() throws {
+    /// Copies the resources and scopes of a part that blocks are going to be taken from; returns their
+    /// numbers in this one.
+    mutating func addSources(
+        of part: TracePart, slot: Int
+    ) -> (resources: [UInt32], scopes: [UInt32]) {
+        sources.begin(part.sources, slot: slot)
+        return sources.addAllSources(part.sources, slot: slot)
+    }
+
+    /// Adds a block whose frames were put into `sink`, for rows that were not given to `add`.
+    mutating func append(_ entry: BlockEntry) {
+        directory.append(entry)
+        blockStarts.append(written)
+        written += entry.rowCount
+    }
+
+    /// Number of the next row.
+    var nextRow: Int { written + block.rowCount }
+
+    /// Ends the present block.
+    mutating func endBlock() throws {
         let range = written..<(written + block.rowCount)
         guard !range.isEmpty else { return }
         guard sources.byteCount < Limits.sourceBytes else { throw TooLarge() }
@@ -90,7 +120,12 @@ struct TracePartWriter {
         }
         for summary in encoded.eventColumns { entry.columns.append(self.entry(summary, .event)) }
         for summary in encoded.linkColumns { entry.columns.append(self.entry(summary, .link)) }
-        directory.append(entry)
+        append(entry)
+        block = BlockBuilder()
+        if joined == nil { addToCatalogue(encoded) }
+    }
+
+    private mutating func addToCatalogue(_ encoded: EncodedBlock) {
         catalogue.add(encoded.columns.map(\.summary), scope: .span)
         catalogue.add(encoded.eventColumns, scope: .event)
         catalogue.add(encoded.linkColumns, scope: .link)
@@ -100,9 +135,6 @@ struct TracePartWriter {
         catalogue.add(
             Catalogue.Key(scope: Catalogue.eventNameScope, name: []),
             encoded.eventNames.lazy.map(encodedString), isComplete: true)
-        blockStarts.append(written)
-        written = range.upperBound
-        block = BlockBuilder()
     }
 
     private mutating func intern(_ names: [[UInt8]]) -> [UInt32]? {
@@ -133,20 +165,9 @@ struct TracePartWriter {
 
     /// The finished file.
     consuming func finish() throws -> [UInt8] {
-        try flush()
+        try endBlock()
         let sourceBatch = sources.batch
-        sourceBatch.arena.withUnsafeBytes { all in
-            for resource in sourceBatch.resources {
-                catalogue.add(
-                    list: UnsafeRawBufferPointer(rebasing: all[resource.attributes.range]),
-                    scope: .resource)
-            }
-            for scope in sourceBatch.scopes {
-                catalogue.add(
-                    list: UnsafeRawBufferPointer(rebasing: all[scope.attributes.range]),
-                    scope: .instrumentation)
-            }
-        }
+        if joined == nil { addToCatalogue(sourceBatch) }
         var pages = FrameSink()
         let index = TraceIndex(rows, blockStarts: blockStarts, level: level, &pages)
         var sourceBytes = ByteWriter()
@@ -162,7 +183,23 @@ struct TracePartWriter {
         if let filter = XorFilter.encode(rows.traceIDs.map(filterKey)) {
             writer.add(kind: TraceFormat.filter, filter)
         }
-        writer.add(kind: TraceFormat.rates, rates.encode(), .zstd(level: level))
+        writer.add(
+            kind: TraceFormat.rates, joined?.rates ?? rates.encode(), .zstd(level: level))
         return writer.finish()
+    }
+
+    private mutating func addToCatalogue(_ sourceBatch: SpanBatch) {
+        sourceBatch.arena.withUnsafeBytes { all in
+            for resource in sourceBatch.resources {
+                catalogue.add(
+                    list: UnsafeRawBufferPointer(rebasing: all[resource.attributes.range]),
+                    scope: .resource)
+            }
+            for scope in sourceBatch.scopes {
+                catalogue.add(
+                    list: UnsafeRawBufferPointer(rebasing: all[scope.attributes.range]),
+                    scope: .instrumentation)
+            }
+        }
     }
 }

@@ -87,11 +87,6 @@ struct RateTable {
 
     private mutating func endMinute() {
         for entry in present.sorted(by: { ($0.kind, $0.status) < ($1.kind, $1.status) }) {
-            entries.zigzag(minute - lastMinute)
-            lastMinute = minute
-            entries.u8(entry.kind)
-            entries.u8(entry.status)
-            entries.varint(entry.buckets.count)
             let buckets = entry.buckets.sorted()
             var runs: [(bucket: UInt16, count: Int)] = []
             for bucket in buckets {
@@ -101,17 +96,38 @@ struct RateTable {
                     runs.append((bucket, 1))
                 }
             }
-            entries.varint(runs.count)
-            var previous: UInt16 = 0
-            for run in runs {
-                entries.varint(Int(run.bucket - previous))
-                entries.varint(run.count)
-                previous = run.bucket
-            }
-            entries.varint(entry.slowest)
-            entries.zigzag(Int64(entry.other - entry.slowest))
+            let entry = RateEntry(
+                minute: minute, kind: entry.kind, status: entry.status,
+                durations: DurationHistogram(), slowest: entry.slowest, other: entry.other)
+            RateTable.encode(after: lastMinute, entry, runs: runs, into: &entries)
+            lastMinute = minute
         }
         present.removeAll(keepingCapacity: true)
+    }
+
+    /// Writes an entry.
+    ///
+    /// - Parameters:
+    ///   - last: minute of the entry before.
+    ///   - entry: all but its durations.
+    ///   - runs: spans by bucket, ascending, none of them 0.
+    static func encode(
+        after last: Int64, _ entry: RateEntry, runs: [(bucket: UInt16, count: Int)],
+        into writer: inout ByteWriter
+    ) {
+        writer.zigzag(entry.minute - last)
+        writer.u8(entry.kind)
+        writer.u8(entry.status)
+        writer.varint(runs.reduce(0) { $0 + $1.count })
+        writer.varint(runs.count)
+        var previous: UInt16 = 0
+        for run in runs {
+            writer.varint(Int(run.bucket - previous))
+            writer.varint(run.count)
+            previous = run.bucket
+        }
+        writer.varint(entry.slowest)
+        writer.zigzag(Int64(entry.other - entry.slowest))
     }
 
     private mutating func endOperation() {

@@ -8,26 +8,47 @@ import Telemetry
 extension TraceStore {
     package var maxMergedRows: Int { Limits.mergedRows }
 
-    /// See `SignalStore.merge`. Reads each input twice: first identities, from which order and
-    /// structure follow, then whole rows block by block. Memory: the plan, one block per input and
-    /// the output.
+    /// See `SignalStore.merge`. Reads identities first, from which order and structure follow, then
+    /// takes over blocks and takes apart those that `MergePlan` says. Memory: the plan, one block per
+    /// input and the output.
     package func merge(_ parts: [PartHandle], shouldStop: () -> Bool) throws -> [PartDraft] {
         guard let first = parts.first?.descriptor else { return [] }
         let inputs = try parts.sorted { PartDescriptor.isOlder($0.descriptor, $1.descriptor) }
             .map { try TracePart($0) }
-        let plan = try MergePlan(inputs, shouldStop: shouldStop)
+        let plan = try MergePlan(inputs, configuration, shouldStop: shouldStop)
         countMergedDuplicates(plan.duplicates)
-        guard !plan.order.isEmpty else { return [] }
-        let rows = plan.partRows()
-        var writer = TracePartWriter(rows, level: 3)
+        guard !plan.stretches.isEmpty else { return [] }
+        let rows = try plan.partRows(inputs)
+        let joined =
+            plan.carries
+            ? try JoinedSections(inputs, rows) { plan.place(ofRow: $0, in: $1) } : nil
+        var writer = TracePartWriter(
+            rows, level: 3, blockRows: configuration.blockRows, joined: joined)
+        var carried: [CarriedPart] = []
+        if plan.carries {
+            for (input, part) in inputs.enumerated() {
+                carried.append(CarriedPart(part, slot: inputs.count + input, into: &writer))
+            }
+        }
         let cursors = inputs.map { RowCursor($0) }
-        for (step, row) in plan.order.enumerated() {
-            if step % 256 == 0, shouldStop() { throw CancellationError() }
-            let input = plan.input(Int(row.number))
-            let number = plan.row(Int(row.number), in: input)
-            let cursor = cursors[input]
-            if try cursor.move(to: number) { writer.begin(cursor.batch, slot: input) }
-            try cursor.withBatch { try writer.add($0, cursor.row, slot: input) }
+        for stretch in plan.stretches {
+            if shouldStop() { throw CancellationError() }
+            switch stretch {
+            case .carried(let number):
+                let block = plan.blocks[number]
+                try writer.carry(
+                    block.number, of: &carried[block.input],
+                    keepsStructure: !block.hasOpenTraces)
+            case .loose(let range):
+                try writer.endBlock()
+                for row in plan.loose[range] {
+                    let input = plan.input(Int(row.number))
+                    let number = plan.row(Int(row.number), in: input)
+                    let cursor = cursors[input]
+                    if try cursor.move(to: number) { writer.begin(cursor.batch, slot: input) }
+                    try cursor.withBatch { try writer.add($0, cursor.row, slot: input) }
+                }
+            }
         }
         var draft = PartDraft(
             rows, try writer.finish(), tenant: first.tenant, day: first.day,

@@ -11,12 +11,12 @@ extension TraceStore {
         let heads = snapshot().heads[generation] ?? [:]
         var drafts: [PartDraft] = []
         for (tenant, head) in heads.sorted(by: { $0.key < $1.key }) {
-            drafts += try TraceStore.seal(head, tenant: tenant)
+            drafts += try seal(head, tenant: tenant)
         }
         return drafts
     }
 
-    private static func seal(_ head: TraceHead, tenant: String) throws -> [PartDraft] {
+    private func seal(_ head: TraceHead, tenant: String) throws -> [PartDraft] {
         let segments = head.segments()
         let order = HeadOrder(segments)
         var days: [Int32: [HeadOrder.Row]] = [:]
@@ -39,7 +39,7 @@ extension TraceStore {
         }
     }
 
-    private static func draft(
+    private func draft(
         _ order: [HeadOrder.Row], _ segments: [HeadSegment], tenant: String, day: Int32
     ) throws -> PartDraft {
         var rows = PartRows(reserving: order.count)
@@ -56,7 +56,7 @@ extension TraceStore {
                     end: batches[segment].endNanos[index], kind: batches[segment].kinds[index])
             }
             rows.connect(numbers.ids)
-            var writer = TracePartWriter(rows, level: 1)
+            var writer = TracePartWriter(rows, level: 1, blockRows: configuration.blockRows)
             for (number, segment) in segments.enumerated() {
                 writer.begin(segment.batch, slot: number)
             }
