@@ -14,6 +14,9 @@ enum Limits {
     static let blockArenaBytes = 4 << 20
     /// Distinct strings that a column keeps as a dictionary; beyond, values are stored plain.
     static let dictionaryValues = 256
+    /// Whole numbers that are too many for the catalogue get a filter when on average so many lie
+    /// between two of them.
+    static let filteredNumberSpacing: UInt64 = 4
     /// A column's distinct strings that the directory lists for skipping, and their bytes.
     static let directoryValues = 16
     static let directoryValueBytes = 128

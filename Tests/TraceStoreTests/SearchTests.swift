@@ -247,4 +247,75 @@ private let conditions: [SpanCondition] = [
         let user = SpanCondition(.attribute(.span, "user"), .equal, .string("u1234"))
         #expect(try model.search([user]).map(\.traceID.low) == [1235])
     }
+
+    /// Numbers that are too many to be listed: each is found, also beside doubles, strings and lists
+    /// under the same key, and before and after merges; others mostly cost no column.
+    @Test(arguments: [1, 100_000]) func manyNumbersAreAllFound(spacing: Int64) throws {
+        var model = StoreModel()
+        let numbers = (0..<1500).map { (Int64($0) - 700) * spacing }
+        for part in 0..<2 {
+            var batch = SpanBatch()
+            batch.resources = [SpanBatch.Resource()]
+            batch.scopes = [SpanBatch.Scope()]
+            for (i, number) in numbers.enumerated() {
+                let value: AttributeValue =
+                    switch i % 50 {
+                    case 7: .double(Double(number))
+                    case 8: .string("\(number)")
+                    case 9: .array([.int(number)])
+                    default: .int(number)
+                    }
+                var writer = ByteWriter()
+                AttributeCoding.encode("session", value, into: &writer)
+                var row = SpanRow()
+                row.traceID = TraceID(high: UInt64(part + 1), low: UInt64(i + 1))
+                row.spanID = SpanID(1)
+                row.attributes = batch.arena.keep(writer)
+                batch.add(row)
+            }
+            _ = model.append(batch)
+            try model.seal()
+        }
+        for round in 0..<2 {
+            for (i, number) in numbers.enumerated() where i % 37 == 0 || i % 50 == 7 {
+                let session = SpanCondition(.attribute(.span, "session"), .equal, .int(number))
+                let found = try model.search([session])
+                #expect(i % 50 == 8 || found.count { $0.traceID.low == UInt64(i + 1) } == 2)
+                let any = SpanCondition(.attribute(.any, "session"), .equal, .int(number))
+                let more = try model.search([any, session], matchAll: false)
+                #expect(Set(more).isSuperset(of: found), "round \(round)")
+            }
+            try model.merge()
+        }
+    }
+
+    /// A search for a number that no row has reads the filters of blocks, not their columns.
+    @Test func filtersOfNumbersSpareColumns() throws {
+        var model = StoreModel()
+        var batch = SpanBatch()
+        batch.resources = [SpanBatch.Resource()]
+        batch.scopes = [SpanBatch.Scope()]
+        for i in 0..<2000 {
+            var writer = ByteWriter()
+            AttributeCoding.encode("session", .int(Int64(i) * 1000), into: &writer)
+            var row = SpanRow()
+            row.traceID = TraceID(high: 1, low: UInt64(i + 1))
+            row.spanID = SpanID(1)
+            row.attributes = batch.arena.keep(writer)
+            batch.add(row)
+        }
+        _ = model.append(batch)
+        try model.seal()
+        func bytesRead(_ number: Int64) throws -> Int {
+            let context = ReadContext()
+            let session = SpanCondition(.attribute(.span, "session"), .equal, .int(number))
+            let request = SpanRequest(
+                tenant: model.tenant, range: .all, conditions: [session])
+            try model.store.search(request, context) { _ in true }
+            return context.bytesRead
+        }
+        let spared = try (0..<400).count { try bytesRead(Int64($0) * 1000 + 7) == 0 }
+        #expect(spared > 380)
+        #expect(try bytesRead(777_000) > 0)
+    }
 }

@@ -128,9 +128,17 @@ final class AttributeColumn {
         }
     }
 
-    /// A filter of the strings' hashes where they are too many for a dictionary.
-    func filter() -> [UInt8] {
-        guard type == .string, !hasDictionary else { return [] }
+    /// A filter of the values where they are too many to be listed: of the hashes of strings, and of
+    /// whole numbers that lie far enough apart for the range not to say the same.
+    func filter(_ summary: AttributeColumns.Summary) -> [UInt8] {
+        switch type {
+        case .string where !hasDictionary: XorFilter.encode(distinctHashes().sorted()) ?? []
+        case .int where summary.numbers == nil: numberFilter(summary)
+        default: []
+        }
+    }
+
+    private func distinctHashes() -> Set<UInt64> {
         var hashes: Set<UInt64> = []
         var offset = 0
         bytes.withUnsafeBytes { all in
@@ -141,7 +149,19 @@ final class AttributeColumn {
                 offset = end
             }
         }
-        return XorFilter.encode(hashes.sorted()) ?? []
+        return hashes
+    }
+
+    private func numberFilter(_ summary: AttributeColumns.Summary) -> [UInt8] {
+        guard let low = summary.low, let high = summary.high else { return [] }
+        var keys: [UInt64] = []
+        var last: UInt64?
+        for number in numbers.sorted() where number != last {
+            keys.append(keyInFilter(int: number))
+            last = number
+        }
+        guard (high &- low) / Limits.filteredNumberSpacing >= UInt64(keys.count) else { return [] }
+        return XorFilter.encode(keys) ?? []
     }
 
     var summary: AttributeColumns.Summary {
@@ -173,3 +193,9 @@ final class AttributeColumn {
         return seen.sorted()
     }
 }
+
+/// The key of a whole number in the filter of its column.
+func keyInFilter(int bits: UInt64) -> UInt64 { mixed(bits &+ 0x9e37_79b9_7f4a_7c15) }
+
+/// The key of a string in the filter of its column.
+func keyInFilter(text: [UInt8]) -> UInt64 { text.withUnsafeBytes { mixed(hash64($0)) } }

@@ -141,8 +141,9 @@ struct AttributeColumns {
         columns.map { column in
             var values = ByteWriter()
             column.encode(into: &values)
+            let summary = column.summary
             return EncodedColumn(
-                summary: column.summary, bytes: values.bytes, filter: column.filter())
+                summary: summary, bytes: values.bytes, filter: column.filter(summary))
         }
     }
 
@@ -169,6 +170,6 @@ struct AttributeColumns {
 struct EncodedColumn {
     var summary: AttributeColumns.Summary
     var bytes: [UInt8]
-    /// `XorFilter` of the hashes of its strings; empty when there are few distinct ones.
+    /// `XorFilter` of its strings or whole numbers; empty when there are few distinct ones.
     var filter: [UInt8]
 }

@@ -67,6 +67,13 @@ struct SpanTest: Sendable {
     /// The one string that matches, when the condition is equality with it.
     var onlyText: [UInt8]? { operation == .equal && !undecided ? text : nil }
 
+    /// The key of the one value that matches in the filters of columns of its type.
+    var filterKey: (key: UInt64, type: AttributeType)? {
+        if let onlyText { return (keyInFilter(text: onlyText), .string) }
+        if let onlyInt { return (keyInFilter(int: UInt64(bitPattern: onlyInt)), .int) }
+        return nil
+    }
+
     /// Whether a span without the attribute may match.
     var matchesAbsent: Bool {
         switch operation {

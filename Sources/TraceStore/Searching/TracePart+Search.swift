@@ -132,12 +132,47 @@ struct PartSearch: Sendable {
     func read(
         _ entry: BlockEntry, withTimes: Bool, _ context: ReadContext
     ) throws -> SpanBatch {
+        if try isDenied(entry) {
+            try context.count(samples: entry.rowCount, bytes: 0)
+            return SpanBatch()
+        }
         var block = SpanBlock(part, entry)
         let wanted = try rows(&block)
         let batch =
             wanted.isEmpty ? SpanBatch() : try block.materialise(rows: wanted, withTimes: withTimes)
         try context.count(samples: entry.rowCount, bytes: block.bytesRead)
         return batch
+    }
+
+    /// Whether the filters of a block's columns say that no row matches.
+    private func isDenied(_ block: BlockEntry) throws(PartCorruption) -> Bool {
+        if filter.tests.isEmpty { return false }
+        for index in filter.tests.indices {
+            let hit = try isDenied(block, index)
+            if hit == filter.matchAll { return hit }
+        }
+        return !filter.matchAll
+    }
+
+    private func isDenied(_ block: BlockEntry, _ index: Int) throws(PartCorruption) -> Bool {
+        let test = filter.tests[index]
+        guard test.filterKey != nil, case .attribute(.span, _) = test.subject,
+            let key = keys[index]
+        else { return false }
+        for column in block.columns where column.key == key && column.scope == .span {
+            if mayMatch(column, test, index), try filterAllows(column, test) { return false }
+        }
+        return true
+    }
+
+    /// Whether a column may hold the one value that is sought, by its filter.
+    private func filterAllows(
+        _ column: ColumnEntry, _ test: SpanTest
+    ) throws(PartCorruption) -> Bool {
+        guard let (key, type) = test.filterKey, type == column.type,
+            column.filter.plainCount > 0
+        else { return true }
+        return try part.mayContain(key, column.filter)
     }
 
     private func rows(_ block: inout SpanBlock) throws(PartCorruption) -> [Int] {
@@ -225,10 +260,8 @@ struct PartSearch: Sendable {
         if let key = keys[index] {
             for number in block.columns(ofKey: key) {
                 let column = block.columnEntry(number)
-                guard mayMatch(column, test, index) else { continue }
-                if let text = test.onlyText, column.filter.plainCount > 0 {
-                    let hash = text.withUnsafeBytes { mixed(hash64($0)) }
-                    if try !part.mayContain(hash, column.filter) { continue }
+                guard mayMatch(column, test, index), try filterAllows(column, test) else {
+                    continue
                 }
                 let hits = try block.column(number).flags(test)
                 guard hits.contains(true) else { continue }
@@ -236,6 +269,7 @@ struct PartSearch: Sendable {
                 flags[number] = hits
             }
         }
+        if flags.isEmpty { return [Bool](repeating: false, count: block.rowCount) }
         let layout = try block.layout()
         while flags.count < layout.valueCounts.count { flags.append([]) }
         return layout.lists(matching: flags)
