@@ -192,6 +192,21 @@ private func sources(_ text: String, _ language: QueryLanguage) -> [CompletionSo
     #expect(index.search("zzz", limit: 3).isEmpty)
 }
 
+@Test func namesInAnyOrderAreFoundByTheirBeginning() {
+    let sorted = (0..<500).map { "M_\($0)_x" }.sorted() + ["n"]
+    for names in [sorted, Array(sorted.reversed())] {
+        let index = FuzzyIndex(names)
+        for (text, limit) in [("m_4", 20), ("M_", 500), ("m_49", 11), ("n", 1), ("m_499_x", 1)] {
+            let found = index.search(text, limit: limit).map { names[$0] }
+            let wanted = names.filter { $0.lowercased().hasPrefix(text.lowercased()) }
+            #expect(found.count == min(limit, wanted.count), "\(text)")
+            #expect(found.allSatisfy { wanted.contains($0) })
+            let longest = found.map(\.utf8.count).max() ?? 0
+            #expect(wanted.count { $0.utf8.count < longest } <= limit)
+        }
+    }
+}
+
 @Test func theShortestOfManyNamesComeFirst() {
     let names = (0..<3000).map { "m" + String(repeating: "x", count: $0 % 300) + "\($0)" }
     let index = FuzzyIndex(names)

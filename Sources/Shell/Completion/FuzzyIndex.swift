@@ -3,9 +3,10 @@
 
 import Base
 
-/// Many names, ready to be searched at every key press: 100,000 names take about a millisecond.
+/// Many names, ready to be searched at every key press.
 ///
-/// The lower-case bytes of all names lie one after the other with a zero between, so that finding
+/// Where enough names begin with the text, they are a stretch of the names in their order, found by
+/// halving. Else all are looked at: the lower-case bytes of all names lie one after the other with a zero between, so that finding
 /// those that contain a text is one vectorised search. Names that begin with the text come first,
 /// then those in which a part after `_`, `.`, `:` or `/` does, then those that contain it, then,
 /// when these are too few, those that have its letters in this order.
@@ -16,6 +17,9 @@ package struct FuzzyIndex: Sendable {
     private let offsets: [Int]
     /// Which letters each name has, to pass over those that lack one.
     private let letters: [UInt64]
+    /// Positions in ascending order of the lower-case bytes; nil when the names stand so already, as
+    /// servers send them.
+    private let order: [Int]?
     /// Names that are kept; of a server that has more the first ones are.
     package static let most = 500_000
 
@@ -47,16 +51,36 @@ package struct FuzzyIndex: Sendable {
         self.bytes = bytes
         self.offsets = offsets
         self.letters = letters
+        order = Self.order(bytes, offsets)
+    }
+
+    /// The order of the names, nil for that in which they are given.
+    private static func order(_ bytes: [UInt8], _ offsets: [Int]) -> [Int]? {
+        bytes.withUnsafeBytes { all in
+            func precedes(_ a: Int, _ b: Int) -> Bool {
+                // With the zero at the end: what is shorter comes first.
+                all[offsets[a]..<offsets[a + 1]]
+                    .lexicographicallyPrecedes(all[offsets[b]..<offsets[b + 1]])
+            }
+            let indices = 0..<(offsets.count - 1)
+            let isOrdered = indices.dropFirst().allSatisfy { !precedes($0, $0 - 1) }
+            return isOrdered ? nil : indices.sorted(by: precedes)
+        }
     }
 
     /// The names that fit best.
     ///
     /// - Returns: positions in `names`; equal ones by length and then as they were given.
-    /// - Complexity: one search through the bytes of all names, and a look at each name.
+    /// - Complexity: a look at the length of each name that begins with the text; where these are fewer
+    ///   than `limit`, one search through the bytes of all names, and a look at each name.
     package func search(_ text: String, limit: Int) -> [Int] {
         let wanted = text.utf8.map(lower)
         guard !wanted.isEmpty else { return Array(names.indices.prefix(limit)) }
         guard !wanted.contains(0), !names.isEmpty else { return [] }
+        let begins = stretch(beginningWith: wanted)
+        if begins.count >= limit {
+            return shortest(order.map { Array($0[begins]) } ?? Array(begins), limit)
+        }
         var ranks = [UInt8](repeating: Self.none, count: names.count)
         var count = rankContaining(wanted, &ranks)
         if count < limit { count += rankInOrder(wanted, &ranks) }
@@ -67,15 +91,45 @@ package struct FuzzyIndex: Sendable {
         }
         var out: [Int] = []
         for rank in byRank where out.count < limit {
-            // Shortest first: what is typed is the greatest part of them.
-            let room = limit - out.count
-            let longest = lengthLimit(rank, room)
-            let keyed = rank.filter { length($0) <= longest }.sorted { a, b in
-                length(a) == length(b) ? a < b : length(a) < length(b)
-            }
-            out.append(contentsOf: keyed.prefix(room))
+            out.append(contentsOf: shortest(rank, limit - out.count))
         }
         return out
+    }
+
+    /// Shortest first: what is typed is the greatest part of them.
+    private func shortest(_ indices: [Int], _ count: Int) -> [Int] {
+        let longest = lengthLimit(indices, count)
+        let sorted = indices.filter { length($0) <= longest }.sorted { a, b in
+            length(a) == length(b) ? a < b : length(a) < length(b)
+        }
+        return Array(sorted.prefix(count))
+    }
+
+    /// Where the names that begin with a text stand in the order.
+    private func stretch(beginningWith wanted: [UInt8]) -> Range<Int> {
+        /// The first place in the order whose name is not below the text, or not below all that begin
+        /// with it.
+        func bound(_ isBelow: (Slice<UnsafeRawBufferPointer>) -> Bool) -> Int {
+            bytes.withUnsafeBytes { all in
+                var low = 0
+                var high = names.count
+                while low < high {
+                    let middle = low + (high - low) / 2
+                    let index = order?[middle] ?? middle
+                    if isBelow(all[offsets[index]..<offsets[index + 1]]) {
+                        low = middle + 1
+                    } else {
+                        high = middle
+                    }
+                }
+                return low
+            }
+        }
+        let first = bound { $0.lexicographicallyPrecedes(wanted) }
+        let end = bound { name in
+            name.lexicographicallyPrecedes(wanted) || name.starts(with: wanted)
+        }
+        return first..<end
     }
 
     /// Ranks the names that contain the text and returns how many there are.

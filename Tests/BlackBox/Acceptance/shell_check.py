@@ -134,6 +134,8 @@ class Shell:
                      "XDG_STATE_HOME": os.path.join(arguments.scratch, "state"), "EDITOR": "printf 'vector(5)\\n' >"} | environment
         self.child = pexpect.spawn(arguments.binary, ["shell", "--url", arguments.tern], dimensions=(rows, columns), env=variables,
                                    encoding="utf-8", codec_errors="replace", timeout=30)
+        # pexpect waits 50 ms before it sends anything: that would be counted as latency.
+        self.child.delaybeforesend = None
         self.wait_prompt()
 
     def feed(self, seconds=0.0):
