@@ -58,12 +58,12 @@ struct ClientFlags: ParsableArguments {
 /// Runs the work, prints what it returns piece by piece, and ends with the matching exit code.
 /// SIGINT cancels it here and on the server.
 func printResult(
-    _ terminal: TerminalTraits, _ received: ReceivedBytes?,
+    _ terminal: TerminalTraits, _ client: ShellClient,
     _ work: @escaping @Sendable () async throws -> ShellCommands.Output
 ) async throws {
     do {
-        let running = RunningQuery(terminal)
-        let first = try await running.run(received, work)
+        let running = RunningQuery(terminal, client)
+        let first = try await running.run(client.received, work)
         let output = try await ShellCommands.printed(first, running) { Terminal.write($0) }
         for warning in output.warnings { Terminal.complain("warning: \(harmless(warning))") }
         if output.partial { throw ExitCode(ShellExit.partial.rawValue) }
@@ -93,9 +93,10 @@ extension ClientCommand {
         var options = try client.options()
         try adjust(&options)
         options.client.received = ReceivedBytes()
+        options.client.tags = ShellClient.freshTags()
         let commands = ShellCommands(options)
         let command = self
-        try await printResult(options.terminal, options.client.received) {
+        try await printResult(options.terminal, options.client) {
             try await command.ask(commands)
         }
     }

@@ -115,13 +115,64 @@ private func terminal(_ columns: Int, rows: Int = 24, unicode: Bool = true) -> T
     #expect(view.add(TailFrame(lines: [line(1)], dropped: 2)) == "l1\n")
     #expect(view.togglePause() == "")
     #expect(view.add(TailFrame(lines: [line(2), line(3)], dropped: 1)) == "")
-    #expect(view.status == "paused, 2 waiting, 1 lines, 3 dropped  space goes on, q ends")
+    #expect(
+        view.status == "paused, 2 waiting, 1 lines, 3 dropped  space goes on, / filters, q ends")
     #expect(view.togglePause() == "l2\nl3\n")
     _ = view.togglePause()
     let many = (0..<(TailView.mostWaiting + 5)).map(line)
     _ = view.add(TailFrame(lines: many, dropped: 0))
     #expect(view.dropped == 8)
     #expect(view.waiting.count == TailView.mostWaiting)
+}
+
+@Test func tailsFilterWhileTheyRun() {
+    var options = ShellOptions(client: ShellClient(url: "x"))
+    options.mode = .table
+    var view = TailView(options)
+    func line(_ text: String, _ app: String = "shop") -> LogLine {
+        LogLine(
+            nanos: 0,
+            labels: .object([JSONMember(name: "service_name", value: .string(app))]), text: text)
+    }
+    _ = view.add(
+        TailFrame(lines: [line("an Error"), line("fine"), line("x", "errors")], dropped: 0))
+    for key: Key in [.text("/"), .text("q"), .backspace, .text("error")] {
+        #expect(view.apply(key) == .write(""))
+    }
+    #expect(view.status == "/error")
+    // Lines go on meanwhile.
+    #expect(view.add(TailFrame(lines: [line("more")], dropped: 0)).contains("more"))
+    guard case .write(let text) = view.apply(.enter) else {
+        Issue.record("Enter ended the tail")
+        return
+    }
+    let lines = text.split(separator: "\n")
+    #expect(lines.count == 3, "\(text)")
+    #expect(lines.first == "-- lines with error")
+    #expect(
+        view.add(TailFrame(lines: [line("quiet"), line("ERROR 5")], dropped: 0)).contains("ERROR"))
+    #expect(view.status.hasPrefix("tail, 5 lines with error, 1 without"), "\(view.status)")
+    // A filter that is left stays as it was; an empty one shows all.
+    _ = view.apply(.text("/"))
+    _ = view.apply(.text("z"))
+    _ = view.apply(.escape)
+    #expect(view.filter == "error")
+    _ = view.apply(.text("/"))
+    #expect(view.apply(.enter) == .write("-- all lines\n"))
+    #expect(view.apply(.text("q")) == .end)
+}
+
+@Test func progressIsThatOfTheOwnQueries() throws {
+    let json = """
+        {"data":[{"family":"promql","tags":"Source=tern,Id=b","samplesRead":7,"bytesRead":9},
+        {"family":"logql","tags":"Source=tern,Id=a","samplesRead":12000,"bytesRead":2500000},
+        {"family":"logql","tags":"Source=tern,Id=a","samplesRead":3,"bytesRead":1}]}
+        """
+    let answer = try JSONValue(parsing: Array(json.utf8))
+    #expect(
+        QueryProgress(answer, tags: "Source=tern,Id=a")?.text == ", 12k lines, 2.5MB read")
+    #expect(QueryProgress(answer, tags: "Source=tern,Id=c") == nil)
+    #expect(ShellClient.freshTags() != ShellClient.freshTags())
 }
 
 @Test func framesOfATailAreRead() throws {

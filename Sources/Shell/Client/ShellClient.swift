@@ -15,6 +15,8 @@ package struct ShellClient: Sendable {
     package var tenant: String?
     /// Told of bytes as they arrive.
     package var received: ReceivedBytes?
+    /// What the server is to know the queries by, so that it can be asked how they get on.
+    package var tags: String?
     /// Most bytes of an answer.
     static let answerLimit = 256 << 20
 
@@ -71,6 +73,7 @@ package struct ShellClient: Sendable {
         let query = parameters.map { encoded($0.0) + "=" + encoded($0.1) }.joined(separator: "&")
         var request = HTTPClientRequest(url: url + path + (query.isEmpty ? "" : "?" + query))
         if let tenant { request.headers.add(name: "X-Scope-OrgID", value: tenant) }
+        if let tags { request.headers.add(name: "X-Query-Tags", value: tags) }
         if let posting {
             request.method = .POST
             request.headers.add(name: "Content-Type", value: posting.type)
@@ -120,6 +123,56 @@ package struct ShellClient: Sendable {
         }
         if text.isEmpty { text = "status \(status)" }
         return ShellError(text, status == 401 || status == 403 ? .authentication : .failure)
+    }
+}
+
+/// How far the queries of a client are, as the server says.
+struct QueryProgress: Sendable, Equatable {
+    /// Samples, lines or spans, and what they are.
+    var read = 0
+    var unit = ""
+    var bytes = 0
+
+    /// What is said of the queries with these tags in an answer of `status/active_queries`; nil when
+    /// none of them runs.
+    init?(_ answer: JSONValue, tags: String) {
+        let own = answer["data"].items.filter { $0["tags"].text == tags }
+        guard let first = own.first else { return nil }
+        for query in own {
+            read = max(read, Int(clamping: query["samplesRead"].int))
+            bytes = max(bytes, Int(clamping: query["bytesRead"].int))
+        }
+        unit =
+            ["promql": "samples", "logql": "lines", "traceql": "spans"][first["family"].text]
+            ?? "rows"
+    }
+
+    var text: String {
+        var text = ""
+        if read > 0 { text += ", \(axisText(Double(read))) \(unit)" }
+        if bytes > 0 { text += ", \(axisText(Double(bytes)))B read" }
+        return text
+    }
+}
+
+extension ShellClient {
+    /// Tags that no other client has.
+    package static func freshTags() -> String {
+        "Source=tern,Id=" + String(UInt64.random(in: .min ... .max), radix: 16)
+    }
+
+    /// How the queries of this client get on; nil when none runs, or the server does not say.
+    func progress() async -> QueryProgress? {
+        guard let tags else { return nil }
+        var asking = self
+        asking.tags = nil
+        asking.received = nil
+        do {
+            return QueryProgress(try await asking.get("/api/v1/status/active_queries"), tags: tags)
+        } catch {
+            // The query itself says what is wrong with the server.
+            return nil
+        }
     }
 }
 

@@ -49,3 +49,20 @@ func highlight(_ characters: [Character], _ language: QueryLanguage) -> [Style] 
     }
     return styles
 }
+
+/// A query in its colours, line by line.
+func highlighted(
+    _ text: String, _ language: QueryLanguage, _ terminal: TerminalTraits
+) -> [StyledText] {
+    let characters = Array(text)
+    let styles = highlight(characters, language)
+    var lines = [StyledText(terminal)]
+    for (character, style) in zip(characters, styles) {
+        if character.isNewline {
+            lines.append(StyledText(terminal))
+        } else {
+            lines[lines.count - 1].add(String(character), style)
+        }
+    }
+    return lines
+}

@@ -179,19 +179,23 @@ extension ShellCommands {
             try await tail.run { try state.show($0) }
         }
         state.drawStatus()
+        var decoder = KeyDecoder()
         while true {
-            switch RawMode.read(waitMillis: 500, waker: waker) {
+            let key: Key?
+            switch RawMode.read(waitMillis: decoder.isWaiting ? 25 : 500, waker: waker) {
             case .woken:
                 state.clearStatus()
                 try await task.value
                 return .ok
-            case .byte(UInt8(ascii: " ")): state.togglePause()
-            case .byte(UInt8(ascii: "q")), .byte(3), .ended:
+            case .byte(let byte): key = decoder.feed(byte)
+            case .ended: key = .endOfInput
+            case .nothing: key = decoder.isWaiting ? decoder.timeout() : nil
+            }
+            guard state.apply(key) else {
                 task.cancel()
                 state.clearStatus()
                 state.tellDrops()
                 return .ok
-            case .byte, .nothing: state.drawStatus()
             }
         }
     }
@@ -220,10 +224,15 @@ private final class TailScreen: Sendable {
         }
     }
 
-    func togglePause() {
+    /// Applies a key, if there is one, and draws the state; false when the key ends the tail.
+    func apply(_ key: Key?) -> Bool {
         view.withLock { view in
-            let text = view.togglePause()
-            _ = write(text, view)
+            switch key.map({ view.apply($0) }) ?? .write("") {
+            case .write(let text):
+                _ = write(text, view)
+                return true
+            case .end: return false
+            }
         }
     }
 

@@ -41,6 +41,9 @@ extension Prompt {
         case .stats:
             let statistics = state.statistics
             return try await show { try $0.statistics(statistics) }
+        case .format:
+            try format(name ?? state.lastQuery)
+            return .ok
         case .watch, .tail, .top: return try await live(verb, argument)
         case .edit:
             let text = trimmedLine(try EditorProcess.edit(name ?? state.lastQuery))
@@ -57,6 +60,20 @@ extension Prompt {
         default:
             throw ShellError("\(verb.name) is no command here", .usage)
         }
+    }
+
+    /// Shows a query laid out and keeps it for `\\e` and `\\save`.
+    private mutating func format(_ text: String) throws {
+        let text = runnable(text)
+        guard !text.isEmpty, !text.hasPrefix("\\") else {
+            throw ShellError("\\format takes a query", .usage)
+        }
+        let terminal = state.options.terminal
+        let language = state.language ?? detectLanguage(text)
+        let laidOut = try formatted(
+            text, language, width: terminal.isTerminal ? terminal.columns - 1 : 100)
+        state.lastQuery = laidOut
+        Terminal.write(highlighted(laidOut, language, terminal).rendered(terminal))
     }
 
     /// From the last answer, or a service by name, to another signal.

@@ -22,6 +22,7 @@ package struct Prompt {
     ) {
         var options = options
         options.client.received = ReceivedBytes()
+        options.client.tags = ShellClient.freshTags()
         options.showsTrends = options.terminal.isTerminal
         options.showsVolume = options.terminal.isTerminal
         options.wantsStatistics = true
@@ -170,7 +171,7 @@ package struct Prompt {
         if state.outputPath != nil { options.terminal = .plain }
         if options.mode == nil, options.terminal.isTerminal == false { options.mode = .tsv }
         let commands = ShellCommands(options, clock: clock)
-        let running = RunningQuery(state.options.terminal, clock: clock)
+        let running = RunningQuery(state.options.terminal, options.client, clock: clock)
         var output = try await running.run(options.client.received) { try await work(commands) }
         if let path = state.outputPath {
             output = try await write(output, to: path, running)

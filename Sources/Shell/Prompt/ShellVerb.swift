@@ -13,7 +13,7 @@ package enum ShellVerb: String, Sendable, CaseIterable {
     // What there is.
     case describe = "d"
     case labels, series, cardinality, targets, rules, alerts, services, streams, queries
-    case explain, stats
+    case explain, stats, format
     // Times and forms.
     case range, since, instant, step, zone = "tz", limit, output = "o", vertical = "x"
     case timing, pager, spark, volume
@@ -60,7 +60,7 @@ package enum ShellVerb: String, Sendable, CaseIterable {
         case .vertical: "[on|off|auto]"
         case .timing, .pager, .spark, .volume: "[on|off]"
         case .include: "FILE"
-        case .edit: "[QUERY]"
+        case .edit, .format: "[QUERY]"
         case .save: "NAME [QUERY]"
         case .run: "NAME [ARGUMENT=VALUE …]"
         case .help: "[WORD]"
@@ -82,7 +82,7 @@ package enum ShellVerb: String, Sendable, CaseIterable {
         case .why: "what differs from the stretch before, worst first"
         case .tree: "which services call which, with rates"
         case .watch: "run a query again and again (every 5 s); changes are marked; q ends it"
-        case .tail: "log lines as they come; space pauses, q ends it"
+        case .tail: "log lines as they come; space pauses, / filters, q ends it"
         case .top: "ingest, series, queries and targets of the server, live; q ends it"
         case .describe: "metrics with type and help; with a name, its labels"
         case .labels: "label names, or the values of one"
@@ -96,6 +96,7 @@ package enum ShellVerb: String, Sendable, CaseIterable {
         case .queries: "what runs on the server now"
         case .explain: "operators of a metric query with their series, samples and time"
         case .stats: "what the last query cost"
+        case .format: "a query laid out, the last one if none is given; \\e edits it"
         case .range: "metric queries over the window; with a time also sets it"
         case .since: "the window: 1h, since 15:00, yesterday, today 10:00..11:30, 2026-11-24"
         case .instant: "metric queries at the end of the window"
