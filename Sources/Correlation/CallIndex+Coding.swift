@@ -5,7 +5,7 @@ import Base
 import Storage
 import Telemetry
 
-/// See `CorrelationFormat`, section 9.
+/// See `CorrelationFormat`, section 12.
 extension CallIndex {
     func encoded() -> [UInt8] {
         var writer = ByteWriter()
@@ -24,23 +24,54 @@ extension CallIndex {
             writer.varint(counts.errorCount)
             counts.durations.encode(into: &writer)
         }
-        writer.varint(rows.count)
-        for row in rows {
-            writer.u64(row.traceID.high)
-            writer.u64(row.traceID.low)
-        }
-        for row in rows { writer.u64(row.spanID.rawValue) }
-        for row in rows { writer.u8(row.flags) }
-        for row in rows where row.has(CallRow.callee) { writer.u64(row.parentID.rawValue) }
-        for row in rows { writer.varint(UInt64(row.service)) }
-        for row in rows { writer.varint(UInt64(row.peer)) }
-        var previous: Int64 = 0
-        for row in rows {
-            writer.zigzag(row.startNanos &- previous)
-            previous = row.startNanos
-        }
-        for row in rows { writer.varint(UInt64(Swift.max(0, row.durationNanos))) }
+        encodeRows(into: &writer)
         return writer.bytes
+    }
+
+    /// Rows by five minutes, side and key, column by column.
+    private func encodeRows(into writer: inout ByteWriter) {
+        let sorted = rows.sorted { a, b in
+            if a.bucket != b.bucket { return a.bucket < b.bucket }
+            let side = a.flags & CallRow.callee, other = b.flags & CallRow.callee
+            return side == other ? a.span < b.span : side < other
+        }
+        let groups = CallIndex.groups(sorted)
+        writer.varint(groups.count)
+        for group in groups {
+            writer.zigzag(Int64(sorted[group.lowerBound].bucket))
+            writer.varint(group.count << 1 | Int(sorted[group.lowerBound].flags & CallRow.callee))
+        }
+        for group in groups {
+            var previous: UInt64 = 0
+            for row in sorted[group] {
+                writer.varint(row.span - previous)
+                previous = row.span
+            }
+        }
+        for row in sorted where row.has(CallRow.callee) {
+            writer.u32(UInt32(truncatingIfNeeded: row.parent))
+            writer.u8(UInt8(truncatingIfNeeded: row.parent &>> 32))
+        }
+        for row in sorted { writer.u8(row.flags) }
+        for row in sorted { writer.varint(UInt64(row.service)) }
+        for row in sorted where !row.has(CallRow.callee) { writer.varint(UInt64(row.peer)) }
+        for row in sorted { writer.u8(UInt8(truncatingIfNeeded: row.duration)) }
+        for row in sorted { writer.u8(UInt8(truncatingIfNeeded: row.duration &>> 8)) }
+    }
+
+    /// Runs of rows of the same five minutes and side.
+    private static func groups(_ sorted: [CallRow]) -> [Range<Int>] {
+        var groups: [Range<Int>] = []
+        var start = 0
+        for place in sorted.indices.dropFirst() {
+            let row = sorted[place], first = sorted[start]
+            if row.bucket != first.bucket || (row.flags ^ first.flags) & CallRow.callee != 0 {
+                groups.append(start..<place)
+                start = place
+            }
+        }
+        if start < sorted.count { groups.append(start..<sorted.count) }
+        return groups
     }
 
     init(decoding reader: inout ByteReader) throws(MalformedBytes) {
@@ -69,30 +100,61 @@ extension CallIndex {
             counts.durations = try DurationHistogram(from: &reader)
             add(edge, counts)
         }
-        let n = try reader.length(limit: reader.remaining / 24, "number of calls")
+        try decodeRows(&reader, name)
+    }
+
+    private mutating func decodeRows(
+        _ reader: inout ByteReader, _ name: (inout ByteReader) throws(MalformedBytes) -> UInt32
+    ) throws(MalformedBytes) {
         var rows: [CallRow] = []
-        rows.reserveCapacity(n)
-        for _ in 0..<n {
-            rows.append(
-                CallRow(
-                    traceID: TraceID(high: try reader.u64(), low: try reader.u64()),
-                    spanID: .zero, startNanos: 0, durationNanos: 0, service: 0))
+        let groupCount = try reader.length(limit: reader.remaining / 2, "number of groups")
+        var ends: [Int] = []
+        for _ in 0..<groupCount {
+            let bucket = try reader.zigzag()
+            // Beyond these numbers no nanosecond falls.
+            guard abs(bucket / 2) < Int64.max / ServiceBucket.width else {
+                throw reader.malformed("bucket number")
+            }
+            // A row takes five bytes at least.
+            let coded = try reader.length(limit: reader.remaining / 5 * 2 + 1, "rows of a group")
+            guard coded / 2 <= reader.remaining / 5 - rows.count else {
+                throw reader.malformed("rows within the section")
+            }
+            var row = CallRow(span: 0, bucket: Int32(truncatingIfNeeded: bucket), service: 0)
+            row.flags = UInt8(coded & 1)
+            rows.append(contentsOf: repeatElement(row, count: coded / 2))
+            ends.append(rows.count)
         }
-        for i in 0..<n { rows[i].spanID = SpanID(try reader.u64()) }
-        for i in 0..<n { rows[i].flags = try reader.u8() }
-        for i in 0..<n where rows[i].has(CallRow.callee) {
-            rows[i].parentID = SpanID(try reader.u64())
+        var start = 0
+        for end in ends {
+            var span: UInt64 = 0
+            for i in start..<end {
+                let (next, overflow) = span.addingReportingOverflow(try reader.varint())
+                guard !overflow, next &>> CallRow.keyBits == 0 else {
+                    throw reader.malformed("a key of \(CallRow.keyBits) bits")
+                }
+                span = next
+                rows[i].span = span
+            }
+            start = end
         }
-        for i in 0..<n { rows[i].service = try name(&reader) }
-        for i in 0..<n { rows[i].peer = try name(&reader) }
-        var start: Int64 = 0
-        for i in 0..<n {
-            start = start &+ (try reader.zigzag())
-            rows[i].startNanos = start
+        for i in rows.indices where rows[i].has(CallRow.callee) {
+            rows[i].parent =
+                UInt64(try reader.u32()) | UInt64(try reader.u8()) &<< 32
         }
-        for i in 0..<n {
-            rows[i].durationNanos = Int64(try reader.length(limit: Int.max, "duration"))
+        for i in rows.indices {
+            let flags = try reader.u8()
+            guard (flags ^ rows[i].flags) & CallRow.callee == 0 else {
+                throw reader.malformed("the side of the group")
+            }
+            rows[i].flags = flags
         }
-        for row in rows { add(row) }
+        for i in rows.indices { rows[i].service = try name(&reader) }
+        for i in rows.indices where !rows[i].has(CallRow.callee) {
+            rows[i].peer = try name(&reader)
+        }
+        for i in rows.indices { rows[i].duration = UInt16(try reader.u8()) }
+        for i in rows.indices { rows[i].duration |= UInt16(try reader.u8()) &<< 8 }
+        adopt(rows)
     }
 }

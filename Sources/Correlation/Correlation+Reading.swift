@@ -6,20 +6,23 @@ import Synchronization
 import Telemetry
 
 extension Correlation {
-    /// Log lines and exemplars of a trace, each once, in order of time. O(parts · log traces).
+    /// Where log lines of a trace are, and its exemplars, each once, in order of time. There is every line of
+    /// the trace that is stored; at the same places there may be others, whose trace id tells. O(parts · log traces).
     package func traceRefs(_ id: TraceID, tenant: Tenant) -> TraceRefs {
         var refs = TraceRefs()
         let snapshot = snapshot()
         for heads in snapshot.heads.values {
             heads[tenant.name]?.index.withLock { index in
                 for day in index.days.values {
-                    if let found = day.traces[id] { refs.merge(found) }
+                    refs.logs += day.lines.references(id).sorted()
+                        .prefix(configuration.maxReferencesPerTrace)
+                    refs.exemplars += day.exemplars[id] ?? []
                 }
             }
         }
         for part in snapshot.parts where part.tenant == tenant.name {
             do throws(PartCorruption) {
-                if let found = try part.refs(id) { refs.merge(found) }
+                refs.merge(try part.refs(id))
             } catch { refs.faults.append(error) }
         }
         refs.faults += snapshot.faults(tenant, .all)
@@ -36,8 +39,8 @@ extension Correlation {
         var result = ServiceTraces()
         var found: [TraceID: TracePick] = [:]
         func add(_ bucket: Int64, _ picks: TracePicks) {
-            for (id, pick) in picks.traces where range.contains(pick.startNanos) {
-                if found[id]?.merge(pick) == nil { found[id] = pick }
+            for entry in picks.entries where range.contains(entry.pick.startNanos) {
+                if found[entry.id]?.merge(entry.pick) == nil { found[entry.id] = entry.pick }
             }
             // What was let go of five minutes may be newest, failed or slowest of a part of them.
             if picks.isCut, !range.covers(bucket: bucket) { result.isCut = true }

@@ -17,7 +17,10 @@ extension Correlation {
                 index.calls.join()
                 drafts.append(
                     draft(
-                        index, index.encodePart(level: 1), tenant, day, retentionClass: 0))
+                        index,
+                        index.encodePart(
+                            level: 1, maxReferences: configuration.maxReferencesPerTrace),
+                        tenant, day, retentionClass: 0))
             }
         }
         return drafts
@@ -50,8 +53,10 @@ extension Correlation {
         guard merged.entryCount > 0 else { return [] }
         return [
             draft(
-                merged, merged.encodePart(level: 3), first.tenant, first.day,
-                retentionClass: first.retentionClass)
+                merged,
+                merged.encodePart(
+                    level: 3, maxReferences: configuration.maxReferencesPerTrace),
+                first.tenant, first.day, retentionClass: first.retentionClass)
         ]
     }
 

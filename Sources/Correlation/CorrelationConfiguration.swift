@@ -11,7 +11,8 @@ package struct CorrelationConfiguration: Sendable {
     package var maxServices = 10_000
     /// Distinct operations per service and five minutes; the rest are counted as one.
     package var maxOperations = 1_000
-    /// Log and exemplar references per trace, day and head.
+    /// Exemplars per trace, day and head; and references to log lines, which a head holds and
+    /// neither shows nor seals beyond this.
     package var maxReferencesPerTrace = 100_000
     /// Caller and callee spans kept per day and head for joining.
     package var maxCallSpans = 2_000_000

@@ -7,23 +7,35 @@ import Telemetry
 
 extension DayIndex {
     /// The whole part file. The same index gives the same bytes. O(entries · log).
-    func encodePart(level: Int32) -> [UInt8] {
+    ///
+    /// - Parameter maxReferences: of each trace.
+    func encodePart(level: Int32, maxReferences: Int) -> [UInt8] {
+        var part = PartWriter(signal: .correlation)
+        encodeExemplars(level, into: &part)
+        part.add(kind: CorrelationFormat.services, encodedServices(), .zstd(level: level))
+        let (directory, picks) = encodedPicks()
+        part.add(kind: CorrelationFormat.pickDirectory, directory, .zstd(level: level))
+        part.add(kind: CorrelationFormat.picks, picks)
+        let sorted = lines.sorted(most: maxReferences)
+        let pages = LinePages.encode(streams: sorted.streams, rows: sorted.rows)
+        part.add(kind: CorrelationFormat.lineDirectory, pages.directory, .zstd(level: level))
+        part.add(kind: CorrelationFormat.lines, pages.pages)
+        part.add(kind: CorrelationFormat.calls, calls.encoded(), .zstd(level: level))
+        return part.finish()
+    }
+
+    /// Sections 1 to 4.
+    private func encodeExemplars(_ level: Int32, into part: inout PartWriter) {
         var ids = ByteWriter(), offsets = ByteWriter(), references = ByteWriter()
         var numbers: [Labels: Int] = [:]
         var table: [Labels] = []
-        for (id, unordered) in traces.sorted(by: { $0.key < $1.key }) {
-            var refs = unordered
+        for (id, found) in exemplars.sorted(by: { $0.key < $1.key }) {
+            var refs = TraceRefs()
+            refs.exemplars = found
             refs.normalise()
             ids.u64(id.high)
             ids.u64(id.low)
             offsets.u32(UInt32(truncatingIfNeeded: references.count))
-            references.varint(refs.logs.count)
-            var previous: Int64 = 0
-            for log in refs.logs {
-                references.u64(log.streamHash)
-                references.zigzag(log.nanos &- previous)
-                previous = log.nanos
-            }
             references.varint(refs.exemplars.count)
             for exemplar in refs.exemplars {
                 let number = numbers[exemplar.series] ?? table.count
@@ -41,37 +53,31 @@ extension DayIndex {
         var series = ByteWriter()
         series.varint(table.count)
         for labels in table { series.lengthPrefixed(labels.bytes) }
-
-        var part = PartWriter(signal: .correlation)
         part.add(kind: CorrelationFormat.traceIDs, ids.bytes)
         part.add(kind: CorrelationFormat.offsets, offsets.bytes)
-        part.add(kind: CorrelationFormat.references, references.bytes)
+        part.add(kind: CorrelationFormat.exemplars, references.bytes)
         part.add(kind: CorrelationFormat.series, series.bytes, .zstd(level: level))
-        part.add(kind: CorrelationFormat.services, encodedServices(), .zstd(level: level))
-        part.add(kind: CorrelationFormat.calls, calls.encoded(), .zstd(level: level))
-        let (directory, picks) = encodedPicks()
-        part.add(kind: CorrelationFormat.pickDirectory, directory, .zstd(level: level))
-        part.add(kind: CorrelationFormat.picks, picks)
-        return part.finish()
     }
 
     /// Section 7 and section 8.
     private func encodedPicks() -> (directory: [UInt8], picks: [UInt8]) {
         var directory = ByteWriter(), rows = ByteWriter()
         let picked = services.filter {
-            $0.value.buckets.values.contains { !$0.picks.traces.isEmpty }
+            $0.value.buckets.values.contains { !$0.picks.entries.isEmpty }
         }
         directory.varint(picked.count)
         for (name, service) in picked.sorted(by: { $0.key < $1.key }) {
-            let buckets = service.buckets.filter { !$0.value.picks.traces.isEmpty }
+            let buckets = service.buckets.filter { !$0.value.picks.entries.isEmpty }
             directory.lengthPrefixed(name)
             directory.varint(buckets.count)
             for (number, bucket) in buckets.sorted(by: { $0.key < $1.key }) {
                 var picks = bucket.picks
                 picks.trim()
                 directory.zigzag(number)
-                directory.varint(picks.traces.count << 1 | (picks.isCut ? 1 : 0))
-                TracePickCoding.encode(picks, into: &rows)
+                directory.varint(picks.entries.count << 1 | (picks.isCut ? 1 : 0))
+                let begin = rows.count
+                TracePickCoding.encode(picks, bucket: number, into: &rows)
+                directory.varint(rows.count - begin)
             }
         }
         return (directory.bytes, rows.bytes)

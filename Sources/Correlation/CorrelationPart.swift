@@ -13,10 +13,12 @@ final class CorrelationPart: Sendable {
     private let series: [Labels]
     private let ids: PartReader.Section
     private let offsets: PartReader.Section
-    private let references: PartReader.Section
-    /// Nil in a part without picks.
-    private let pickRows: PartReader.Section?
+    private let exemplars: PartReader.Section
+    private let pickRows: PartReader.Section
     private let pickEntries: [String: [PickEntry]]
+    private let lines: PartReader.Section
+    private let linePages: LinePages
+    /// Traces with exemplars.
     let traceCount: Int
 
     var id: UInt64 { handle.descriptor.id }
@@ -50,28 +52,41 @@ final class CorrelationPart: Sendable {
         _ = try checked(CorrelationFormat.calls)
         ids = try raw(CorrelationFormat.traceIDs)
         offsets = try raw(CorrelationFormat.offsets)
-        references = try raw(CorrelationFormat.references)
+        exemplars = try raw(CorrelationFormat.exemplars)
         traceCount = ids.storedCount / 16
         guard ids.storedCount % 16 == 0, offsets.storedCount == 4 * (traceCount + 1) else {
             throw fault("\(ids.storedCount) bytes of trace ids, \(offsets.storedCount) of offsets")
         }
-        let hasPicks = reader.section(CorrelationFormat.picks) != nil
-        let rows = hasPicks ? try raw(CorrelationFormat.picks) : nil
+        let rows = try raw(CorrelationFormat.picks), pages = try raw(CorrelationFormat.lines)
         pickRows = rows
-        let pickBytes = hasPicks ? try reader.read(CorrelationFormat.pickDirectory) : [0]
+        lines = pages
+        let pickBytes = try reader.read(CorrelationFormat.pickDirectory)
+        let lineBytes = try reader.read(CorrelationFormat.lineDirectory)
         let seriesBytes = try reader.read(CorrelationFormat.series)
         let serviceBytes = try reader.read(CorrelationFormat.services)
         do throws(MalformedBytes) {
             series = try decode(seriesBytes) { r throws(MalformedBytes) in try r.labelSets() }
             services = try decode(serviceBytes) { r throws(MalformedBytes) in try r.services() }
             pickEntries = try decode(pickBytes) { r throws(MalformedBytes) in
-                try r.pickDirectory(rows: (rows?.storedCount ?? 0) / TracePickCoding.rowCount)
+                try r.pickDirectory(bytes: rows.storedCount)
+            }
+            linePages = try decode(lineBytes) { r throws(MalformedBytes) in
+                try LinePages(directory: &r, bytes: pages.storedCount)
             }
         } catch { throw fault("\(error)") }
     }
 
-    /// What the part knows of a trace; nil when nothing. O(log n) and the size of the answer.
-    func refs(_ id: TraceID) throws(PartCorruption) -> TraceRefs? {
+    /// What the part knows of a trace. O(log n), a page and the size of the answer.
+    func refs(_ id: TraceID) throws(PartCorruption) -> TraceRefs {
+        var refs = TraceRefs()
+        refs.logs = try decoding(lines) { bytes throws(MalformedBytes) in
+            try linePages.references(id, in: bytes)
+        }
+        refs.exemplars = try exemplars(of: id)
+        return refs
+    }
+
+    private func exemplars(of id: TraceID) throws(PartCorruption) -> [ExemplarReference] {
         let found = handle.reader.withStored(ids) { bytes -> Int? in
             var low = 0, high = traceCount
             while low < high {
@@ -82,37 +97,28 @@ final class CorrelationPart: Sendable {
             }
             return nil
         }
-        guard let found else { return nil }
-        return try refs(at: found)
+        return try found.map { number throws(PartCorruption) in try exemplars(at: number) } ?? []
     }
 
     /// Traces of a service in the buckets of a range, by bucket. O(buckets and picks).
     func picks(
         _ service: String, _ range: NanosRange = .all
     ) throws(PartCorruption) -> [(bucket: Int64, picks: TracePicks)] {
-        guard let rows = pickRows, let entries = pickEntries[service] else { return [] }
         let first = ServiceBucket.number(range.first.rawValue)
         let last = ServiceBucket.number(range.last.rawValue)
         var result: [(bucket: Int64, picks: TracePicks)] = []
-        for entry in entries where first <= entry.bucket && entry.bucket <= last {
-            let start = entry.first * TracePickCoding.rowCount
-            let end = start + entry.count * TracePickCoding.rowCount
-            let decoded = handle.reader.withStored(rows) {
-                bytes -> Result<TracePicks, MalformedBytes> in
-                var reader = ByteReader(UnsafeRawBufferPointer(rebasing: bytes[start..<end]))
+        for entry in pickEntries[service] ?? []
+        where first <= entry.bucket && entry.bucket <= last {
+            let picks = try decoding(pickRows) { bytes throws(MalformedBytes) in
+                var reader = ByteReader(UnsafeRawBufferPointer(rebasing: bytes[entry.range]))
                 var picks = TracePicks()
-                do throws(MalformedBytes) {
-                    try TracePickCoding.decode(&reader, count: entry.count, into: &picks)
-                    if entry.isCut { picks.markCut() }
-                    return .success(picks)
-                } catch { return .failure(error) }
+                try TracePickCoding.decode(
+                    &reader, bucket: entry.bucket, count: entry.count, into: &picks)
+                if entry.isCut { picks.markCut() }
+                guard reader.isAtEnd else { throw reader.malformed("the end of picks") }
+                return picks
             }
-            switch decoded {
-            case .success(let picks): result.append((entry.bucket, picks))
-            case .failure(let error):
-                throw PartCorruption(
-                    name: handle.reader.name, offset: rows.offset + start, problem: "\(error)")
-            }
+            result.append((entry.bucket, picks))
         }
         return result
     }
@@ -135,16 +141,19 @@ final class CorrelationPart: Sendable {
     func decoded() throws(PartCorruption) -> DayIndex {
         var day = DayIndex()
         day.services = services
+        day.lines = try decoding(lines) { bytes throws(MalformedBytes) in
+            try linePages.all(in: bytes)
+        }
         for i in 0..<traceCount {
             let id = handle.reader.withStored(ids) { CorrelationPart.id($0, i) }
-            day.traces[id] = try refs(at: i)
+            day.exemplars[id] = try exemplars(at: i)
         }
         for name in pickEntries.keys.sorted() {
             for (bucket, picks) in try picks(name) {
                 day.services[name]?.buckets[bucket]?.picks = picks
             }
         }
-        guard day.traces.count == traceCount else {
+        guard day.exemplars.count == traceCount else {
             throw PartCorruption(
                 name: handle.reader.name, offset: ids.offset, problem: "trace ids repeat")
         }
@@ -161,7 +170,7 @@ final class CorrelationPart: Sendable {
                 littleEndian: bytes.loadUnaligned(fromByteOffset: 16 * i + 8, as: UInt64.self)))
     }
 
-    private func refs(at i: Int) throws(PartCorruption) -> TraceRefs {
+    private func exemplars(at i: Int) throws(PartCorruption) -> [ExemplarReference] {
         let (first, last) = handle.reader.withStored(offsets) { bytes in
             (
                 UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4 * i, as: UInt32.self)),
@@ -169,24 +178,33 @@ final class CorrelationPart: Sendable {
                     littleEndian: bytes.loadUnaligned(fromByteOffset: 4 * i + 4, as: UInt32.self))
             )
         }
-        let name = handle.reader.name
-        guard first <= last, Int(last) <= references.storedCount else {
+        guard first <= last, Int(last) <= exemplars.storedCount else {
             throw PartCorruption(
-                name: name, offset: offsets.offset, problem: "references of trace \(i) outside")
+                name: handle.reader.name, offset: offsets.offset,
+                problem: "exemplars of trace \(i) outside")
         }
-        let result = handle.reader.withStored(references) {
-            bytes -> Result<TraceRefs, PartCorruption> in
+        return try decoding(exemplars) { bytes throws(MalformedBytes) in
             var reader = ByteReader(
                 UnsafeRawBufferPointer(rebasing: bytes[Int(first)..<Int(last)]))
-            do throws(MalformedBytes) {
-                return .success(try reader.traceRefs(series))
-            } catch {
-                return .failure(
-                    PartCorruption(
-                        name: name, offset: references.offset + Int(first), problem: "\(error)"))
+            return try reader.exemplars(series)
+        }
+    }
+
+    /// Runs a decoder over a section where it lies.
+    private func decoding<R>(
+        _ section: PartReader.Section,
+        _ body: (UnsafeRawBufferPointer) throws(MalformedBytes) -> R
+    ) throws(PartCorruption) -> R {
+        let result = handle.reader.withStored(section) { bytes -> Result<R, MalformedBytes> in
+            do throws(MalformedBytes) { return .success(try body(bytes)) } catch {
+                return .failure(error)
             }
         }
-        return try result.get()
+        do throws(MalformedBytes) { return try result.get() } catch {
+            throw PartCorruption(
+                name: handle.reader.name, offset: section.offset + error.offset,
+                problem: "section \(section.kind): \(error)")
+        }
     }
 }
 
@@ -229,26 +247,20 @@ extension ByteReader {
         return set
     }
 
-    fileprivate mutating func traceRefs(_ series: [Labels]) throws(MalformedBytes) -> TraceRefs {
-        var refs = TraceRefs()
-        let logs = try length(limit: remaining / 9, "number of log references")
-        var nanos: Int64 = 0
-        for _ in 0..<logs {
-            let hash = try u64()
-            nanos = nanos &+ (try zigzag())
-            refs.logs.append(LogReference(streamHash: hash, nanos: nanos))
-        }
-        let exemplars = try length(limit: remaining / 11, "number of exemplars")
-        for _ in 0..<exemplars {
+    fileprivate mutating func exemplars(
+        _ series: [Labels]
+    ) throws(MalformedBytes) -> [ExemplarReference] {
+        var result: [ExemplarReference] = []
+        for _ in 0..<(try length(limit: remaining / 11, "number of exemplars")) {
             let number = try length(limit: Int.max, "series number")
             guard number < series.count else { throw malformed("series below \(series.count)") }
             let millis = try zigzag(), value = try double()
-            refs.exemplars.append(
+            result.append(
                 ExemplarReference(
                     series: series[number], millis: millis, value: value, labels: try labels()))
         }
-        guard isAtEnd else { throw malformed("end of references") }
-        return refs
+        guard isAtEnd else { throw malformed("end of exemplars") }
+        return result
     }
 
     fileprivate mutating func services() throws(MalformedBytes) -> [String: ServiceIndex] {
@@ -302,27 +314,35 @@ extension ByteReader {
         return bucket
     }
 
-    /// - Parameter rows: how many there are in section 8.
+    /// - Parameter limit: bytes of section 8.
     fileprivate mutating func pickDirectory(
-        rows: Int
+        bytes limit: Int
     ) throws(MalformedBytes) -> [String: [PickEntry]] {
         var directory: [String: [PickEntry]] = [:]
-        var first = 0
+        var offset = 0
         for _ in 0..<(try length(limit: remaining, "number of services")) {
             let name = try text()
             var entries: [PickEntry] = []
             for _ in 0..<(try length(limit: remaining, "number of buckets")) {
                 let number = try zigzag()
+                // Beyond these numbers no nanosecond falls.
+                guard abs(number / 2) < Int64.max / ServiceBucket.width else {
+                    throw malformed("bucket number")
+                }
                 let coded = try length(limit: 2 * TracePicks.most + 1, "number of traces")
-                let count = coded / 2
-                guard count <= rows - first else { throw malformed("rows within the section") }
+                let count = try length(limit: limit - offset, "bytes of picks")
+                guard count >= coded / 2 * TracePickCoding.leastBytes else {
+                    throw malformed("bytes for \(coded / 2) traces")
+                }
                 entries.append(
-                    PickEntry(bucket: number, first: first, count: count, isCut: coded % 2 == 1))
-                first += count
+                    PickEntry(
+                        bucket: number, range: offset..<offset + count, count: coded / 2,
+                        isCut: coded % 2 == 1))
+                offset += count
             }
             directory[name] = entries
         }
-        guard first == rows else { throw malformed("an entry for each of \(rows) rows") }
+        guard offset == limit else { throw malformed("\(limit) bytes of picks") }
         return directory
     }
 }

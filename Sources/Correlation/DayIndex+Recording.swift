@@ -8,6 +8,8 @@ import Telemetry
 /// The index of one generation and tenant: days by number.
 struct HeadIndex: Sendable {
     var days: [Int32: DayIndex] = [:]
+    var sources = SpanSources()
+    private var streams = KnownStreams()
     private var touched = TouchedSeries()
     /// Services that `touched` points to: those of series, by day.
     private var seriesServices: [SeriesService] = []
@@ -40,7 +42,10 @@ struct HeadIndex: Sendable {
 
     /// About the bytes of memory held.
     var byteCount: Int {
-        touched.byteCount + identified.count * 48 + days.values.reduce(0) { $0 + $1.byteCount }
+        touched.byteCount + identified.count * 48 + sources.byteCount + streams.byteCount
+            + days.values.reduce(0) {
+                $0 + $1.byteCount + $1.lines.byteCount + $1.calls.byteCount
+            }
     }
 
     /// Samples cost one look-up in a table; only a series new to its day costs more.
@@ -190,26 +195,9 @@ struct HeadIndex: Sendable {
     }
 
     /// Lines are counted by stream and bucket first, so that the index is asked once for each such
-    /// group; only lines of traces cost a look-up each.
+    /// group; lines of traces are added to a column, without a look-up.
     mutating func record(_ batch: LogBatch, _ limits: CorrelationConfiguration) {
-        for group in LineGroup.groups(of: batch) {
-            let labels = batch.arena.labels(batch.streams[Int(group.stream)])
-            let identity = ServiceIdentity(labels)
-            with(group.firstNanos) { day in
-                day.see(group.lastNanos)
-                guard let identity else { return }
-                day.withService(identity.name, limits) { service, bytes in
-                    if service.streams.admit(labels, limits.maxSetEntries) {
-                        bytes += 64 + labels.bytes.count
-                        service.learn(labels, identity, "logs", group.firstNanos, limits)
-                    }
-                    service.see(group.firstNanos)
-                    service.see(group.lastNanos)
-                    service.buckets[group.bucket]?.logLineCount += group.lines
-                    service.buckets[group.bucket]?.errorLogLineCount += group.errors
-                }
-            }
-        }
+        for group in LineGroup.groups(of: batch) { count(group, batch, limits) }
         // Lines of a batch are mostly of one day, which is then looked up once.
         var row = 0
         while row < batch.rowCount {
@@ -217,25 +205,82 @@ struct HeadIndex: Sendable {
             let start = row
             row += 1
             while row < batch.rowCount, utcDay(ofNanos: batch.nanos[row]) == number { row += 1 }
-            let rows = (start..<row).filter { !batch.traceIDs[$0].isZero }
-            guard let first = rows.first else { continue }
-            with(batch.nanos[first]) { day in
-                for row in rows {
-                    let nanos = batch.nanos[row]
-                    let stream = batch.streams[Int(batch.rowStreams[row])]
-                    day.see(nanos)
-                    day.addLog(
-                        batch.traceIDs[row], LogReference(streamHash: stream.hash, nanos: nanos),
-                        limits)
+            guard let first = (start..<row).first(where: { !batch.traceIDs[$0].isZero }) else {
+                continue
+            }
+            with(batch.nanos[first]) { $0.addLines(batch, first..<row) }
+        }
+    }
+
+    private mutating func count(
+        _ group: LineGroup, _ batch: LogBatch, _ limits: CorrelationConfiguration
+    ) {
+        let ref = batch.streams[Int(group.stream)]
+        let key = KnownStreams.Key(day: utcDay(ofNanos: group.firstNanos), hash: ref.hash)
+        func count(_ service: inout ServiceIndex) {
+            service.see(group.firstNanos)
+            service.see(group.lastNanos)
+            service.buckets[group.bucket]?.logLineCount += group.lines
+            service.buckets[group.bucket]?.errorLogLineCount += group.errors
+        }
+        let known = streams.services[key]
+        let labels = known == nil ? batch.arena.labels(ref) : Labels([])
+        let identity = known == nil ? ServiceIdentity(labels) : nil
+        var isKept = true
+        with(group.firstNanos) { day in
+            day.see(group.lastNanos)
+            if let name = known ?? nil {
+                day.withService(name, limits) { service, _ in count(&service) }
+            } else if let identity {
+                isKept = day.withService(identity.name, limits) { service, bytes in
+                    if service.streams.admit(labels, limits.maxSetEntries) {
+                        bytes += 64 + labels.bytes.count
+                        service.learn(labels, identity, "logs", group.firstNanos, limits)
+                    }
+                    count(&service)
                 }
             }
         }
+        if known == nil, isKept { streams.add(key, identity?.name) }
     }
 
     mutating func with(_ nanos: Int64, _ body: (inout DayIndex) -> Void) {
         let day = utcDay(ofNanos: nanos)
         body(&days[day, default: DayIndex()])
         days[day]?.see(nanos)
+    }
+}
+
+/// Streams that their services know, by day, so that labels are looked at once.
+private struct KnownStreams: Sendable {
+    struct Key: Hashable {
+        var day: Int32
+        var hash: UInt64
+    }
+    /// At which it is begun afresh: some 6 MB.
+    private static let most = 1 << 16
+    /// Nil for a stream that names no service.
+    private(set) var services: [Key: String?] = [:]
+
+    var byteCount: Int { services.count * 64 }
+
+    mutating func add(_ key: Key, _ service: String?) {
+        if services.count >= KnownStreams.most { services.removeAll() }
+        services[key] = .some(service)
+    }
+}
+
+extension DayIndex {
+    /// Notes where the lines of traces are.
+    fileprivate mutating func addLines(_ batch: LogBatch, _ rows: Range<Int>) {
+        // Numbers of the streams of this batch, found when needed.
+        var numbers = [UInt32?](repeating: nil, count: batch.streams.count)
+        for row in rows where !batch.traceIDs[row].isZero {
+            let stream = Int(batch.rowStreams[row])
+            let number = numbers[stream] ?? lines.number(ofStream: batch.streams[stream].hash)
+            numbers[stream] = number
+            lines.add(batch.traceIDs[row], stream: number, nanos: batch.nanos[row])
+        }
     }
 }
 

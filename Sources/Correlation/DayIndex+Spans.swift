@@ -6,31 +6,29 @@ import Storage
 import Telemetry
 
 extension HeadIndex {
-    /// Spans are added up by service and five minutes first, so that the index is asked once for each
-    /// such group and not for each span.
+    /// Spans are added up by service, five minutes and operation first, so that the index is asked once
+    /// for each such group. A span costs one look-up in a small table of the batch.
     mutating func record(_ batch: SpanBatch, _ limits: CorrelationConfiguration) {
         guard batch.rowCount > 0 else { return }
-        let resources = batch.resources.map { ResourceFacts($0, batch.arena) }
-        for group in SpanGroup.groups(of: batch, resources) {
-            with(group.firstNanos) { day in
-                day.withService(group.service, limits) { service, bytes in
-                    for (resource, nanos) in group.resources {
-                        resources[resource].teach(&service, nanos, limits.maxSetEntries)
-                    }
-                    service.see(group.firstNanos)
-                    service.see(group.lastNanos)
-                    let number = ServiceBucket.number(group.firstNanos)
-                    var bucket = service.buckets.removeValue(forKey: number) ?? ServiceBucket()
-                    let before = bucket.operations.count * 160 + bucket.picks.traces.count * 64
-                    group.add(to: &bucket, batch.arena, limits.maxOperations)
-                    bytes += max(
-                        0,
-                        bucket.operations.count * 160 + bucket.picks.traces.count * 64 - before)
-                    service.buckets[number] = bucket
+        var resources = BatchResources(batch)
+        var groups = SpanGroups(batch)
+        batch.arena.withUnsafeBytes { arena in
+            for row in 0..<batch.rowCount {
+                let resource = Int(batch.rowResources[row])
+                if resources.services[resource] < 0 {
+                    let (key, number) = sources.number(of: batch.resources[resource], batch.arena)
+                    resources.keys[resource] = key
+                    resources.services[resource] = number
                 }
-                day.see(group.lastNanos)
+                resources.see(resource, batch.startNanos[row])
+                groups.add(row, batch, resources.services[resource], arena)
             }
         }
+        for group in groups.groups {
+            days[utcDay(ofNanos: group.firstNanos), default: DayIndex()].count(
+                group, groups, batch, sources.serviceNames[Int(group.service)], limits)
+        }
+        teach(resources, batch, limits)
         var row = 0
         while row < batch.rowCount {
             let number = utcDay(ofNanos: batch.startNanos[row])
@@ -38,133 +36,161 @@ extension HeadIndex {
             while row < batch.rowCount, utcDay(ofNanos: batch.startNanos[row]) == number {
                 row += 1
             }
-            with(batch.startNanos[start]) { $0.addCalls(batch, start..<row, limits) }
+            days[number, default: DayIndex()].addCalls(batch, start..<row, limits)
         }
     }
-}
 
-/// Spans of one service in one bucket.
-private struct SpanGroup {
-    struct Operation {
-        var name: ByteSlice
-        var kind: UInt8
-        /// Buckets of `DurationHistogram`, one per span.
-        var durations: [UInt16] = []
-        var errors: UInt64 = 0
-
-        mutating func count(_ nanos: Int64, _ isError: Bool) {
-            durations.append(DurationHistogram.index(nanos))
-            if isError { errors += 1 }
-        }
-    }
-    var service: String
-    /// First start by resource.
-    var resources: [Int: Int64] = [:]
-    var firstNanos = Int64.max
-    var lastNanos = Int64.min
-    private var operations: [UInt64: [Operation]] = [:]
-    private var picks: [TraceID: TracePick] = [:]
-
-    private struct Key: Hashable {
-        var service: Int
-        var bucket: Int64
-    }
-
-    init(service: String) { self.service = service }
-
-    /// In order of appearance.
-    static func groups(of batch: SpanBatch, _ resources: [ResourceFacts]) -> [SpanGroup] {
-        var serviceNumbers: [String: Int] = [:]
-        let services = resources.map { facts in
-            let number = serviceNumbers[facts.service] ?? serviceNumbers.count
-            serviceNumbers[facts.service] = number
-            return number
-        }
-        var groups: [SpanGroup] = []
-        var numbers: [Key: Int] = [:]
-        var last: (key: Key, group: Int)?
-        batch.arena.withUnsafeBytes { arena in
-            for row in 0..<batch.rowCount {
-                let resource = Int(batch.rowResources[row])
-                let key = Key(
-                    service: services[resource],
-                    bucket: ServiceBucket.number(batch.startNanos[row]))
-                let group: Int
-                if let last, last.key == key {
-                    group = last.group
-                } else if let known = numbers[key] {
-                    group = known
-                } else {
-                    group = groups.count
-                    numbers[key] = group
-                    groups.append(SpanGroup(service: resources[resource].service))
-                }
-                last = (key, group)
-                groups[group].add(batch, row, arena)
-                let start = batch.startNanos[row]
-                groups[group].resources[resource] = min(
-                    groups[group].resources[resource] ?? start, start)
+    /// Tells services what the resources of a batch say of them.
+    private mutating func teach(
+        _ resources: BatchResources, _ batch: SpanBatch, _ limits: CorrelationConfiguration
+    ) {
+        for resource in batch.resources.indices where resources.services[resource] >= 0 {
+            let first = resources.firstNanos[resource], last = resources.lastNanos[resource]
+            teach(batch, resource, resources.keys[resource], first, limits)
+            if utcDay(ofNanos: first) == utcDay(ofNanos: last) { continue }
+            for row in 0..<batch.rowCount where Int(batch.rowResources[row]) == resource {
+                teach(batch, resource, resources.keys[resource], batch.startNanos[row], limits)
             }
         }
-        return groups
     }
 
-    private mutating func add(_ batch: SpanBatch, _ row: Int, _ arena: UnsafeRawBufferPointer) {
-        let nanos = batch.startNanos[row]
-        firstNanos = min(firstNanos, nanos)
-        lastNanos = max(lastNanos, nanos)
-        let duration = batch.duration(row), isError = batch.statusCodes[row] == 2
-        func text(_ slice: ByteSlice) -> UnsafeRawBufferPointer {
-            UnsafeRawBufferPointer(rebasing: arena[slice.range])
+    private mutating func teach(
+        _ batch: SpanBatch, _ resource: Int, _ key: UInt64, _ nanos: Int64,
+        _ limits: CorrelationConfiguration
+    ) {
+        let day = utcDay(ofNanos: nanos)
+        // Only an earlier time has news: about versions.
+        if sources.isTaught(key, day, nanos) { return }
+        let facts = ResourceFacts(batch.resources[resource], batch.arena)
+        var isKept = false
+        with(nanos) { index in
+            isKept = index.withService(facts.service, limits) { service, _ in
+                facts.teach(&service, nanos, limits.maxSetEntries)
+            }
         }
-        let name = text(batch.names[row]), kind = batch.kinds[row]
-        let hash = hash64(name, seed: UInt64(kind))
-        let place = operations[hash, default: []].firstIndex {
-            $0.kind == kind && equalBytes(text($0.name), name)
-        }
-        if let place {
-            operations[hash]?[place].count(duration, isError)
-        } else {
-            var operation = Operation(name: batch.names[row], kind: kind)
-            operation.count(duration, isError)
-            operations[hash, default: []].append(operation)
-        }
-        let pick = TracePick(startNanos: nanos, durationNanos: duration, isError: isError)
-        if picks[batch.traceIDs[row]]?.merge(pick) == nil { picks[batch.traceIDs[row]] = pick }
-    }
-
-    func add(to bucket: inout ServiceBucket, _ arena: [UInt8], _ maxOperations: Int) {
-        let named = operations.values.joined().map { operation in
-            (OperationKey(name: arena.text(operation.name), kind: operation.kind), operation)
-        }
-        // Sorted, so that which operations share `(other)` does not depend on hashing.
-        for (key, operation) in named.sorted(by: { $0.0 < $1.0 }) {
-            let admitted = bucket.admitted(key, maxOperations)
-            bucket.operations[admitted, default: OperationCounts()].add(
-                operation.durations, errors: operation.errors)
-        }
-        for (id, pick) in picks.sorted(by: { $0.key < $1.key }) { bucket.picks.add(id, pick) }
+        if isKept { sources.taught(key, day, nanos) }
     }
 }
 
-extension OperationCounts {
-    /// - Parameter buckets: of `DurationHistogram`, one per span.
-    fileprivate mutating func add(_ buckets: [UInt16], errors: UInt64) {
-        count &+= UInt64(buckets.count)
-        errorCount &+= errors
-        for bucket in buckets { durations.add(index: bucket, count: 1) }
+/// Resources that spans came from, by a hash of what they say: so that each is taken apart once.
+struct SpanSources: Sendable {
+    private struct Known {
+        var service: Int32
+        /// Day and time that its service was told of.
+        var day: Int32?
+        var nanos: Int64 = .max
+    }
+    /// At which it is begun afresh.
+    private static let most = 1 << 14
+
+    private(set) var serviceNames: [String] = []
+    private var serviceNumbers: [String: Int32] = [:]
+    private var known: [UInt64: Known] = [:]
+
+    var byteCount: Int { known.count * 64 + serviceNames.count * 96 }
+
+    /// A key of the resource and the number of its service. O(bytes), one look-up.
+    mutating func number(
+        of resource: SpanBatch.Resource, _ arena: [UInt8]
+    ) -> (key: UInt64, service: Int32) {
+        var key = arena.withSlice(resource.serviceName) { hash64($0) }
+        for slice in [
+            resource.serviceNamespace, resource.serviceInstance, resource.attributes,
+        ] {
+            key = arena.withSlice(slice) { hash64($0, seed: key) }
+        }
+        if let known = known[key] { return (key, known.service) }
+        let name =
+            resource.serviceName.isEmpty
+            ? ServiceIdentity.unknown : arena.text(resource.serviceName)
+        let number = serviceNumbers[name] ?? Int32(truncatingIfNeeded: serviceNames.count)
+        if Int(number) == serviceNames.count {
+            serviceNames.append(name)
+            serviceNumbers[name] = number
+        }
+        if known.count >= SpanSources.most { known.removeAll() }
+        known[key] = Known(service: number)
+        return (key, number)
+    }
+
+    func isTaught(_ key: UInt64, _ day: Int32, _ nanos: Int64) -> Bool {
+        guard let known = known[key] else { return false }
+        return known.day == day && known.nanos <= nanos
+    }
+
+    mutating func taught(_ key: UInt64, _ day: Int32, _ nanos: Int64) {
+        known[key]?.day = day
+        known[key]?.nanos = nanos
+    }
+}
+
+/// What a batch has of each resource.
+private struct BatchResources {
+    var keys: [UInt64]
+    /// −1 = no span yet.
+    var services: [Int32]
+    private(set) var firstNanos: [Int64]
+    private(set) var lastNanos: [Int64]
+
+    init(_ batch: SpanBatch) {
+        let count = batch.resources.count
+        keys = [UInt64](repeating: 0, count: count)
+        services = [Int32](repeating: -1, count: count)
+        firstNanos = [Int64](repeating: .max, count: count)
+        lastNanos = [Int64](repeating: .min, count: count)
+    }
+
+    mutating func see(_ resource: Int, _ nanos: Int64) {
+        if nanos < firstNanos[resource] { firstNanos[resource] = nanos }
+        if nanos > lastNanos[resource] { lastNanos[resource] = nanos }
+    }
+}
+
+extension ServiceIndex {
+    /// Returns by how many bytes it has grown.
+    fileprivate mutating func count(
+        _ group: SpanGroups.Group, _ groups: SpanGroups, _ batch: SpanBatch, _ maxOperations: Int
+    ) -> Int {
+        see(group.firstNanos)
+        see(group.lastNanos)
+        var bucket = buckets.removeValue(forKey: group.bucket) ?? ServiceBucket()
+        let before = bucket.byteCount
+        groups.add(group, to: &bucket, batch, maxOperations)
+        let grown = max(0, bucket.byteCount - before)
+        buckets[group.bucket] = bucket
+        return grown
+    }
+}
+
+extension ServiceBucket {
+    /// About the bytes of memory that grow with spans.
+    fileprivate var byteCount: Int {
+        operations.count * 1024
+            + picks.entries.count * MemoryLayout<TracePicks.Entry>.stride
     }
 }
 
 extension SpanBatch {
     /// Not below 0; 0 when it is beyond 64 bits.
-    fileprivate func duration(_ row: Int) -> Int64 {
+    func duration(_ row: Int) -> Int64 {
         let (difference, overflow) = endNanos[row].subtractingReportingOverflow(startNanos[row])
         return overflow ? 0 : max(0, difference)
     }
 }
 
 extension DayIndex {
+    /// Counts the spans of one service and five minutes. No closures, which would copy the batch.
+    fileprivate mutating func count(
+        _ group: SpanGroups.Group, _ groups: SpanGroups, _ batch: SpanBatch, _ name: String,
+        _ limits: CorrelationConfiguration
+    ) {
+        see(group.firstNanos)
+        see(group.lastNanos)
+        guard admits(name, limits) else { return }
+        byteCount += services[name, default: ServiceIndex()].count(
+            group, groups, batch, limits.maxOperations)
+    }
+
     fileprivate mutating func addCalls(
         _ batch: SpanBatch, _ rows: Range<Int>, _ limits: CorrelationConfiguration
     ) {
@@ -174,6 +200,9 @@ extension DayIndex {
             }
             // Numbers of the services of this batch, found when needed.
             var services = [UInt32?](repeating: nil, count: batch.resources.count)
+            // Spans of a trace mostly lie together.
+            var trace = TraceID.zero
+            var traceKey = CallRow.key(trace)
             for row in rows {
                 let kind = batch.kinds[row]
                 let isCaller = kind == 3 || kind == 4
@@ -187,10 +216,16 @@ extension DayIndex {
                 let resource = Int(batch.rowResources[row])
                 let service = services[resource] ?? serviceNumber(batch.resources[resource], arena)
                 services[resource] = service
+                if trace != batch.traceIDs[row] {
+                    trace = batch.traceIDs[row]
+                    traceKey = CallRow.key(trace)
+                }
                 var call = CallRow(
-                    traceID: batch.traceIDs[row], spanID: batch.spanIDs[row],
-                    startNanos: batch.startNanos[row], durationNanos: batch.duration(row),
+                    span: CallRow.key(traceKey, batch.spanIDs[row]),
+                    bucket: Int32(
+                        truncatingIfNeeded: ServiceBucket.number(batch.startNanos[row])),
                     service: service)
+                call.duration = DurationHistogram.index(batch.duration(row))
                 if batch.statusCodes[row] == 2 { call.flags |= CallRow.error }
                 if isCaller {
                     let peer = PeerName(in: bytes(batch.attributes[row]))
@@ -199,10 +234,9 @@ extension DayIndex {
                     if kind == 4 { call.flags |= CallRow.producer }
                 } else {
                     call.flags |= CallRow.callee
-                    call.parentID = batch.parentIDs[row]
+                    call.parent = CallRow.key(traceKey, batch.parentIDs[row])
                 }
                 calls.add(call)
-                byteCount += MemoryLayout<CallRow>.stride
             }
         }
     }
@@ -226,6 +260,17 @@ private struct PeerName {
         "peer.service", "server.address", "db.system.name", "db.system", "messaging.system",
     ]
 
+    /// Place in `names`; their count when it is none of them.
+    private static func rank(_ key: UnsafeRawBufferPointer) -> Int {
+        // Most attributes are none of these.
+        switch key.count {
+        case 9, 12, 14, 16:
+            names.firstIndex { key.count == $0.utf8CodeUnitCount && equalBytes(key, $0.bytes) }
+                ?? names.count
+        default: names.count
+        }
+    }
+
     /// The first by the order of `names` that is a string.
     init(in attributes: UnsafeRawBufferPointer) {
         var best = PeerName.names.count
@@ -237,10 +282,7 @@ private struct PeerName {
             {
                 isDatabase = true
             }
-            let rank =
-                PeerName.names.firstIndex { name in
-                    key.count == name.utf8CodeUnitCount && equalBytes(key, name.bytes)
-                } ?? PeerName.names.count
+            let rank = PeerName.rank(key)
             var value = reader
             if rank < best, (try? value.u8()) == AttributeType.string.rawValue,
                 let string = try? value.lengthPrefixed()

@@ -5,11 +5,13 @@ import Storage
 import Telemetry
 
 struct DayIndex: Sendable {
-    var traces: [TraceID: TraceRefs] = [:]
+    /// Log lines of traces.
+    var lines = LineReferences()
+    var exemplars: [TraceID: [ExemplarReference]] = [:]
     var services: [String: ServiceIndex] = [:]
     var calls = CallIndex()
 
-    /// About the bytes of memory held; grows with what is recorded.
+    /// About the bytes of memory held, lines and calls aside; grows with what is recorded.
     var byteCount = 0
     /// What the limits left out.
     var dropped = 0
@@ -19,7 +21,8 @@ struct DayIndex: Sendable {
 
     /// Entries, as `PartDescriptor.rowCount` counts them.
     var entryCount: Int {
-        services.count + calls.count + traces.values.reduce(0) { $0 + $1.count }
+        services.count + calls.count + lines.count
+            + exemplars.values.reduce(0) { $0 + $1.count }
     }
 
     mutating func see(_ nanos: Int64) {
@@ -33,41 +36,37 @@ struct DayIndex: Sendable {
         _ name: String, _ limits: CorrelationConfiguration,
         _ body: (inout ServiceIndex, inout Int) -> Void
     ) -> Bool {
-        if services[name] == nil {
-            guard services.count < limits.maxServices else {
-                dropped += 1
-                return false
-            }
-            byteCount += 256 + name.utf8.count
-        }
+        guard admits(name, limits) else { return false }
         body(&services[name, default: ServiceIndex()], &byteCount)
         return true
     }
 
-    mutating func addLog(
-        _ id: TraceID, _ reference: LogReference, _ limits: CorrelationConfiguration
-    ) {
-        if traces[id, default: TraceRefs()].add(reference, limits.maxReferencesPerTrace) {
-            byteCount += 64
-        } else {
+    /// Whether a service is there or has room.
+    mutating func admits(_ name: String, _ limits: CorrelationConfiguration) -> Bool {
+        if services[name] != nil { return true }
+        guard services.count < limits.maxServices else {
             dropped += 1
+            return false
         }
+        byteCount += 256 + name.utf8.count
+        return true
     }
 
     mutating func addExemplar(
         _ id: TraceID, _ exemplar: ExemplarReference, _ limits: CorrelationConfiguration
     ) {
-        let full = (traces[id]?.count ?? 0) >= limits.maxReferencesPerTrace
+        let full = (exemplars[id]?.count ?? 0) >= limits.maxReferencesPerTrace
         if full {
             dropped += 1
             return
         }
-        traces[id, default: TraceRefs()].exemplars.append(exemplar)
+        exemplars[id, default: []].append(exemplar)
         byteCount += 96 + exemplar.series.bytes.count + exemplar.labels.bytes.count
     }
 
     mutating func merge(_ other: DayIndex, _ limits: CorrelationConfiguration) {
-        for (id, refs) in other.traces { traces[id, default: TraceRefs()].merge(refs) }
+        lines.merge(other.lines)
+        for (id, found) in other.exemplars { exemplars[id, default: []] += found }
         for (name, service) in other.services.sorted(by: { $0.key < $1.key }) {
             withService(name, limits) { mine, _ in mine.merge(service, limits) }
         }

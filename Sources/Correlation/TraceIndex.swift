@@ -4,18 +4,40 @@
 import Storage
 import Telemetry
 
-/// A log line of a trace: its stream's `Labels.hash` and its time.
+/// Where log lines of a trace are: the `Labels.hash` of their stream and a short window of time.
+/// Other lines may be there too.
 package struct LogReference: Sendable, Hashable, Comparable {
+    /// Of 2^24 nanoseconds, some 17 ms: short enough that a busy stream has few lines in one.
+    private static let windowBits: Int64 = 24
+    /// All windows in which nanoseconds fall.
+    package static let windows = (Int64.min >> windowBits)...(Int64.max >> windowBits)
+
     package var streamHash: UInt64
-    package var nanos: Int64
+    /// Number of the window, counted from 1970.
+    package var window: Int64
+
+    package init(streamHash: UInt64, window: Int64) {
+        self.streamHash = streamHash
+        self.window = window
+    }
 
     package init(streamHash: UInt64, nanos: Int64) {
-        self.streamHash = streamHash
-        self.nanos = nanos
+        self.init(streamHash: streamHash, window: LogReference.window(ofNanos: nanos))
+    }
+
+    /// The window that a time falls into.
+    @inline(__always)
+    package static func window(ofNanos nanos: Int64) -> Int64 { nanos >> windowBits }
+
+    /// The time of the window.
+    package var range: NanosRange {
+        let first = window << LogReference.windowBits
+        return NanosRange(
+            first: Nanos(first), last: Nanos(first | ((1 << LogReference.windowBits) - 1)))
     }
 
     package static func < (a: LogReference, b: LogReference) -> Bool {
-        (a.nanos, a.streamHash) < (b.nanos, b.streamHash)
+        (a.window, a.streamHash) < (b.window, b.streamHash)
     }
 }
 
@@ -63,14 +85,6 @@ package struct TraceRefs: Sendable, Equatable {
 
     package init() {}
     package var isEmpty: Bool { logs.isEmpty && exemplars.isEmpty }
-    var count: Int { logs.count + exemplars.count }
-
-    /// Adds a log line unless there are `most` references; false then.
-    mutating func add(_ log: LogReference, _ most: Int) -> Bool {
-        guard count < most else { return false }
-        logs.append(log)
-        return true
-    }
 
     mutating func merge(_ other: TraceRefs) {
         logs += other.logs

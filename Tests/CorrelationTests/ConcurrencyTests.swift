@@ -36,7 +36,8 @@ private final class Writers: Sendable {
             for writer in 0..<writers {
                 group.addTask {
                     for round in 0..<60 {
-                        let nanos = noon + Int64(writer * 1_000_000 + round * 10)
+                        // Each in a window of its own.
+                        let nanos = noon + Int64(writer * 1_000 + round) << 25
                         // A generation is sealed when all its records are applied.
                         shared.progress.withLock { progress in
                             index.record(

@@ -202,8 +202,8 @@ struct TracedLogs: LogReading {
     }
 
     func rows(
-        tenant: Tenant, streamHash: UInt64, nanos: Int64, _ context: ReadContext
+        tenant: Tenant, streamHash: UInt64, range: NanosRange, _ context: ReadContext
     ) throws -> LogBatch {
-        try logs.rows(tenant: tenant, streamHash: streamHash, nanos: nanos, context)
+        try logs.rows(tenant: tenant, streamHash: streamHash, range: range, context)
     }
 }

@@ -55,9 +55,9 @@ private struct CountingLogs: LogReading {
         _ name: String, _ request: LogRequest, _ context: ReadContext
     ) throws -> [String] { try logs.labelValues(name, request, context) }
     func rows(
-        tenant: Tenant, streamHash: UInt64, nanos: Int64, _ context: ReadContext
+        tenant: Tenant, streamHash: UInt64, range: NanosRange, _ context: ReadContext
     ) throws -> LogBatch {
-        try logs.rows(tenant: tenant, streamHash: streamHash, nanos: nanos, context)
+        try logs.rows(tenant: tenant, streamHash: streamHash, range: range, context)
     }
 }
 
@@ -160,7 +160,7 @@ private final class AskedLogs: LogReading {
         _ name: String, _ request: LogRequest, _ context: ReadContext
     ) throws -> [String] { [] }
     func rows(
-        tenant: Tenant, streamHash: UInt64, nanos: Int64, _ context: ReadContext
+        tenant: Tenant, streamHash: UInt64, range: NanosRange, _ context: ReadContext
     ) throws -> LogBatch { LogBatch() }
 }
 

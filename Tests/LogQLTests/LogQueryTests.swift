@@ -143,7 +143,7 @@ import TestKit
             _ name: String, _ request: LogRequest, _ context: ReadContext
         ) -> [String] { [] }
         func rows(
-            tenant: Tenant, streamHash: UInt64, nanos: Int64, _ context: ReadContext
+            tenant: Tenant, streamHash: UInt64, range: NanosRange, _ context: ReadContext
         ) -> LogBatch { LogBatch() }
     }
 

@@ -104,7 +104,8 @@ import Testing
         #expect(try driver.store.labelValues("app", all, ReadContext()) == ["two"])
         #expect(
             try driver.store.rows(
-                tenant: driver.tenant, streamHash: one.hash, nanos: 1, ReadContext()
+                tenant: driver.tenant, streamHash: one.hash,
+                range: NanosRange(first: Nanos(1), last: Nanos(1)), ReadContext()
             ).rowCount == 0)
         driver.mark(
             try driver.store.removing(deletion("r", 0, 10, "app=one"), from: driver.handles))

@@ -144,13 +144,18 @@ import Testing
         for _ in 0..<40 {
             let row = model.rows[maker.numbers.below(model.rows.count)]
             let found = try driver.store.rows(
-                tenant: driver.tenant, streamHash: row.stream.hash, nanos: row.nanos, context)
+                tenant: driver.tenant, streamHash: row.stream.hash,
+                range: NanosRange(first: Nanos(row.nanos - 1000), last: Nanos(row.nanos)), context)
             #expect(
                 found.modelRows
-                    == model.rows.filter { $0.stream == row.stream && $0.nanos == row.nanos })
+                    == model.rows.filter {
+                        $0.stream == row.stream && row.nanos - 1000 <= $0.nanos
+                            && $0.nanos <= row.nanos
+                    })
         }
         let absent = try driver.store.rows(
-            tenant: driver.tenant, streamHash: 1, nanos: maker.start, context)
+            tenant: driver.tenant, streamHash: 1,
+            range: NanosRange(first: Nanos(maker.start), last: Nanos(maker.start)), context)
         #expect(absent.rowCount == 0)
     }
 

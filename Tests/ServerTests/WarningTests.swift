@@ -54,7 +54,7 @@ private struct Lossy: SeriesReading, LogReading, SpanReading {
         return []
     }
     func rows(
-        tenant: Tenant, streamHash: UInt64, nanos: Int64, _ context: ReadContext
+        tenant: Tenant, streamHash: UInt64, range: NanosRange, _ context: ReadContext
     ) throws -> LogBatch { LogBatch() }
 
     func trace(_ id: TraceID, tenant: Tenant, _ context: ReadContext) throws -> SpanBatch {

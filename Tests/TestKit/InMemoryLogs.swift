@@ -82,8 +82,9 @@ package struct InMemoryLogs: LogReading {
     }
 
     package func rows(
-        tenant: Tenant, streamHash: UInt64, nanos: Int64, _ context: ReadContext
+        tenant: Tenant, streamHash: UInt64, range: NanosRange, _ context: ReadContext
     ) throws -> LogBatch {
-        InMemoryLogs.batch(lines.filter { $0.stream.hash == streamHash && $0.nanos == nanos }[...])
+        InMemoryLogs.batch(
+            lines.filter { $0.stream.hash == streamHash && range.contains($0.nanos) }[...])
     }
 }

@@ -72,6 +72,7 @@ struct Main {
             sinceSeal += decoded.batch.rowCount
             if sinceSeal >= sealEvery || written == spans {
                 sinceSeal = 0
+                if measuresPieces { try pieces.seal() }
                 costs.headBytes = max(costs.headBytes, traces.headBytes)
                 costs.sealing += try await timed { try await kernel.sealNow() }
                 // The server merges between seals, not at the end.
@@ -80,7 +81,10 @@ struct Main {
         }
         print("\(written) spans of \(size.count) traces, \(wire / written) bytes/span on the wire")
         costs.show(spans: written)
-        if measuresPieces { pieces.show(spans: written) }
+        if measuresPieces {
+            try pieces.merge()
+            pieces.show(spans: written)
+        }
         print("heads \(costs.headBytes / (1 << 20)) MiB at most")
         try showSizes(path, spans: written)
         if number("BENCH_READ", 1) != 0 {
@@ -142,11 +146,14 @@ private struct Costs {
     }
 }
 
-/// The pieces of writing, each done a second time on its own.
+/// The pieces of writing, each done a second time on its own; of the correlation index also sealing and
+/// one merge.
 private struct Pieces {
     private let traces = TraceStore()
     private let correlation = Correlation()
-    private var encoding = 0.0, appending = 0.0, correlating = 0.0
+    private var generation: UInt64 = 1
+    private var parts: [PartHandle] = []
+    private var encoding = 0.0, appending = 0.0, correlating = 0.0, sealing = 0.0, merging = 0.0
 
     mutating func measure(_ batch: SpanBatch) {
         let begin = cpuSeconds()
@@ -155,18 +162,43 @@ private struct Pieces {
         let encoded = cpuSeconds()
         _ = traces.append(batch, tenant: .anonymous, generation: 1, sequence: 1)
         let appended = cpuSeconds()
-        correlation.record(spans: batch, tenant: .anonymous, generation: 1)
+        correlation.record(spans: batch, tenant: .anonymous, generation: generation)
         encoding += encoded - begin
         appending += appended - encoded
         correlating += cpuSeconds() - appended
     }
 
+    mutating func seal() throws {
+        let begin = cpuSeconds()
+        let drafts = try correlation.seal(generation: generation)
+        sealing += cpuSeconds() - begin
+        let added = try drafts.map { draft in
+            let id = UInt64(parts.count + 1)
+            let reader = try PartReader(SharedBytes(draft.bytes), name: "piece")
+            let descriptor = PartDescriptor(
+                id: id, signal: .correlation, tenant: draft.tenant, day: draft.day, level: 0,
+                minNanos: draft.minNanos, maxNanos: draft.maxNanos, rowCount: draft.rowCount,
+                byteCount: UInt64(draft.bytes.count), lastSequence: 0)
+            return PartHandle(descriptor: descriptor, reader: reader)
+        }
+        parts += added
+        correlation.sealed(generation: generation, parts: added)
+        generation += 1
+    }
+
+    mutating func merge() throws {
+        let begin = cpuSeconds()
+        _ = try correlation.merge(parts) { false }
+        merging = cpuSeconds() - begin
+    }
+
     func show(spans: Int) {
         for (name, seconds) in [
             ("  encode for the log", encoding), ("  append", appending),
-            ("  correlate", correlating),
+            ("  correlate", correlating), ("  seal of what is correlated", sealing),
+            ("  merge of that, once", merging),
         ] {
-            print("\(name) \((seconds * 1e6 / Double(spans) * 100).rounded() / 100)")
+            print("\(name) \((seconds * 1e6 / Double(spans) * 1000).rounded() / 1000)")
         }
     }
 }

@@ -29,38 +29,121 @@ struct TracePicks: Sendable, Equatable {
     /// Of each kind.
     static let kept = 20
     /// So many are held before the least worthy are let go.
-    static let most = 128
+    static let most = 256
 
-    private(set) var traces: [TraceID: TracePick] = [:]
+    struct Entry: Sendable, Equatable {
+        var id: TraceID
+        var pick: TracePick
+    }
+    /// A trace may be here several times until `trim`.
+    private(set) var entries: [Entry] = []
     /// Whether any have been let go.
     private(set) var isCut = false
+    /// What the least of each kind has, once there are `kept` of it: what has less is not wanted.
+    private var newest = Int64.min
+    private var newestFailed = Int64.min
+    private var slowest = Int64.min
 
-    /// Returns whether the trace was new here.
-    @discardableResult
-    mutating func add(_ id: TraceID, _ pick: TracePick) -> Bool {
-        if traces[id]?.merge(pick) != nil { return false }
-        traces[id] = pick
-        if traces.count > TracePicks.most { trim() }
-        return true
+    /// Amortised O(1), mostly without a look-up.
+    @inline(__always)
+    mutating func add(_ id: TraceID, _ pick: TracePick) {
+        if pick.startNanos < newest, pick.durationNanos < slowest,
+            !pick.isError || pick.startNanos < newestFailed
+        {
+            isCut = true
+            return
+        }
+        if let last = entries.indices.last, entries[last].id == id {
+            entries[last].pick.merge(pick)
+            return
+        }
+        entries.append(Entry(id: id, pick: pick))
+        if entries.count >= TracePicks.most { trim() }
     }
 
     mutating func merge(_ other: TracePicks) {
-        // Sorted, so that what is let go does not depend on hashing.
-        for (id, pick) in other.traces.sorted(by: { $0.key < $1.key }) { add(id, pick) }
+        for entry in other.entries { add(entry.id, entry.pick) }
         isCut = isCut || other.isCut
     }
 
     /// For decoders.
     mutating func markCut() { isCut = true }
 
-    /// Leaves the newest, the newest failed and the slowest.
+    /// Leaves the newest, the newest failed and the slowest, each once, by id. O(n).
     mutating func trim() {
-        if traces.count <= TracePicks.kept { return }
-        let lists = TraceLists(traces, limit: TracePicks.kept)
-        let worthy = Set(lists.recent + lists.errors + lists.slow)
-        if worthy.count == traces.count { return }
-        isCut = true
-        traces = traces.filter { worthy.contains($0.key) }
+        var all = TracePicks.unique(entries)
+        if all.count > TracePicks.kept {
+            let recent = TracePicks.first(of: all, where: { _ in true }, \.pick.startNanos)
+            let errors = TracePicks.first(of: all, where: \.pick.isError, \.pick.startNanos)
+            let slow = TracePicks.first(of: all, where: { _ in true }, \.pick.durationNanos)
+            newest = recent.last.map { all[$0].pick.startNanos } ?? .min
+            slowest = slow.last.map { all[$0].pick.durationNanos } ?? .min
+            if errors.count == TracePicks.kept {
+                newestFailed = errors.last.map { all[$0].pick.startNanos } ?? .min
+            }
+            let places = Set(recent + errors + slow)
+            if places.count < all.count { isCut = true }
+            all = places.map { all[$0] }
+        }
+        all.sort { $0.id < $1.id }
+        entries = all
+    }
+
+    /// Each trace once, in order of appearance.
+    private static func unique(_ entries: [Entry]) -> [Entry] {
+        var result: [Entry] = []
+        result.reserveCapacity(most)
+        let mask = most * 4 - 1
+        // Number of the entry + 1; there are never more than `most`.
+        var slots = [UInt16](repeating: 0, count: mask + 1)
+        for entry in entries {
+            // Either half may be zero in short ids; the lower one is always random.
+            var slot = Int(truncatingIfNeeded: entry.id.low ^ entry.id.low &>> 32) & mask
+            while slots[slot] != 0, result[Int(slots[slot]) - 1].id != entry.id {
+                slot = (slot + 1) & mask
+            }
+            if slots[slot] == 0 {
+                result.append(entry)
+                slots[slot] = UInt16(truncatingIfNeeded: result.count)
+            } else {
+                result[Int(slots[slot]) - 1].pick.merge(entry.pick)
+            }
+        }
+        return result
+    }
+
+    /// Places of the `kept` with the greatest values, greatest first; of equal ones that with the
+    /// greater id. O(n): those that came last are looked at first and are mostly the newest.
+    @inline(__always)
+    private static func first(
+        of all: [Entry], where isWanted: (Entry) -> Bool, _ value: (Entry) -> Int64
+    ) -> [Int] {
+        var found: [Int] = []
+        found.reserveCapacity(kept + 1)
+        var least = Int64.min
+        for place in all.indices.reversed() where isWanted(all[place]) {
+            let own = value(all[place])
+            if found.count == kept {
+                if own < least { continue }
+                if let last = found.last, own == least, all[place].id < all[last].id { continue }
+                found.removeLast()
+            }
+            var index = found.count
+            while index > 0 {
+                let other = value(all[found[index - 1]])
+                if other > own || other == own && all[place].id < all[found[index - 1]].id {
+                    break
+                }
+                index -= 1
+            }
+            found.insert(place, at: index)
+            if let last = found.last, found.count == kept { least = value(all[last]) }
+        }
+        return found
+    }
+
+    static func == (a: TracePicks, b: TracePicks) -> Bool {
+        a.entries == b.entries && a.isCut == b.isCut
     }
 }
 
@@ -89,36 +172,41 @@ struct TraceLists: Equatable {
 struct PickEntry: Sendable {
     /// Number of the bucket.
     var bucket: Int64
-    /// Number of the first row.
-    var first: Int
+    /// Bytes of the section.
+    var range: Range<Int>
     var count: Int
     var isCut: Bool
 }
 
-/// Rows of picks in a part, `TracePickCoding.rowCount` bytes each.
+/// Picks in a part; see `CorrelationFormat`, sections 7 and 8.
 enum TracePickCoding {
-    static let rowCount = 33
+    /// Bytes that a trace takes at least.
+    static let leastBytes = 18
 
-    static func encode(_ picks: TracePicks, into writer: inout ByteWriter) {
-        for (id, pick) in picks.traces.sorted(by: { $0.key < $1.key }) {
-            writer.u64(id.high)
-            writer.u64(id.low)
-            writer.i64(pick.startNanos)
-            writer.i64(pick.durationNanos)
-            writer.u8(pick.isError ? 1 : 0)
+    /// - Parameter picks: trimmed.
+    static func encode(_ picks: TracePicks, bucket: Int64, into writer: inout ByteWriter) {
+        let base = bucket &* ServiceBucket.width
+        for entry in picks.entries {
+            writer.u64(entry.id.high)
+            writer.u64(entry.id.low)
+            writer.zigzag(entry.pick.startNanos &- base)
+            writer.varint(
+                UInt64(max(0, entry.pick.durationNanos)) &<< 1 | (entry.pick.isError ? 1 : 0))
         }
     }
 
     static func decode(
-        _ reader: inout ByteReader, count: Int, into picks: inout TracePicks
+        _ reader: inout ByteReader, bucket: Int64, count: Int, into picks: inout TracePicks
     ) throws(MalformedBytes) {
+        let base = bucket &* ServiceBucket.width
         for _ in 0..<count {
             let id = TraceID(high: try reader.u64(), low: try reader.u64())
-            let start = try reader.i64(), duration = try reader.i64()
+            let start = base &+ (try reader.zigzag())
+            let coded = try reader.varint()
             picks.add(
                 id,
                 TracePick(
-                    startNanos: start, durationNanos: duration, isError: try reader.u8() != 0))
+                    startNanos: start, durationNanos: Int64(coded &>> 1), isError: coded & 1 == 1))
         }
     }
 }

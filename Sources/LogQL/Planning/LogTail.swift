@@ -85,6 +85,6 @@ private struct OneBatch: LogReading {
         _ name: String, _ request: LogRequest, _ context: ReadContext
     ) -> [String] { [] }
     func rows(
-        tenant: Tenant, streamHash: UInt64, nanos: Int64, _ context: ReadContext
+        tenant: Tenant, streamHash: UInt64, range: NanosRange, _ context: ReadContext
     ) -> LogBatch { batch }
 }

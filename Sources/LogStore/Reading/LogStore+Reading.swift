@@ -122,9 +122,8 @@ extension LogStore {
     }
 
     package func rows(
-        tenant: Tenant, streamHash: UInt64, nanos: Int64, _ context: ReadContext
+        tenant: Tenant, streamHash: UInt64, range: NanosRange, _ context: ReadContext
     ) throws -> LogBatch {
-        let range = NanosRange(first: Nanos(nanos), last: Nanos(nanos))
         noteMissing(tenant, range, context)
         let (parts, heads) = snapshot(tenant)
         let source = ReadSource(

@@ -69,7 +69,7 @@ struct CorrelateEndpoints: Sendable {
         for reference in references {
             try context.check()
             let rows = try service.logs.rows(
-                tenant: tenant, streamHash: reference.streamHash, nanos: reference.nanos, context)
+                tenant: tenant, streamHash: reference.streamHash, range: reference.range, context)
             logs.add(rows, ofTrace: id)
         }
         return logs

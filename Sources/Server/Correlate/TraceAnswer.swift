@@ -88,7 +88,7 @@ extension TraceRefs {
     /// Time of the first reference, for traces without spans.
     fileprivate var startNanos: Int64 {
         min(
-            logs.first?.nanos ?? .max,
+            logs.first?.range.first.rawValue ?? .max,
             exemplars.first.map { nanosFromMillis($0.millis) } ?? .max)
     }
 }

@@ -114,6 +114,6 @@ package struct LocalLines: LogReading {
         _ name: String, _ request: LogRequest, _ context: ReadContext
     ) -> [String] { stream[name].map { [$0] } ?? [] }
     package func rows(
-        tenant: Tenant, streamHash: UInt64, nanos: Int64, _ context: ReadContext
+        tenant: Tenant, streamHash: UInt64, range: NanosRange, _ context: ReadContext
     ) -> LogBatch { LogBatch() }
 }

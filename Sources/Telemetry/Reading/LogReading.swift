@@ -101,9 +101,9 @@ package protocol LogReading: Sendable {
         _ name: String, _ request: LogRequest, _ context: ReadContext
     ) throws
         -> [String]
-    /// Rows of one stream at one time: how the correlation index finds a line again.
+    /// Rows of one stream in a short stretch of time: how the correlation index finds lines again.
     func rows(
-        tenant: Tenant, streamHash: UInt64, nanos: Int64, _ context: ReadContext
+        tenant: Tenant, streamHash: UInt64, range: NanosRange, _ context: ReadContext
     ) throws -> LogBatch
 }
 

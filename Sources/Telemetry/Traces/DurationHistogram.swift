@@ -12,8 +12,17 @@ package struct DurationHistogram: Sendable, Equatable {
     private static let logGamma = log(1.02)
     /// The bucket of the longest duration.
     package static let maxIndex: UInt16 = 2206
-    package private(set) var counts: [UInt16: UInt64] = [:]
+    /// Counts of the buckets from `first` on; neither end is 0.
+    private var dense: [UInt64] = []
+    private var first: UInt16 = 0
     package private(set) var count: UInt64 = 0
+
+    /// Buckets that hold something, ascending.
+    package var buckets: [(index: UInt16, count: UInt64)] {
+        dense.indices.compactMap { place in
+            dense[place] == 0 ? nil : (first + UInt16(place), dense[place])
+        }
+    }
 
     package init() {}
 
@@ -22,12 +31,24 @@ package struct DurationHistogram: Sendable, Equatable {
     }
 
     package mutating func add(index: UInt16, count n: UInt64) {
-        counts[min(index, DurationHistogram.maxIndex), default: 0] &+= n
+        if n == 0 { return }
+        let index = min(index, DurationHistogram.maxIndex)
+        if dense.isEmpty {
+            first = index
+        } else if index < first {
+            dense.insert(contentsOf: repeatElement(0, count: Int(first - index)), at: 0)
+            first = index
+        }
+        let place = Int(index - first)
+        if place >= dense.count {
+            dense.append(contentsOf: repeatElement(0, count: place + 1 - dense.count))
+        }
+        dense[place] &+= n
         count &+= n
     }
 
     package mutating func merge(_ other: DurationHistogram) {
-        for (index, n) in other.counts { add(index: index, count: n) }
+        for (index, n) in other.buckets { add(index: index, count: n) }
     }
 
     /// The bucket of a duration.
@@ -43,8 +64,8 @@ package struct DurationHistogram: Sendable, Equatable {
         let rank = max(1, (q * Double(count)).rounded(.up))
         var below: UInt64 = 0
         var last: UInt16 = 0
-        for index in counts.keys.sorted() {
-            below &+= counts[index] ?? 0
+        for (index, n) in buckets {
+            below &+= n
             last = index
             if Double(below) >= rank { break }
         }
@@ -54,18 +75,24 @@ package struct DurationHistogram: Sendable, Equatable {
         return Int64(exactly: middle.rounded()) ?? .max
     }
 
+    /// Buckets as `varint n × (varint index less that of the one before, varint count)`.
     package func encode(into writer: inout ByteWriter) {
-        writer.varint(counts.count)
-        for (index, n) in counts.sorted(by: { $0.key < $1.key }) {
-            writer.varint(UInt64(index))
+        let buckets = buckets
+        writer.varint(buckets.count)
+        var previous: UInt16 = 0
+        for (index, n) in buckets {
+            writer.varint(UInt64(index - previous))
             writer.varint(n)
+            previous = index
         }
     }
 
     package init(from reader: inout ByteReader) throws(MalformedBytes) {
         let n = try reader.length(limit: reader.remaining / 2, "number of buckets")
+        var index = 0
         for _ in 0..<n {
-            let index = try reader.length(limit: Int(DurationHistogram.maxIndex), "bucket")
+            index += try reader.length(
+                limit: Int(DurationHistogram.maxIndex) - index, "bucket")
             add(index: UInt16(index), count: try reader.varint())
         }
     }

@@ -216,7 +216,7 @@ final class WholeServer: Sendable {
             return "trace \(key) leads to \(refs.logs.count) lines"
         }
         let rows = try logs.rows(
-            tenant: tenant, streamHash: ref.streamHash, nanos: ref.nanos, context)
+            tenant: tenant, streamHash: ref.streamHash, range: ref.range, context)
         let texts = rows.lines.map { String(decoding: rows.arena[$0.range], as: UTF8.self) }
         return texts.contains(promise.line) ? nil : "the line of trace \(key) is not where it was"
     }
