@@ -32,9 +32,15 @@ package final class Correlation: SignalStore {
     /// come from elsewhere and before.
     private let targets = Mutex<[String: TargetTable]>([:])
     let configuration: CorrelationConfiguration
+    private let stored: (any StoredSpanReading)?
 
-    package init(_ configuration: CorrelationConfiguration = CorrelationConfiguration()) {
+    /// - Parameter stored: the spans in parts, which are not counted again.
+    package init(
+        _ configuration: CorrelationConfiguration = CorrelationConfiguration(),
+        stored: (any StoredSpanReading)? = nil
+    ) {
         self.configuration = configuration
+        self.stored = stored
     }
 
     package var signal: Signal { .correlation }
@@ -73,16 +79,17 @@ package final class Correlation: SignalStore {
         head(tenant.name, generation).index.withLock { $0.record(logs, limits) }
     }
 
-    /// Learns from spans that the trace store has taken. A span given twice counts twice in its
-    /// operation: leave out what the trace store called a duplicate.
+    /// Learns from spans that the trace store has taken and that its parts do not hold already. A span
+    /// given twice counts twice: leave out what the trace store called a duplicate of its heads.
     ///
-    /// The stores know duplicates of what their heads hold, the head being sealed included for
-    /// spans. So a span or line that is sent again after its head was sealed is counted a second
-    /// time in its service; it is still found and shown once, as are the calls and traces it
-    /// belongs to.
+    /// Lines have no such check: the log store knows duplicates of what its heads hold. So a line that
+    /// is sent again after its head was sealed is counted a second time in its service; it is still
+    /// found and shown once.
     package func record(spans: SpanBatch, tenant: Tenant, generation: UInt64) {
         let limits = configuration
-        head(tenant.name, generation).index.withLock { $0.record(spans, limits) }
+        let known = Set(stored?.storedRows(of: spans, tenant: tenant) ?? [])
+        let fresh = known.isEmpty ? spans : spans.keeping { !known.contains($0) }
+        head(tenant.name, generation).index.withLock { $0.record(fresh, limits) }
     }
 
     /// The index has no records of its own, so there is nothing to apply.
@@ -116,7 +123,7 @@ package final class Correlation: SignalStore {
             guard isNew(signal, tenant, generation, sequence) else { return }
             // A span sent twice stands in two records; live, the trace store leaves it out.
             let fresh = head(tenant, generation).replayedSpans.withLock { seen in
-                batch.removingSpans { !seen.insert($0).inserted }
+                batch.keeping { seen.insert(batch.identity($0)).inserted }
             }
             record(spans: fresh, tenant: Tenant(tenant), generation: generation)
         case .correlation: return
@@ -214,6 +221,12 @@ package final class Correlation: SignalStore {
     }
 }
 
+/// Who knows which spans are in parts.
+package protocol StoredSpanReading: Sendable {
+    /// Rows of a batch that are in parts, ascending.
+    func storedRows(of batch: SpanBatch, tenant: Tenant) -> [Int]
+}
+
 /// What is learned of one generation and tenant.
 final class CorrelationHead: Sendable {
     let index = Mutex(HeadIndex())
@@ -262,14 +275,15 @@ extension LogBatch {
 }
 
 extension SpanBatch {
-    /// Without the spans for which `isUnwanted` is true; asked once per row, in order.
-    fileprivate func removingSpans(_ isUnwanted: (SpanIdentity) -> Bool) -> SpanBatch {
-        let kept = (0..<rowCount).filter { row in
-            !isUnwanted(
-                SpanIdentity(
-                    traceID: traceIDs[row], spanID: spanIDs[row], startNanos: startNanos[row],
-                    kind: kinds[row]))
-        }
+    fileprivate func identity(_ row: Int) -> SpanIdentity {
+        SpanIdentity(
+            traceID: traceIDs[row], spanID: spanIDs[row], startNanos: startNanos[row],
+            kind: kinds[row])
+    }
+
+    /// Only the rows for which `isWanted` is true; asked once per row, in order.
+    fileprivate func keeping(_ isWanted: (Int) -> Bool) -> SpanBatch {
+        let kept = (0..<rowCount).filter(isWanted)
         if kept.count == rowCount { return self }
         var result = SpanBatch()
         result.arena = arena

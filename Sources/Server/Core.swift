@@ -20,7 +20,7 @@ struct Stores: Sendable {
     let metrics: MetricStore
     let logs: LogStore
     let traces = TraceStore()
-    let correlation = Correlation()
+    let correlation: Correlation
     var all: [any SignalStore] { [metrics, logs, traces, correlation] }
 
     init(
@@ -33,6 +33,7 @@ struct Stores: Sendable {
         logs.retention = configuration.retention.map(\.selectors)
         logs.deletionLanguage = deletionLanguage(clock)
         self.logs = LogStore(logs)
+        correlation = Correlation(stored: traces)
     }
 }
 

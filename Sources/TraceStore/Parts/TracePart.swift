@@ -176,6 +176,20 @@ final class TracePart: Sendable {
         }
     }
 
+    /// Rows of a block that have a span id, counted from its first. O(rows), nothing is unpacked.
+    func places(of id: SpanID, inBlock number: Int) throws(PartCorruption) -> [Int] {
+        let block = directory.blocks[number]
+        let start = try reader.checkedRaw(
+            block[.spanIDs], family: TraceFormat.blocks, count: block.rowCount * 8,
+            checkedBlocks, number)
+        let wanted = id.rawValue.littleEndian
+        return reader.bytes.withBytes { bytes in
+            (0..<block.rowCount).filter {
+                bytes.loadUnaligned(fromByteOffset: start + $0 * 8, as: UInt64.self) == wanted
+            }
+        }
+    }
+
     // MARK: - Blocks
 
     /// Numbers of the blocks that hold rows of a trace, ascending. Reads one page.
