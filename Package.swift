@@ -156,6 +156,11 @@ var targets: [Target] = [
             + stores + below).map { .byName(name: $0) },
         path: "Tests/IncidentBench", swiftSettings: strict + optimised),
     .executableTarget(
+        name: "correlationbench",
+        dependencies: (["Ingest", "Wire", "Correlation", "Storage", "TestKit"] + stores + below)
+            .map { .byName(name: $0) },
+        path: "Tests/CorrelationBench", swiftSettings: strict + optimised),
+    .executableTarget(
         name: "tracebench",
         dependencies: (["Wire", "TraceStore", "Correlation", "Storage", "TestKit"] + below)
             .map { .byName(name: $0) },
