@@ -18,6 +18,7 @@ import Wire
 /// - `BENCH_PER_TRACE` (10): spans of each trace; 0 = 5 to 60.
 /// - `BENCH_SEAL` (250,000): spans after which heads are sealed, as the server does by load.
 /// - `BENCH_READ` (1): 0 leaves out the reading.
+/// - `BENCH_REPLAY` (0): 1 seals nothing and measures the replay of the log instead.
 /// - `BENCH_PIECES` (0): 1 also measures the pieces of writing one by one.
 @main
 struct Main {
@@ -54,6 +55,7 @@ struct Main {
         var pieces = Pieces()
         let measuresPieces = number("BENCH_PIECES", 0) != 0
 
+        let replays = number("BENCH_REPLAY", 0) != 0
         var costs = Costs()
         var written = 0, sinceSeal = 0, wire = 0
         for index in 0..<shape.batchCount(traces: size.count) {
@@ -63,6 +65,12 @@ struct Main {
             let begin = cpuSeconds()
             let decoded = try body.withUnsafeBytes { try OTLPTraces.decodeProtobuf($0) }
             let middle = cpuSeconds()
+            if replays {
+                // Only the log: the stores of this process stay empty.
+                try await log(decoded.batch, kernel)
+                written += decoded.batch.rowCount
+                continue
+            }
             try await write(decoded.batch, kernel, traces, correlation)
             let end = cpuSeconds()
             costs.decoding += middle - begin
@@ -70,7 +78,7 @@ struct Main {
             if measuresPieces { pieces.measure(decoded.batch) }
             written += decoded.batch.rowCount
             sinceSeal += decoded.batch.rowCount
-            if sinceSeal >= sealEvery || written == spans {
+            if !replays, sinceSeal >= sealEvery || written == spans {
                 sinceSeal = 0
                 if measuresPieces { try pieces.seal() }
                 costs.headBytes = max(costs.headBytes, traces.headBytes)
@@ -78,6 +86,14 @@ struct Main {
                 // The server merges between seals, not at the end.
                 costs.merging += try await timed { try await kernel.compactNow() }
             }
+        }
+        if replays {
+            let logBytes = kernel.status.logBytes
+            await kernel.stop(flush: false)
+            try await ReplayBench(
+                configuration: configuration, spans: written, logBytes: logBytes
+            ).run()
+            return
         }
         print("\(written) spans of \(size.count) traces, \(wire / written) bytes/span on the wire")
         costs.show(spans: written)
@@ -93,20 +109,30 @@ struct Main {
             ).run()
         }
         await kernel.stop(flush: false)
+        try await showOpenParts(configuration, spans: written)
     }
 
     /// What the ingest pipeline does with a batch, limits aside.
     private static func write(
         _ batch: SpanBatch, _ kernel: Kernel, _ traces: TraceStore, _ correlation: Correlation
     ) async throws {
+        try await log(batch, kernel) { ticket in
+            traces.append(
+                batch, tenant: .anonymous, generation: ticket.generation,
+                sequence: ticket.sequence)
+            correlation.record(spans: batch, tenant: .anonymous, generation: ticket.generation)
+        }
+    }
+
+    private static func log(
+        _ batch: SpanBatch, _ kernel: Kernel, _ apply: (CommitTicket) -> Void = { _ in }
+    ) async throws {
         var writer = ByteWriter(reserving: batch.arena.count + 160 * batch.rowCount + 1024)
         batch.encode(into: &writer)
         let ticket = try await kernel.commit(
             tenant: Tenant.anonymous.name,
             sections: [CommitSection(signal: .traces, payload: writer.bytes, isCompact: false)])
-        traces.append(
-            batch, tenant: .anonymous, generation: ticket.generation, sequence: ticket.sequence)
-        correlation.record(spans: batch, tenant: .anonymous, generation: ticket.generation)
+        apply(ticket)
         kernel.applied(ticket)
     }
 

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// What replaying a log of spans costs.
+
+import Base
+import Correlation
+import Glibc
+import Storage
+import TraceStore
+
+/// Opens a directory whose log is not in parts, several times, and prints the least processor time:
+/// what `ReplayCost` of the kernel stands for.
+struct ReplayBench {
+    let configuration: KernelConfiguration
+    let spans: Int
+    /// As stored.
+    let logBytes: Int
+
+    func run() async throws {
+        var least = Double.infinity
+        var headBytes = 0
+        for _ in 0..<3 {
+            let traces = TraceStore()
+            let begin = cpuSeconds(), before = allocatedBytes()
+            let kernel = try Kernel.open(configuration, stores: [traces, Correlation()])
+            least = min(least, cpuSeconds() - begin)
+            headBytes = traces.headBytes
+            print("memory after a replay: \((allocatedBytes() - before) >> 20) MiB more")
+            await kernel.stop(flush: false)
+        }
+        let perByte = (least * 1e9 / Double(logBytes) * 10).rounded() / 10
+        print(
+            "replay of \(spans) spans in \(logBytes >> 20) MiB of log: \(least) CPU s,",
+            "\(perByte) ns per stored byte, heads \(headBytes >> 20) MiB")
+    }
+}
+
+/// Prints what the directory of a data directory's parts takes in memory once they are open.
+func showOpenParts(_ configuration: KernelConfiguration, spans: Int) async throws {
+    let traces = TraceStore()
+    let before = allocatedBytes()
+    let kernel = try Kernel.open(configuration, stores: [traces, Correlation()])
+    let more = allocatedBytes() - before
+    print(
+        "open parts: \(more >> 10) KiB of memory, \(more * 2048 / max(1, spans)) bytes per 2,048 spans"
+    )
+    await kernel.stop(flush: false)
+}
+
+/// Bytes that the process has allocated.
+func allocatedBytes() -> Int {
+    let info = mallinfo2()
+    return Int(info.uordblks) + Int(info.hblkhd)
+}
