@@ -52,23 +52,6 @@ extension TraceStore: SpanReading {
         return (result.batch, structure)
     }
 
-    /// One thing to read in a search.
-    private enum Source {
-        case segment(HeadSegment)
-        case block(PartSearch, BlockEntry)
-    }
-
-    private struct Candidate {
-        var source: Source
-        var maxStart: Int64
-        /// Whether another head or part may hold the same spans.
-        var mayRepeat: Bool
-
-        var part: TracePart? {
-            if case .block(let search, _) = source { search.part } else { nil }
-        }
-    }
-
     package func search(
         newestFirst request: SpanRequest, _ context: ReadContext,
         _ body: (SpanBatch, _ restStartNanos: Int64) throws -> Bool
@@ -90,11 +73,15 @@ extension TraceStore: SpanReading {
         }
         var seen: Set<SpanKey> = []
         var times = TraceTimeTable(self, request.tenant)
-        let candidates = candidates(request, filter, context)
-        for (number, candidate) in candidates.enumerated() {
+        let snapshot = snapshot()
+        snapshot.noteMissing(request.tenant, request.range, context)
+        var queue = SearchQueue(
+            snapshot.heads(of: request.tenant).map { $0.segments() },
+            snapshot.parts(of: request.tenant), filter)
+        while let item = try queue.next(context) {
             try context.check()
             var batch: SpanBatch
-            switch candidate.source {
+            switch item.source {
             case .segment(let segment):
                 batch = segment.batch.taking(filter.rows(of: segment.batch))
                 try context.count(samples: segment.batch.rowCount)
@@ -107,61 +94,14 @@ extension TraceStore: SpanReading {
                     continue
                 }
             }
-            if candidate.mayRepeat {
+            if item.mayRepeat {
                 let rows = batch.traceIDs.indices.filter { seen.insert(batch.key($0)).inserted }
                 batch = batch.taking(rows)
             }
             guard batch.rowCount > 0 else { continue }
-            if request.wantsTimes { try times.correct(&batch, candidate.part, context) }
-            let rest =
-                number + 1 < candidates.count ? candidates[number + 1].maxStart : Int64.min
-            if try !body(batch, rest) { return }
+            if request.wantsTimes { try times.correct(&batch, item.part, context) }
+            if try !body(batch, queue.restStartNanos) { return }
         }
-    }
-
-    /// What may hold matching spans, newest first.
-    private func candidates(
-        _ request: SpanRequest, _ filter: SpanFilter, _ context: ReadContext
-    ) -> [Candidate] {
-        let snapshot = snapshot()
-        snapshot.noteMissing(request.tenant, request.range, context)
-        var candidates: [Candidate] = []
-        let heads = snapshot.heads(of: request.tenant).map { $0.segments() }
-        let parts = snapshot.parts(of: request.tenant)
-        var extents = heads.map { segments in
-            (
-                segments.map(\.minStart).min() ?? Int64.max,
-                segments.map(\.maxStart).max() ?? Int64.min
-            )
-        }
-        extents += parts.map { ($0.minStart, $0.maxStart) }
-        func mayRepeat(_ own: Int, _ min: Int64, _ max: Int64) -> Bool {
-            extents.indices.contains {
-                $0 != own && extents[$0].0 <= max && min <= extents[$0].1
-            }
-        }
-        for (number, segments) in heads.enumerated() {
-            for segment in segments
-            where request.range.overlaps(first: segment.minStart, last: segment.maxStart) {
-                candidates.append(
-                    Candidate(
-                        source: .segment(segment), maxStart: segment.maxStart,
-                        mayRepeat: mayRepeat(number, segment.minStart, segment.maxStart)))
-            }
-        }
-        for (number, part) in parts.enumerated()
-        where request.range.overlaps(first: part.minStart, last: part.maxStart) {
-            let search = PartSearch(part, filter)
-            for block in part.directory.blocks where search.mayMatch(block) {
-                candidates.append(
-                    Candidate(
-                        source: .block(search, block), maxStart: block.maxStart,
-                        mayRepeat: mayRepeat(
-                            heads.count + number, block.minStart, block.maxStart)))
-            }
-        }
-        // Of equally new ones heads come first, then parts in their order: the sort is stable.
-        return candidates.sorted { $0.maxStart > $1.maxStart }
     }
 
     // MARK: - Completion
@@ -240,7 +180,7 @@ extension TraceStore.Snapshot {
     }
 
     /// Parts of a tenant in order of arrival.
-    func parts(of tenant: Tenant) -> [TracePart] {
+    func parts(of tenant: Tenant) -> [StoredPart] {
         parts.filter { $0.tenant == tenant.name }
             .sorted { PartDescriptor.isOlder($0.handle.descriptor, $1.handle.descriptor) }
     }

@@ -50,7 +50,7 @@ extension TraceStore {
     }
 }
 
-extension TracePart {
+extension StoredPart {
     /// Copies the spans of traces, each into the gatherer at its place. What is damaged is left out
     /// and noted in the context. Reads each block that holds some of them once.
     fileprivate func gather(
@@ -59,19 +59,21 @@ extension TracePart {
         /// Place of a trace, by its number in the part.
         var places: [UInt32: Int] = [:]
         let blocks: Set<Int>
+        let part: TracePart
         do throws(PartCorruption) {
             for (place, id) in ids.enumerated() {
                 if let number = try number(of: id) { places[UInt32(number)] = place }
             }
             if places.isEmpty { return }
             blocks = try self.blocks(ofTraces: Array(places.keys))
+            part = try opened()
         } catch {
             context.noteMissing(error)
             return
         }
         for number in blocks.sorted() {
             try context.check()
-            var block = SpanBlock(self, directory.blocks[number])
+            var block = SpanBlock(part, part.directory.blocks[number])
             let batch: SpanBatch
             var owners: [Int] = []
             do throws(PartCorruption) {

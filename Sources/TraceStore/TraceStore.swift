@@ -16,6 +16,8 @@ package struct TraceStoreConfiguration: Sendable {
     /// Most operations (service and span name) of such a block. One that has more is taken apart, so
     /// that the spans of each operation come to lie together as parts grow.
     package var carriedBlockOperations = 8
+    /// Memory for the directories of parts, in bytes.
+    package var directoryCacheBytes = 64 << 20
 
     package init() {}
 }
@@ -39,7 +41,7 @@ package final class TraceStore: SignalStore {
     struct Snapshot: Sendable {
         /// By generation, then tenant.
         var heads: [UInt64: [String: TraceHead]] = [:]
-        var parts: [TracePart] = []
+        var parts: [StoredPart] = []
         /// Parts that could not be opened at the start.
         var missing = MissingParts()
         /// Why parts handed over later did not open.
@@ -47,10 +49,12 @@ package final class TraceStore: SignalStore {
     }
     let configuration: TraceStoreConfiguration
     private let state = Mutex(Snapshot())
+    private let directories: DirectoryCache
     private let mergedDuplicates = Atomic<Int>(0)
 
     package init(_ configuration: TraceStoreConfiguration = TraceStoreConfiguration()) {
         self.configuration = configuration
+        directories = DirectoryCache(limitBytes: configuration.directoryCacheBytes)
     }
 
     package var signal: Signal { .traces }
@@ -103,7 +107,7 @@ package final class TraceStore: SignalStore {
     // MARK: - Parts
 
     package func open(_ part: PartHandle) throws {
-        let opened = try TracePart(part)
+        let opened = try StoredPart(part, directories)
         state.withLock { $0.parts.append(opened) }
     }
 
@@ -114,7 +118,7 @@ package final class TraceStore: SignalStore {
     package func sealed(generation: UInt64, parts: [PartHandle]) {
         // A part that was written a moment ago and does not open is a fault of the disk; the head
         // then stays readable as long as the process lives.
-        let (opened, faults) = TraceStore.opened(parts)
+        let (opened, faults) = opened(parts)
         state.withLock { state in
             state.parts += opened
             state.faults += faults
@@ -124,7 +128,7 @@ package final class TraceStore: SignalStore {
 
     package func replace(removed: [UInt64], added: [PartHandle]) {
         // When an output does not open, its inputs stay: their files live as long as we hold them.
-        let (opened, faults) = TraceStore.opened(added)
+        let (opened, faults) = opened(added)
         let gone = Set(removed)
         state.withLock { state in
             state.faults += faults
@@ -132,18 +136,19 @@ package final class TraceStore: SignalStore {
             state.missing.remove(gone)
             state.parts.removeAll { gone.contains($0.id) }
             state.parts += opened
+            directories.remove(gone)
         }
     }
 
     package var openFaults: [PartCorruption] { state.withLock { $0.faults } }
 
-    private static func opened(
+    private func opened(
         _ parts: [PartHandle]
-    ) -> (parts: [TracePart], faults: [PartCorruption]) {
-        var opened: [TracePart] = []
+    ) -> (parts: [StoredPart], faults: [PartCorruption]) {
+        var opened: [StoredPart] = []
         var faults: [PartCorruption] = []
         for part in parts {
-            do throws(PartCorruption) { opened.append(try TracePart(part)) } catch {
+            do throws(PartCorruption) { opened.append(try StoredPart(part, directories)) } catch {
                 faults.append(error)
             }
         }

@@ -162,13 +162,13 @@ import Testing
         let part = try TracePart(try #require(try shelf.add(store.seal(generation: 1)).first))
         let ids = Set(batch.traceIDs)
         #expect(part.index.traceCount == ids.count)
-        let all = try part.allTraceIDs()
-        for id in ids { #expect(all[try #require(try part.number(of: id))] == id) }
+        let all = try part.stored.allTraceIDs()
+        for id in ids { #expect(all[try #require(try part.stored.number(of: id))] == id) }
         var seeming = 0
         for number in 0..<20_000 as Range<UInt64> {
             let id = TraceID(high: 8, low: number)
-            #expect(try part.number(of: id) == nil)
-            if part.mayContain(id) { seeming += 1 }
+            #expect(try part.stored.number(of: id) == nil)
+            if part.stored.mayContain(id) { seeming += 1 }
         }
         #expect(seeming < 200)
     }

@@ -57,7 +57,7 @@ private func naive(_ condition: SpanCondition, _ span: PlainSpan) throws -> Bool
     }
 }
 
-private let conditions: [SpanCondition] = [
+let searchConditions: [SpanCondition] = [
     SpanCondition(.intrinsic(.name), .equal, .string("SELECT")),
     SpanCondition(.intrinsic(.name), .notEqual, .string("SELECT")),
     SpanCondition(.intrinsic(.name), .equal, .string("nowhere")),
@@ -110,9 +110,9 @@ private let conditions: [SpanCondition] = [
                 faults.append("\(chosen) all \(matchAll): \(found.count) of \(wanted.count)")
             }
         }
-        for condition in conditions { try check([condition], matchAll: true) }
+        for condition in searchConditions { try check([condition], matchAll: true) }
         for _ in 0..<30 {
-            let chosen = (0..<2).map { _ in conditions[random.below(conditions.count)] }
+            let chosen = (0..<2).map { _ in searchConditions[random.below(searchConditions.count)] }
             try check(chosen, matchAll: random.chance(50))
         }
         #expect(faults == [])
@@ -121,7 +121,7 @@ private let conditions: [SpanCondition] = [
     /// Conditions that the store decides alone leave nothing for the engine to throw away.
     @Test func plainConditionsAreExact() throws {
         let model = try model(seed: 4)
-        for condition in conditions where condition.operation == .equal {
+        for condition in searchConditions where condition.operation == .equal {
             let wanted = try model.spans.values.filter { try naive(condition, $0) == true }
             let found = try model.search([condition])
             // Values that are arrays, maps or empty are not decided by the store.
@@ -277,7 +277,7 @@ private let conditions: [SpanCondition] = [
             try model.seal()
         }
         for round in 0..<2 {
-            for (i, number) in numbers.enumerated() where i % 37 == 0 || i % 50 == 7 {
+            for (i, number) in numbers.enumerated() where i % 131 == 0 || i % 250 == 7 {
                 let session = SpanCondition(.attribute(.span, "session"), .equal, .int(number))
                 let found = try model.search([session])
                 #expect(i % 50 == 8 || found.count { $0.traceID.low == UInt64(i + 1) } == 2)

@@ -95,6 +95,20 @@ struct BlockDirectory: Sendable {
 
     mutating func append(_ block: BlockEntry) { blocks.append(block) }
 
+    /// Memory, roughly: arrays have a header of 32 bytes.
+    var byteCount: Int {
+        func bytes<T>(_ list: [T]?) -> Int {
+            (list?.count).map { 32 + $0 * MemoryLayout<T>.stride } ?? 0
+        }
+        let strings = (keys + values).reduce(0) { $0 + 2 * (48 + $1.count) }
+        return blocks.reduce(strings) { sum, block in
+            let columns = block.columns.reduce(bytes(block.columns)) { $0 + bytes($1.values) }
+            return sum + MemoryLayout<BlockEntry>.stride + columns + bytes(block.pieces)
+                + bytes(block.names) + bytes(block.eventNames) + bytes(block.resources)
+                + bytes(block.scopes)
+        }
+    }
+
     var rowCount: Int { blocks.last.map { $0.firstRow + $0.rowCount } ?? 0 }
 
     /// The block that holds a row, by binary search.

@@ -70,7 +70,7 @@ extension SpanBlock {
     ) throws(PartCorruption) -> (traces: [TraceID], spans: [SpanID], parents: [SpanID]) {
         let numbers = try traces(), parents = try parents()
         return (
-            try part.traceIDs(rows.map { numbers[$0] }),
+            try part.stored.traceIDs(rows.map { numbers[$0] }),
             try part.spanIDs(of: rows.map { .row(entry.firstRow + $0) }),
             try part.spanIDs(of: rows.map { parents[$0] })
         )

@@ -29,26 +29,30 @@ extension TraceStore {
 
 /// Looks spans up in one part; those of a trace one after the other cost least.
 private struct StoredSpanLookup {
-    let part: TracePart
+    let stored: StoredPart
+    /// With its directory, once a trace was found in it.
+    private var part: TracePart?
     private var trace = TraceID.zero
     private var number: Int?
     private var blocks: [Int] = []
     /// Blocks of which more than the span ids was wanted.
     private var opened: [Int: SpanBlock] = [:]
 
-    init(_ part: TracePart) { self.part = part }
+    init(_ stored: StoredPart) { self.stored = stored }
 
     mutating func contains(_ key: SpanKey) throws(PartCorruption) -> Bool {
-        guard part.minStart <= key.startNanos, key.startNanos <= part.maxStart else {
+        guard stored.minStart <= key.startNanos, key.startNanos <= stored.maxStart else {
             return false
         }
         if trace != key.traceID {
             trace = key.traceID
             blocks = []
-            number = try part.number(of: trace)
-            if let number { blocks = try part.blocks(ofTrace: number) }
+            number = try stored.number(of: trace)
+            if let number { blocks = try stored.blocks(ofTrace: number) }
         }
         guard let number else { return false }
+        let part = try self.part ?? stored.opened()
+        self.part = part
         for block in blocks {
             let entry = part.directory.blocks[block]
             guard entry.minStart <= key.startNanos, key.startNanos <= entry.maxStart,

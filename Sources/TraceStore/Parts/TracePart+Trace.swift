@@ -18,7 +18,7 @@ struct TraceGathering {
     init(withTree: Bool) { self.withTree = withTree }
 }
 
-extension TracePart {
+extension StoredPart {
     /// Copies the spans of one trace, in row order. What is damaged is left out and noted in the
     /// context. Costs one page of the trace index and the blocks that hold its rows.
     func gather(
@@ -26,10 +26,12 @@ extension TracePart {
     ) throws(QueryInterruption) {
         let number: Int
         let blocks: [Int]
+        let part: TracePart
         do throws(PartCorruption) {
             guard let found = try self.number(of: id) else { return }
             number = found
             blocks = try self.blocks(ofTrace: number)
+            part = try opened()
         } catch {
             context.noteMissing(error)
             return
@@ -37,7 +39,7 @@ extension TracePart {
         gathering.sources += 1
         for blockNumber in blocks {
             try context.check()
-            var block = SpanBlock(self, directory.blocks[blockNumber])
+            var block = SpanBlock(part, part.directory.blocks[blockNumber])
             let batch: SpanBatch
             do throws(PartCorruption) {
                 let traces = try block.traces()

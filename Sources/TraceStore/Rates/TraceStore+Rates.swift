@@ -138,7 +138,7 @@ private struct RateSum {
     }
 }
 
-extension TracePart {
+extension StoredPart {
     /// Adds the part's rates; spans are looked up only for exemplars, and only their ids and times.
     fileprivate func add(
         to sum: inout RateSum, _ wanted: WantedRates, _ context: ReadContext
@@ -156,7 +156,8 @@ extension TracePart {
             sum.add(key) { $0.rate.durations.merge(entry.durations) }
         }
         guard wanted.withExemplars else { return }
-        let found = try exemplars(Set(entries.flatMap { [$0.entry.slowest, $0.entry.other] }))
+        let found = try opened().exemplars(
+            Set(entries.flatMap { [$0.entry.slowest, $0.entry.other] }))
         try context.count(samples: found.count, bytes: 0)
         for (key, entry) in entries {
             sum.add(key) { sum in
@@ -166,8 +167,11 @@ extension TracePart {
         }
     }
 
+}
+
+extension TracePart {
     /// Ids and times of rows.
-    private func exemplars(_ rows: Set<Int>) throws -> [Int: SpanExemplar] {
+    fileprivate func exemplars(_ rows: Set<Int>) throws -> [Int: SpanExemplar] {
         var found: [Int: SpanExemplar] = [:]
         var remaining = rows.sorted()[...]
         while let first = remaining.first {

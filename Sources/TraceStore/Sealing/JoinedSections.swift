@@ -21,8 +21,8 @@ struct JoinedSections {
     ) throws(PartCorruption) {
         var join = RateJoin()
         for (input, part) in inputs.enumerated() {
-            catalogue.add(try part.catalogue())
-            try part.forEachRate({ _, _ in true }) { service, name, entry in
+            catalogue.add(try part.stored.catalogue())
+            try part.stored.forEachRate({ _, _ in true }) { service, name, entry in
                 var entry = entry
                 entry.slowest = place(entry.slowest, input)
                 entry.other = place(entry.other, input)

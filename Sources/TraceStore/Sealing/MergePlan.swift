@@ -71,7 +71,7 @@ struct MergePlan {
         var owners: [Int] = []
         for (input, part) in inputs.enumerated() {
             firsts.append(traces.count)
-            let own = try part.allTraceIDs().map { numbers.number($0) }
+            let own = try part.stored.allTraceIDs().map { numbers.number($0) }
             for trace in own {
                 if Int(trace) == owners.count {
                     owners.append(input)

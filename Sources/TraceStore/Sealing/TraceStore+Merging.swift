@@ -69,7 +69,7 @@ extension TraceStore {
                 } catch { faults.append(error) }
             }
             try opened.verifyIndex(&faults)
-            _ = try opened.catalogue()
+            _ = try opened.stored.catalogue()
             try opened.verifyRates(&faults)
         } catch { faults.append(error) }
         return faults
@@ -98,7 +98,7 @@ private final class RowCursor {
             return false
         }
         guard let index = part.directory.block(ofRow: number) else {
-            throw part.indexCorruption("row \(number) of \(part.directory.rowCount)")
+            throw part.stored.indexCorruption("row \(number) of \(part.directory.rowCount)")
         }
         let entry = part.directory.blocks[index]
         var reader = SpanBlock(part, entry)
@@ -124,28 +124,30 @@ extension TracePart {
         }
         var trace = 0, wrong = 0
         for page in index.blockPages.indices {
-            try forEachTrace(inBlockPage: page) { blocks in
+            try stored.forEachTrace(inBlockPage: page) { blocks in
                 if blocks != wanted[trace] { wrong += 1 }
                 trace += 1
                 return true
             }
         }
-        for (number, id) in try allTraceIDs().enumerated() where try self.number(of: id) != number {
+        for (number, id) in try stored.allTraceIDs().enumerated()
+        where try stored.number(of: id) != number {
             wrong += 1
         }
         if wrong > 0 {
             faults.append(
-                indexCorruption("trace index: \(wrong) of \(index.traceCount) traces misplaced"))
+                stored.indexCorruption(
+                    "trace index: \(wrong) of \(index.traceCount) traces misplaced"))
         }
     }
 
     /// Whether the rates count every row once.
     fileprivate func verifyRates(_ faults: inout [PartCorruption]) throws(PartCorruption) {
         var spans: UInt64 = 0
-        try forEachRate({ _, _ in true }) { _, _, entry in spans &+= entry.durations.count }
+        try stored.forEachRate({ _, _ in true }) { _, _, entry in spans &+= entry.durations.count }
         if spans != UInt64(directory.rowCount) {
             faults.append(
-                indexCorruption("rates: \(spans) spans of \(directory.rowCount)"))
+                stored.indexCorruption("rates: \(spans) spans of \(directory.rowCount)"))
         }
     }
 }

@@ -15,7 +15,7 @@ struct TraceTimeTable {
     }
     private let store: TraceStore
     private let tenant: Tenant
-    private let parts: [TracePart]
+    private let parts: [StoredPart]
     private let heads: [TraceHead]
     private var known: [SpanKey: Times] = [:]
     private var knownTraces: Set<TraceID> = []
@@ -32,7 +32,7 @@ struct TraceTimeTable {
 
     /// - Parameter part: where the batch comes from, with its stored times; nil = from a head.
     mutating func correct(
-        _ batch: inout SpanBatch, _ part: TracePart?, _ context: ReadContext
+        _ batch: inout SpanBatch, _ part: StoredPart?, _ context: ReadContext
     ) throws {
         if part == nil {
             batch.selfTimeNanos = [Int64](repeating: 0, count: batch.rowCount)
@@ -52,7 +52,7 @@ struct TraceTimeTable {
         }
     }
 
-    private func isWhole(_ id: TraceID, in part: TracePart) throws -> Bool {
+    private func isWhole(_ id: TraceID, in part: StoredPart) throws -> Bool {
         if heads.contains(where: { $0.shard(id).contains(id) }) { return false }
         for other in parts where other !== part && other.mayContain(id) {
             if try other.number(of: id) != nil { return false }
