@@ -99,13 +99,19 @@ struct FuzzTraces {
 
     // MARK: store
 
-    /// The spans in a store: sent in any order, some twice, sealed and merged on the way.
+    /// The spans in a store: sent in any order, some twice, sealed and merged on the way. Blocks are
+    /// small, so that merges take some over and some apart.
     func stored(_ chance: Chance) throws -> TraceStore {
         var chance = chance
-        let store = TraceStore()
+        var configuration = TraceStoreConfiguration()
+        configuration.blockRows = 1 + chance.below(40)
+        configuration.carriedBlockRows = 1 + chance.below(configuration.blockRows)
+        configuration.carriedBlockOperations = 1 + chance.below(20)
+        configuration.directoryCacheBytes = chance.happens(1, in: 2) ? 0 : 64 << 20
+        let store = TraceStore(configuration)
         var left = spans
         for i in left.indices.dropFirst() { left.swapAt(i, chance.below(i + 1)) }
-        left += left.filter { _ in chance.happens(1, in: 6) }
+        if chance.happens(1, in: 2) { left += left.filter { _ in chance.happens(1, in: 6) } }
         var handles: [PartHandle] = []
         var nextID: UInt64 = 1
         var generation: UInt64 = 1
