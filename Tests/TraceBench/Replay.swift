@@ -3,7 +3,7 @@
 
 import Base
 import Correlation
-import Glibc
+import FoundationEssentials
 import Storage
 import TraceStore
 
@@ -20,11 +20,11 @@ struct ReplayBench {
         var headBytes = 0
         for _ in 0..<3 {
             let traces = TraceStore()
-            let begin = cpuSeconds(), before = allocatedBytes()
+            let begin = cpuSeconds(), before = residentBytes()
             let kernel = try Kernel.open(configuration, stores: [traces, Correlation()])
             least = min(least, cpuSeconds() - begin)
             headBytes = traces.headBytes
-            print("memory after a replay: \((allocatedBytes() - before) >> 20) MiB more")
+            print("memory after a replay: \((residentBytes() - before) >> 20) MiB more")
             await kernel.stop(flush: false)
         }
         let perByte = (least * 1e9 / Double(logBytes) * 10).rounded() / 10
@@ -37,17 +37,23 @@ struct ReplayBench {
 /// Prints what the directory of a data directory's parts takes in memory once they are open.
 func showOpenParts(_ configuration: KernelConfiguration, spans: Int) async throws {
     let traces = TraceStore()
-    let before = allocatedBytes()
+    let before = residentBytes()
     let kernel = try Kernel.open(configuration, stores: [traces, Correlation()])
-    let more = allocatedBytes() - before
+    let more = residentBytes() - before
     print(
         "open parts: \(more >> 10) KiB of memory, \(more * 2048 / max(1, spans)) bytes per 2,048 spans"
     )
     await kernel.stop(flush: false)
 }
 
-/// Bytes that the process has allocated.
-func allocatedBytes() -> Int {
-    let info = mallinfo2()
-    return Int(info.uordblks) + Int(info.hblkhd)
+/// Memory of the process that is not of files, once what is free was given back.
+func residentBytes() -> Int {
+    Allocator.releaseFreePages()
+    guard let data = FileManager.default.contents(atPath: "/proc/self/status") else { return 0 }
+    for line in String(decoding: data, as: UTF8.self).split(separator: "\n")
+    where line.hasPrefix("RssAnon:") {
+        let fields = line.split { " \t".contains($0) }
+        return (fields.dropFirst().first.flatMap { Int($0) } ?? 0) << 10
+    }
+    return 0
 }
