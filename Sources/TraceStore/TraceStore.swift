@@ -106,6 +106,9 @@ package final class TraceStore: SignalStore {
 
     // MARK: - Parts
 
+    /// Memory of the directories of parts that are kept, roughly.
+    package var directoryBytes: Int { directories.byteCount }
+
     package func open(_ part: PartHandle) throws {
         let opened = try StoredPart(part, directories)
         state.withLock { $0.parts.append(opened) }

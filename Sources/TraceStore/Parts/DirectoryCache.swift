@@ -6,7 +6,7 @@ import Storage
 import Synchronization
 import Telemetry
 
-/// Directory and sources of a part: some 3 KB per block.
+/// Directory and sources of a part: some 2 KB per block.
 final class PartContents: Sendable {
     let directory: BlockDirectory
     let sources: SpanBatch
@@ -33,7 +33,7 @@ final class PartContents: Sendable {
 }
 
 /// The contents of the parts that were read last. A day of 20,000 spans a second has a thousand parts
-/// and some 3 GB of directories, of which queries mostly need the newest.
+/// and some 1.8 GB of directories, of which queries mostly need the newest.
 ///
 /// Keeps no part alive: it knows them by id.
 final class DirectoryCache: Sendable {
