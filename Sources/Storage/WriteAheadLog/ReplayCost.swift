@@ -3,7 +3,7 @@
 
 /// An estimate of replay time, from the bytes of each signal in the log. It decides when heads are
 /// sealed, so that a restart after a kill is quick whatever the load was: a byte of spans costs
-/// five times a byte of lines.
+/// three times a byte of lines.
 enum ReplayCost {
     /// Nanoseconds of one core per stored byte, with all stores and the correlation index attached;
     /// measured by `ReplayMeasurements` (docs/formats/write-ahead-log.md, "Replay").
@@ -11,7 +11,7 @@ enum ReplayCost {
         switch signal {
         case .metrics: 13
         case .logs: 21
-        case .traces: 100
+        case .traces: 60
         case .correlation: 0
         }
     }
