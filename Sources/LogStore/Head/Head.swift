@@ -23,6 +23,7 @@ package struct LogAppendCounts: Sendable, Equatable {
 final class Head: Sendable {
     let generation: UInt64
     private let shardCount: Int
+    private let memory = HeadMemory()
     private let tenants = Mutex<[String: TenantHead]>([:])
     /// Bytes of memory held.
     let byteCount = Atomic<Int>(0)
@@ -37,7 +38,8 @@ final class Head: Sendable {
     func tenant(_ tenant: Tenant) -> TenantHead {
         tenants.withLock { all in
             if let found = all[tenant.name] { return found }
-            let made = TenantHead(tenant, generation: generation, shardCount: shardCount)
+            let made = TenantHead(
+                tenant, generation: generation, shardCount: shardCount, memory)
             all[tenant.name] = made
             return made
         }
@@ -56,38 +58,29 @@ final class TenantHead: Sendable {
     private let shards: [HeadShard]
 
     /// - Parameter shardCount: a power of two.
-    init(_ tenant: Tenant, generation: UInt64, shardCount: Int) {
+    init(_ tenant: Tenant, generation: UInt64, shardCount: Int, _ memory: HeadMemory) {
         self.tenant = tenant
         self.generation = generation
-        shards = (0..<shardCount).map { _ in HeadShard() }
+        shards = (0..<shardCount).map { _ in HeadShard(memory) }
     }
 
     private func shardIndex(_ hash: UInt64) -> Int {
         Int(truncatingIfNeeded: hash >> 48) & (shards.count - 1)
     }
 
-    /// Adds the rows of a batch; each shard's lock is taken once.
+    /// Adds the rows of a batch; each shard's lock is taken once, and each stream looked up once.
     ///
     /// - Returns: bytes of memory taken.
     func append(_ batch: LogBatch, sequence: UInt64, _ counts: inout LogAppendCounts) -> Int {
-        let shardOf = batch.streams.map { UInt16(truncatingIfNeeded: shardIndex($0.hash)) }
-        // Rows in order of shard, keeping their order inside one (a counting sort).
-        var starts = [Int](repeating: 0, count: shards.count + 1)
-        for stream in batch.rowStreams { starts[Int(shardOf[Int(stream)]) + 1] += 1 }
-        for index in 0..<shards.count { starts[index + 1] += starts[index] }
-        var next = starts
-        var order = [UInt32](repeating: 0, count: batch.rowCount)
-        for (row, stream) in batch.rowStreams.enumerated() {
-            let shard = Int(shardOf[Int(stream)])
-            order[next[shard]] = UInt32(row)
-            next[shard] += 1
-        }
-        var resolved = [HeadStream?](repeating: nil, count: batch.streams.count)
+        let rows = CountingSort(batch.rowStreams, below: batch.streams.count)
+        let streams = CountingSort(
+            batch.streams.map { UInt32(truncatingIfNeeded: shardIndex($0.hash)) },
+            below: shards.count)
         var grown = 0
-        for (index, shard) in shards.enumerated() where starts[index] < starts[index + 1] {
-            shard.append(
-                batch, order[starts[index]..<starts[index + 1]], sequence: sequence, &resolved,
-                &counts, &grown)
+        for (index, shard) in shards.enumerated() {
+            let ofShard = streams[index].filter { !rows[Int($0)].isEmpty }
+            if ofShard.isEmpty { continue }
+            shard.append(batch, ofShard, rows, sequence: sequence, &counts, &grown)
         }
         return grown
     }
@@ -117,38 +110,28 @@ final class HeadShard: Sendable {
         var byHash: [UInt64: HeadStream] = [:]
     }
     private let state = Mutex(State())
+    private let memory: HeadMemory
 
+    init(_ memory: HeadMemory) { self.memory = memory }
+
+    /// Adds the rows of some streams of a batch.
     func append(
-        _ batch: LogBatch, _ rows: ArraySlice<UInt32>, sequence: UInt64,
-        _ resolved: inout [HeadStream?], _ counts: inout LogAppendCounts, _ grown: inout Int
+        _ batch: LogBatch, _ streams: [UInt32], _ rows: CountingSort, sequence: UInt64,
+        _ counts: inout LogAppendCounts, _ grown: inout Int
     ) {
         state.withLock { state in
-            batch.arena.withUnsafeBytes { arena in
-                func bytes(_ slice: ByteSlice) -> UnsafeRawBufferPointer {
-                    UnsafeRawBufferPointer(rebasing: arena[slice.range])
+            for number in streams {
+                let index = Int(number)
+                let ref = batch.streams[index]
+                let found = batch.arena.withSlice(ref.slice) {
+                    HeadShard.find(ref.hash, $0, in: state)
                 }
-                for row in rows {
-                    let row = Int(row)
-                    let index = Int(batch.rowStreams[row])
-                    let stream: HeadStream
-                    if let known = resolved[index] {
-                        stream = known
-                    } else {
-                        let ref = batch.streams[index]
-                        let found = HeadShard.find(ref.hash, bytes(ref.slice), in: state)
-                        stream = found ?? HeadShard.add(batch.arena.labels(ref), to: &state)
-                        if found == nil {
-                            counts.newStreams.append(index)
-                            grown += stream.baseBytes
-                        }
-                        resolved[index] = stream
-                    }
-                    let added = stream.append(
-                        nanos: batch.nanos[row], sequence: sequence, line: bytes(batch.lines[row]),
-                        metadata: bytes(batch.metadata[row]),
-                        ids: RowIDs(batch.traceIDs[row], batch.spanIDs[row]), grown: &grown)
-                    if added { counts.accepted += 1 } else { counts.duplicateRows.append(row) }
+                let stream = found ?? add(batch.arena.labels(ref), to: &state)
+                if found == nil {
+                    counts.newStreams.append(index)
+                    grown += stream.baseBytes
                 }
+                stream.append(rows[index], of: batch, sequence: sequence, &counts, &grown)
             }
         }
     }
@@ -164,8 +147,8 @@ final class HeadShard: Sendable {
         return nil
     }
 
-    private static func add(_ labels: Labels, to state: inout State) -> HeadStream {
-        let stream = HeadStream(labels)
+    private func add(_ labels: Labels, to state: inout State) -> HeadStream {
+        let stream = HeadStream(labels, memory)
         stream.next = state.byHash[labels.hash]
         state.byHash[labels.hash] = stream
         state.streams.append(stream)
@@ -206,4 +189,27 @@ final class HeadShard: Sendable {
             found.compactMap { $0.overlaps(range) ? $0.labels : nil }
         }
     }
+}
+
+/// Indices in order of a small number that each has, keeping their order where it is the same.
+struct CountingSort {
+    /// Where each number begins, and the end.
+    private var starts: [Int]
+    private var order: [UInt32]
+
+    /// - Parameter bound: all numbers are below it.
+    init(_ numbers: [UInt32], below bound: Int) {
+        starts = [Int](repeating: 0, count: bound + 1)
+        for number in numbers { starts[Int(number) + 1] += 1 }
+        for number in 0..<bound { starts[number + 1] += starts[number] }
+        var next = starts
+        order = [UInt32](repeating: 0, count: numbers.count)
+        for (index, number) in numbers.enumerated() {
+            order[next[Int(number)]] = UInt32(truncatingIfNeeded: index)
+            next[Int(number)] += 1
+        }
+    }
+
+    /// The indices that have a number, ascending.
+    subscript(number: Int) -> ArraySlice<UInt32> { order[starts[number]..<starts[number + 1]] }
 }

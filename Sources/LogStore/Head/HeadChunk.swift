@@ -61,8 +61,13 @@ struct RowIDs: BitwiseCopyable, Equatable {
 final class HeadChunk: @unchecked Sendable {
     /// A duplicate table addresses rows with 12 bits.
     static let maxRows = 4096
-    static let maxArena = 256 << 10
+    /// Memory is taken whole, so a chunk is no larger than pays.
+    static let maxArena = 128 << 10
 
+    private let memory: HeadMemory
+    private let rowPiece: HeadPiece
+    private let arenaPiece: HeadPiece
+    private var idPiece: HeadPiece?
     private let rows: UnsafeMutablePointer<HeadRow>
     private let arena: UnsafeMutableRawPointer
     private let rowCapacity: Int
@@ -74,27 +79,35 @@ final class HeadChunk: @unchecked Sendable {
     private(set) var maxNanos = Int64.min
     private var isSorted = true
 
-    init(rowCapacity: Int, arenaCapacity: Int) {
+    init(rowCapacity: Int, arenaCapacity: Int, _ memory: HeadMemory) {
         self.rowCapacity = rowCapacity
         self.arenaCapacity = arenaCapacity
-        rows = .allocate(capacity: rowCapacity)
-        arena = .allocate(byteCount: arenaCapacity, alignment: 16)
+        self.memory = memory
+        rowPiece = memory.allocate(rowCapacity * MemoryLayout<HeadRow>.stride)
+        arenaPiece = memory.allocate(arenaCapacity)
+        rows = rowPiece.base.bindMemory(to: HeadRow.self, capacity: rowCapacity)
+        arena = arenaPiece.base
     }
 
     deinit {
-        rows.deallocate()
-        arena.deallocate()
-        ids?.deallocate()
+        rowPiece.deallocate()
+        arenaPiece.deallocate()
+        idPiece?.deallocate()
     }
 
-    /// A chunk that follows one of this size: twice as large, up to the limits.
-    static func following(_ previous: HeadChunk?, toHold byteCount: Int) -> HeadChunk {
+    /// A chunk that follows one of this size: twice as large, up to the limits, and with room for
+    /// as many rows as lines of the length so far would fill it with.
+    static func following(
+        _ previous: HeadChunk?, toHold byteCount: Int, _ memory: HeadMemory
+    ) -> HeadChunk {
         guard let previous else {
-            return HeadChunk(rowCapacity: 8, arenaCapacity: max(1024, byteCount))
+            return HeadChunk(rowCapacity: 8, arenaCapacity: max(1024, byteCount), memory)
         }
+        let arena = max(min(maxArena, previous.arenaCapacity * 2), byteCount)
+        let rowBytes = max(1, previous.arenaCount / max(1, previous.rowCount))
         return HeadChunk(
-            rowCapacity: min(maxRows, previous.rowCapacity * 2),
-            arenaCapacity: max(min(maxArena, previous.arenaCapacity * 2), byteCount))
+            rowCapacity: min(maxRows, previous.rowCapacity * 2, max(8, arena / rowBytes * 9 / 8)),
+            arenaCapacity: arena, memory)
     }
 
     var allocatedBytes: Int {
@@ -107,38 +120,46 @@ final class HeadChunk: @unchecked Sendable {
     }
 
     /// Adds a row that `hasRoom` for.
+    ///
+    /// - Returns: bytes of memory taken beyond what the chunk had.
     func append(
         nanos: Int64, sequence: UInt64, line: UnsafeRawBufferPointer,
         metadata: UnsafeRawBufferPointer, ids rowIDs: RowIDs
-    ) {
+    ) -> Int {
+        let index = rowCount
         let lineSlice = keep(line)
         var metadataSlice = ByteSlice.empty
-        if !metadata.isEmpty {
+        if index > 0 {
+            let last = rows[index - 1]
             // Neighbours mostly carry the same metadata: keep it once.
-            if rowCount > 0, sameBytes(bytes(rows[rowCount - 1].metadata), metadata) {
-                metadataSlice = rows[rowCount - 1].metadata
-            } else {
-                metadataSlice = keep(metadata)
+            if !metadata.isEmpty {
+                metadataSlice =
+                    sameBytes(bytes(last.metadata), metadata) ? last.metadata : keep(metadata)
             }
-        }
-        if rowIDs != .none, ids == nil {
-            let fresh = UnsafeMutablePointer<RowIDs>.allocate(capacity: rowCapacity)
-            fresh.initialize(repeating: .none, count: rowCapacity)
-            ids = fresh
-        }
-        ids?[rowCount] = rowIDs
-        if rowCount > 0 {
-            let last = rows[rowCount - 1]
             if nanos < last.nanos || (nanos == last.nanos && sequence < last.sequence) {
                 isSorted = false
             }
+        } else if !metadata.isEmpty {
+            metadataSlice = keep(metadata)
         }
-        rows.advanced(by: rowCount).initialize(
+        rows.advanced(by: index).initialize(
             to: HeadRow(
                 nanos: nanos, sequence: sequence, line: lineSlice, metadata: metadataSlice))
         minNanos = min(minNanos, nanos)
         maxNanos = max(maxNanos, nanos)
-        rowCount += 1
+        rowCount = index + 1
+        if let ids {
+            ids.advanced(by: index).initialize(to: rowIDs)
+            return 0
+        }
+        if rowIDs == .none { return 0 }
+        let piece = memory.allocate(rowCapacity * MemoryLayout<RowIDs>.stride)
+        let fresh = piece.base.bindMemory(to: RowIDs.self, capacity: rowCapacity)
+        // Rows to come bring their own.
+        fresh.initialize(repeating: .none, count: index)
+        fresh.advanced(by: index).initialize(to: rowIDs)
+        (idPiece, ids) = (piece, fresh)
+        return rowCapacity * MemoryLayout<RowIDs>.stride
     }
 
     private func keep(_ source: UnsafeRawBufferPointer) -> ByteSlice {

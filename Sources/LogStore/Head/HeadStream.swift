@@ -12,6 +12,7 @@ final class HeadStream: @unchecked Sendable {
     private static let tiesCompared = 16
 
     let labels: Labels
+    private let memory: HeadMemory
     /// Another stream whose labels have the same hash.
     var next: HeadStream?
     private var chunks: [HeadChunk] = []
@@ -22,52 +23,79 @@ final class HeadStream: @unchecked Sendable {
     /// Made at the first row that is not newer than all before.
     private var seen: DuplicateTable?
 
-    init(_ labels: Labels) { self.labels = labels }
+    init(_ labels: Labels, _ memory: HeadMemory) {
+        self.labels = labels
+        self.memory = memory
+    }
 
     /// Memory of the empty stream, roughly.
     var baseBytes: Int { 200 + labels.bytes.count }
 
-    /// Adds a row unless the same is there already.
+    /// Adds rows of a batch in their order, except those that are there already.
     ///
-    /// - Returns: whether it was added; `grown` gains the memory taken.
+    /// - Parameter grown: gains the memory taken, in bytes.
     func append(
-        nanos: Int64, sequence: UInt64, line: UnsafeRawBufferPointer,
-        metadata: UnsafeRawBufferPointer, ids: RowIDs, grown: inout Int
-    ) -> Bool {
-        var hash: UInt64 = 0
-        if nanos <= maxNanos, !chunks.isEmpty {
-            // A row newer than all others, the usual case, cannot be a duplicate.
-            if seen == nil {
-                switch newestTieHolds(nanos, line, metadata) {
-                case .some(true): return false
-                case .some(false): break
-                case .none: makeTable(&grown)
+        _ rows: ArraySlice<UInt32>, of batch: LogBatch, sequence: UInt64,
+        _ counts: inout LogAppendCounts, _ grown: inout Int
+    ) {
+        // The chunk that is filled is held here, so that no row counts references.
+        var filling = chunks.last
+        batch.arena.withUnsafeBytes { arena in
+            for number in rows {
+                let row = Int(number)
+                let nanos = batch.nanos[row]
+                let line = UnsafeRawBufferPointer(rebasing: arena[batch.lines[row].range])
+                let metadata = UnsafeRawBufferPointer(rebasing: arena[batch.metadata[row].range])
+                var hash: UInt64 = 0
+                // A row newer than all others, the usual case, cannot be a duplicate.
+                if nanos <= maxNanos || seen != nil {
+                    guard let fresh = hashUnlessSeen(nanos, line, metadata, &grown) else {
+                        counts.duplicateRows.append(row)
+                        continue
+                    }
+                    hash = fresh
                 }
+                let byteCount = line.count + metadata.count
+                let chunk: HeadChunk
+                if let last = filling, last.hasRoom(for: byteCount) {
+                    chunk = last
+                } else {
+                    chunk = HeadChunk.following(filling, toHold: byteCount, memory)
+                    grown += chunk.allocatedBytes
+                    chunks.append(chunk)
+                    filling = chunk
+                }
+                grown += chunk.append(
+                    nanos: nanos, sequence: sequence, line: line, metadata: metadata,
+                    ids: RowIDs(batch.traceIDs[row], batch.spanIDs[row]))
+                if nanos < maxNanos || (nanos == maxNanos && sequence < lastSequence) {
+                    isOrdered = false
+                }
+                maxNanos = max(maxNanos, nanos)
+                lastSequence = sequence
+                counts.accepted += 1
+                if seen != nil { insert(hash, chunks.count - 1, chunk.rowCount - 1, &grown) }
             }
-            if seen != nil {
-                hash = rowHash(nanos, line, metadata)
-                if isSeen(hash, nanos, line, metadata) { return false }
-            }
-        } else if seen != nil {
-            hash = rowHash(nanos, line, metadata)
         }
+    }
 
-        let byteCount = line.count + metadata.count
-        if !(chunks.last?.hasRoom(for: byteCount) ?? false) {
-            let chunk = HeadChunk.following(chunks.last, toHold: byteCount)
-            grown += chunk.allocatedBytes
-            chunks.append(chunk)
+    /// The hash of a row under which it is noted, 0 while no table is needed; nil where the same row
+    /// is there already.
+    private func hashUnlessSeen(
+        _ nanos: Int64, _ line: UnsafeRawBufferPointer, _ metadata: UnsafeRawBufferPointer,
+        _ grown: inout Int
+    ) -> UInt64? {
+        if seen == nil, nanos <= maxNanos, !chunks.isEmpty {
+            switch newestTieHolds(nanos, line, metadata) {
+            case .some(true): return nil
+            case .some(false): return 0
+            case .none: makeTable(&grown)
+            }
         }
-        let chunk = chunks[chunks.count - 1]
-        let before = chunk.allocatedBytes
-        chunk.append(
-            nanos: nanos, sequence: sequence, line: line, metadata: metadata, ids: ids)
-        grown += chunk.allocatedBytes - before
-        if nanos < maxNanos || (nanos == maxNanos && sequence < lastSequence) { isOrdered = false }
-        maxNanos = max(maxNanos, nanos)
-        lastSequence = sequence
-        if seen != nil { insert(hash, chunks.count - 1, chunk.rowCount - 1, &grown) }
-        return true
+        if seen == nil { return 0 }
+        let hash = rowHash(nanos, line, metadata)
+        if nanos <= maxNanos, isSeen(hash, nanos, line, metadata) { return nil }
+        return hash
     }
 
     /// Whether one of the last rows, all of time `nanos`, is the same; nil when that cannot be said
