@@ -91,7 +91,15 @@ package final class IngestPipeline: Sendable {
         _ tenant: Tenant, _ signal: Signal, _ payload: consuming [UInt8],
         append: (CommitTicket) -> Void
     ) async throws(IngestError) {
-        let byteCount = payload.count
+        try await commit(tenant, signal, pieces: [payload], append: append)
+    }
+
+    /// The same for a payload in pieces, one behind the other.
+    func commit(
+        _ tenant: Tenant, _ signal: Signal, pieces: consuming [[UInt8]],
+        append: (CommitTicket) -> Void
+    ) async throws(IngestError) {
+        let byteCount = pieces.reduce(0) { $0 + $1.count }
         guard batches.enter(byteCount, limits) else {
             counters.refused.wrappingAdd(1, ordering: .relaxed)
             throw .overloaded(retryAfterSeconds: 1)
@@ -111,8 +119,7 @@ package final class IngestPipeline: Sendable {
             ticket = try await kernel.commit(
                 tenant: tenant.name,
                 sections: [
-                    CommitSection(
-                        signal: signal, payload: payload, isCompact: signal != .traces)
+                    CommitSection(signal: signal, pieces: pieces, isCompact: signal != .traces)
                 ])
         } catch {
             counters.refused.wrappingAdd(1, ordering: .relaxed)

@@ -4,7 +4,10 @@
 import Base
 
 /// A 16-byte trace id. All zero means absent.
-@usableFromInline package struct TraceID: Hashable, Sendable, Comparable, CustomStringConvertible {
+@usableFromInline
+package struct TraceID: Hashable, Sendable, Comparable, BitwiseCopyable,
+    CustomStringConvertible
+{
     /// Bytes 0–7 and 8–15, most significant first.
     @usableFromInline package var high: UInt64
     @usableFromInline package var low: UInt64
@@ -64,7 +67,10 @@ import Base
 }
 
 /// An 8-byte span id. Zero means absent.
-@usableFromInline package struct SpanID: Hashable, Sendable, Comparable, CustomStringConvertible {
+@usableFromInline
+package struct SpanID: Hashable, Sendable, Comparable, BitwiseCopyable,
+    CustomStringConvertible
+{
     @usableFromInline package var rawValue: UInt64
 
     @inlinable package init(_ rawValue: UInt64) { self.rawValue = rawValue }

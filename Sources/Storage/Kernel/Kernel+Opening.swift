@@ -260,11 +260,11 @@ extension Kernel {
             var record = LogRecord(recovered)
             record.seal(
                 mark: mark, sequence: recovered.header.sequence, acknowledged: recovery.proven)
-            bytes += record.bytes
+            for piece in record.pieces { bytes += piece }
         }
         var end = LogRecord.end()
         end.seal(mark: mark, sequence: recovery.nextSequence, acknowledged: last)
-        bytes += end.bytes
+        for piece in end.pieces { bytes += piece }
         // In one step: a segment that begins says that earlier ones are superseded. Whoever sees
         // its name sees bytes that were synced, which is what the end record claims.
         try files.replace(

@@ -6,26 +6,41 @@ import Base
 /// What one signal contributes to a commit. The kernel never looks inside.
 package struct CommitSection: Sendable, Equatable {
     package var signal: Signal
-    package var payload: [UInt8]
+    /// The payload's bytes, one piece behind the other: so a batch hands over its arena as it is.
+    package var pieces: [[UInt8]]
     /// Whether compressing the payload is not worth the time: it is coded tightly, or it is soon
     /// read no more and time counts more than bytes.
     package var isCompact: Bool
-    package init(signal: Signal, payload: [UInt8], isCompact: Bool = false) {
+    /// Bytes of the payload.
+    package var count: Int { pieces.reduce(0) { $0 + $1.count } }
+
+    package init(signal: Signal, pieces: [[UInt8]], isCompact: Bool = false) {
         self.signal = signal
-        self.payload = payload
+        self.pieces = pieces
         self.isCompact = isCompact
+    }
+
+    package init(signal: Signal, payload: [UInt8], isCompact: Bool = false) {
+        self.init(signal: signal, pieces: [payload], isCompact: isCompact)
     }
 }
 
 /// A record encoded but for the fields that the writer of the segment fills in.
 struct LogRecord: Sendable {
-    /// Header, stored payload and padding. The first 48 bytes are zero until `seal`.
-    private(set) var bytes: [UInt8]
+    /// Header, stored payload and padding, one behind the other. The first piece begins with the
+    /// header, which is zero until `seal`. A large payload is a piece as it came: it is not copied.
+    private(set) var pieces: [[UInt8]]
+    /// Bytes of all pieces.
+    let count: Int
     private let storedCount: Int
     private let plainCount: Int
     private let payloadCRC: UInt32
     private let coding: LogCoding
     private let type: UInt8
+
+    /// Payloads beyond this many bytes are pieces of their own. Smaller ones are copied, so that a
+    /// gathered write takes many of them.
+    private static let ownPieceFrom = 16 << 10
 
     /// The record that ends a log cleanly: it proves that everything before it was acknowledged.
     static func end() -> LogRecord {
@@ -41,45 +56,106 @@ struct LogRecord: Sendable {
     }
 
     private init(stored: [UInt8], plainCount: Int, _ coding: LogCoding, _ type: UInt8) {
-        let total = LogRecord.padded(LogFormat.recordHeaderCount + stored.count)
-        bytes = []
-        bytes.reserveCapacity(total)
-        bytes.append(contentsOf: repeatElement(0, count: LogFormat.recordHeaderCount))
-        bytes.append(contentsOf: stored)
-        bytes.append(contentsOf: repeatElement(0, count: total - bytes.count))
-        storedCount = stored.count
+        var assembly = Assembly(reserving: 0)
+        assembly.append(stored)
+        self.init(assembly, plainCount: plainCount, coding, type)
+    }
+
+    private init(
+        _ assembly: consuming Assembly, plainCount: Int, _ coding: LogCoding, _ type: UInt8
+    ) {
+        let stored = assembly.count - LogFormat.recordHeaderCount
+        payloadCRC = assembly.finish()
+        pieces = assembly.pieces
+        count = LogRecord.padded(LogFormat.recordHeaderCount + stored)
+        storedCount = stored
         self.plainCount = plainCount
-        payloadCRC = crc32c(stored)
         self.coding = coding
         self.type = type
     }
 
-    /// Encodes a commit, compressing where that makes it smaller and is worth it. Runs on the caller's thread, so
-    /// that the log's own thread only copies and syncs.
+    /// Encodes a commit, compressing where that makes it smaller and is worth it. Runs on the
+    /// caller's thread, so that the log's own thread only writes and syncs.
     init(tenant: String, sections: [CommitSection], preferred: LogCoding) {
-        var plain = ByteWriter(
-            reserving: sections.reduce(32 + tenant.utf8.count) { $0 + $1.payload.count + 11 })
-        plain.lengthPrefixed(tenant)
-        plain.varint(sections.count)
-        for section in sections {
-            plain.u8(section.signal.rawValue)
-            plain.lengthPrefixed(section.payload)
-        }
-        var stored = plain.bytes
-        var coding = LogCoding.plain
-        if plain.count > LogFormat.compressAboveCount, preferred != .plain,
-            !sections.allSatisfy(\.isCompact)
-        {
-            let packed =
-                preferred == .zstd
-                ? Zstd.compress(plain.bytes, level: 1) : Snappy.compress(plain.bytes)
-            if packed.count < stored.count {
-                stored = packed
-                coding = preferred
+        let small = sections.reduce(32 + tenant.utf8.count) { sum, section in
+            section.pieces.reduce(sum + 11) {
+                $0 + ($1.count <= LogRecord.ownPieceFrom ? $1.count : 0)
             }
         }
-        self.init(
-            stored: stored, plainCount: plain.count, coding, LogFormat.commitType)
+        var assembly = Assembly(reserving: small)
+        assembly.last.lengthPrefixed(tenant)
+        assembly.last.varint(sections.count)
+        for section in sections {
+            assembly.last.u8(section.signal.rawValue)
+            assembly.last.varint(section.count)
+            for piece in section.pieces { assembly.append(piece) }
+        }
+        let plainCount = assembly.count - LogFormat.recordHeaderCount
+        if plainCount > LogFormat.compressAboveCount, preferred != .plain,
+            !sections.allSatisfy(\.isCompact)
+        {
+            let plain = assembly.stored()
+            let packed =
+                preferred == .zstd ? Zstd.compress(plain, level: 1) : Snappy.compress(plain)
+            if packed.count < plain.count {
+                self.init(stored: packed, plainCount: plainCount, preferred, LogFormat.commitType)
+                return
+            }
+        }
+        self.init(assembly, plainCount: plainCount, .plain, LogFormat.commitType)
+    }
+
+    /// Pieces while they are put together: room for the header, and what is stored behind it.
+    private struct Assembly {
+        private(set) var pieces: [[UInt8]] = []
+        /// The piece that is written to.
+        var last: ByteWriter
+
+        init(reserving count: Int) {
+            last = ByteWriter(reserving: LogFormat.recordHeaderCount + count + LogFormat.alignment)
+            for _ in 0..<LogFormat.recordHeaderCount { last.u8(0) }
+        }
+
+        /// Bytes so far, the header's included.
+        var count: Int { pieces.reduce(last.count) { $0 + $1.count } }
+
+        mutating func append(_ payload: [UInt8]) {
+            guard payload.count > LogRecord.ownPieceFrom else {
+                last.raw(payload)
+                return
+            }
+            pieces.append(last.bytes)
+            pieces.append(payload)
+            last = ByteWriter()
+        }
+
+        /// What is stored, in one.
+        func stored() -> [UInt8] {
+            var all: [UInt8] = []
+            all.reserveCapacity(count)
+            for piece in pieces { all += piece }
+            all += last.bytes
+            all.removeFirst(LogFormat.recordHeaderCount)
+            return all
+        }
+
+        /// Adds the padding and makes all of it pieces.
+        ///
+        /// - Returns: the checksum of what is stored.
+        mutating func finish() -> UInt32 {
+            var crc: UInt32 = 0
+            var skipped = LogFormat.recordHeaderCount
+            for piece in pieces + [last.bytes] {
+                piece.withUnsafeBytes {
+                    crc = crc32c(UnsafeRawBufferPointer(rebasing: $0[skipped...]), crc)
+                }
+                skipped = 0
+            }
+            for _ in count..<LogRecord.padded(count) { last.u8(0) }
+            if last.count > 0 { pieces.append(last.bytes) }
+            last = ByteWriter()
+            return crc
+        }
     }
 
     /// Fills in the header for one segment; again for another when the first one failed.
@@ -95,7 +171,7 @@ struct LogRecord: Sendable {
         header.u8(coding.rawValue)
         header.fixed(UInt16(0))
         let crc = crc32c(header.bytes)
-        bytes.withUnsafeMutableBytes { target in
+        pieces[0].withUnsafeMutableBytes { target in
             target.storeBytes(of: LogFormat.recordMagic.littleEndian, as: UInt32.self)
             target.storeBytes(of: crc.littleEndian, toByteOffset: 4, as: UInt32.self)
             header.bytes.withUnsafeBytes {

@@ -23,10 +23,10 @@ enum ReplayCost {
 
     /// Nanoseconds for a record of `storedCount` bytes, whose sections share them by their size.
     static func nanos(_ sections: [CommitSection], storedCount: Int) -> Int64 {
-        let plain = sections.reduce(0.0) { $0 + Double($1.payload.count) }
+        let plain = sections.reduce(0.0) { $0 + Double($1.count) }
         guard plain > 0 else { return 0 }
         let weighted = sections.reduce(0.0) {
-            $0 + Double($1.payload.count) * nanosPerByte($1.signal)
+            $0 + Double($1.count) * nanosPerByte($1.signal)
         }
         return Int64(weighted / plain * Double(storedCount))
     }

@@ -73,13 +73,13 @@ struct SegmentWriter {
             throw FileError(.write, directory, code: FileError.missing)
         }
         var pieces: [[UInt8]] = []
-        pieces.reserveCapacity(records.count)
+        pieces.reserveCapacity(records.count * 3)
         var count = 0
         for index in records.indices {
             records[index].record.seal(
                 mark: current.mark, sequence: records[index].sequence, acknowledged: acknowledged)
-            pieces.append(records[index].record.bytes)
-            count += records[index].record.bytes.count
+            pieces += records[index].record.pieces
+            count += records[index].record.count
         }
         try current.file.write(pieces, at: current.offset)
         try current.file.sync()

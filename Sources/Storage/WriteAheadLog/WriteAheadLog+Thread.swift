@@ -51,7 +51,7 @@ extension WriteAheadLog {
         var count = 0
         var bytes = 0
         for pending in state.queue {
-            let next = bytes + pending.record.bytes.count
+            let next = bytes + pending.record.count
             if count > 0 && (next > Self.maxGroupBytes || count == 1024) { break }
             bytes = next
             count += 1
@@ -78,7 +78,7 @@ extension WriteAheadLog {
     private func write(
         _ work: inout Work, _ writer: inout SegmentWriter, _ space: inout SpaceCheck
     ) -> String? {
-        let count = work.group.reduce(0) { $0 + $1.record.bytes.count }
+        let count = work.group.reduce(0) { $0 + $1.record.count }
         if let reason = shortage(count, work.refusing, &space) { return reason }
         space.bytesSince += count
         for attempt in 1...2 {

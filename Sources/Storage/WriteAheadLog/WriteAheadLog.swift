@@ -97,7 +97,7 @@ final class WriteAheadLog: Sendable {
     func commit(
         tenant: String, sections: [CommitSection]
     ) async throws(CommitError) -> CommitTicket {
-        let plainCount = sections.reduce(tenant.utf8.count + 64) { $0 + $1.payload.count + 11 }
+        let plainCount = sections.reduce(tenant.utf8.count + 64) { $0 + $1.count + 11 }
         guard plainCount <= LogFormat.maxPayloadCount else {
             throw .tooLarge(byteCount: plainCount, limit: LogFormat.maxPayloadCount)
         }
@@ -105,7 +105,7 @@ final class WriteAheadLog: Sendable {
             throw .tooLarge(byteCount: sections.count, limit: LogFormat.maxSections)
         }
         let record = LogRecord(tenant: tenant, sections: sections, preferred: options.coding)
-        let cost = ReplayCost.nanos(sections, storedCount: record.bytes.count)
+        let cost = ReplayCost.nanos(sections, storedCount: record.count)
         let result = await withCheckedContinuation { continuation in
             if let refusal = enqueue(record, cost, continuation) {
                 continuation.resume(returning: .failure(refusal))
@@ -128,7 +128,7 @@ final class WriteAheadLog: Sendable {
                 // This one goes through as the probe.
                 state.refusal?.retryAtNanos = now + WriteAheadLog.probeIntervalNanos
             }
-            let count = record.bytes.count
+            let count = record.count
             guard state.queue.isEmpty || state.queuedBytes + count <= Self.maxQueuedBytes else {
                 return .unavailable(
                     reason: "\(state.queuedBytes) bytes wait for the log already",

@@ -29,16 +29,23 @@ package enum LogBatchFormat {
 extension LogBatch {
     /// Appends the batch as `init(decoding:)` reads it. Costs little more than the copy.
     package func encode(into writer: inout ByteWriter) {
+        for piece in encodedPieces() { writer.raw(piece) }
+    }
+
+    /// The batch as `init(decoding:)` reads it, in pieces of which one is the arena itself, not
+    /// copied.
+    package func encodedPieces() -> [[UInt8]] {
         let n = rowCount
-        let perRow = 20 + 8 + 24
-        writer.bytes.reserveCapacity(writer.count + arena.count + n * perRow + 64)
+        var head = ByteWriter(reserving: 16)
         var columns: UInt8 = 0
         if metadata.contains(where: { !$0.isEmpty }) { columns |= LogBatchFormat.hasMetadata }
         if traceIDs.contains(where: { !$0.isZero }) { columns |= LogBatchFormat.hasTraceIDs }
         if spanIDs.contains(where: { !$0.isZero }) { columns |= LogBatchFormat.hasSpanIDs }
-        writer.u8(LogBatchFormat.version)
-        writer.u8(columns)
-        writer.lengthPrefixed(arena)
+        head.u8(LogBatchFormat.version)
+        head.u8(columns)
+        head.varint(arena.count)
+        let perRow = 20 + 8 + 24
+        var writer = ByteWriter(reserving: n * perRow + streams.count * 10 + 32)
         writer.varint(streams.count)
         for stream in streams {
             writer.varint(Int(stream.slice.offset))
@@ -49,15 +56,9 @@ extension LogBatch {
         writer.column(nanos)
         writer.column(lines)
         if columns & LogBatchFormat.hasMetadata != 0 { writer.column(metadata) }
-        if columns & LogBatchFormat.hasTraceIDs != 0 {
-            for id in traceIDs {
-                writer.u64(id.high)
-                writer.u64(id.low)
-            }
-        }
-        if columns & LogBatchFormat.hasSpanIDs != 0 {
-            for id in spanIDs { writer.u64(id.rawValue) }
-        }
+        if columns & LogBatchFormat.hasTraceIDs != 0 { writer.column(traceIDs) }
+        if columns & LogBatchFormat.hasSpanIDs != 0 { writer.column(spanIDs) }
+        return [head.bytes, arena, writer.bytes]
     }
 
     /// Reads what `encode` wrote. Every length, index and slice is checked, and labels and metadata

@@ -167,6 +167,35 @@ struct RecoveryTests {
         await server.kernel.stop()
     }
 
+    /// Large pieces are written from where they are, small ones are copied.
+    @Test func aPayloadInPiecesIsOnePayload() async throws {
+        let disk = FaultyDisk()
+        let server = try ToyServer(disk)
+        for (key, cuts) in [
+            (UInt64(1), [0, 0]), (2, [3, 3]), (3, [1, 40_000]), (4, [40_000, 40_001]),
+        ] {
+            let payload = ToyStore.encode([
+                ToyStore.Row(
+                    tenant: "t", key: key, nanos: 0,
+                    value: (0..<70_000).map { UInt8(truncatingIfNeeded: $0 / 3) })
+            ])
+            let section = CommitSection(
+                signal: .logs,
+                pieces: [
+                    Array(payload[..<cuts[0]]), Array(payload[cuts[0]..<cuts[1]]),
+                    Array(payload[cuts[1]...]),
+                ], isCompact: true)
+            #expect(section.count == payload.count)
+            let ticket = try await server.kernel.commit(tenant: "t", sections: [section])
+            server.kernel.applied(ticket)
+        }
+        let left = disk.afterKill()
+        await server.kernel.stop()
+        let again = try ToyServer(left)
+        #expect(again.keys == [1, 2, 3, 4])
+        await again.kernel.stop()
+    }
+
     @Test func aRecordPlantedInsideALogLineIsNotTakenForReal() async throws {
         let donor = try await killed(3)
         let stolen = Array((donor.contents(segment) ?? []).dropFirst(48))
