@@ -76,11 +76,25 @@ package enum DetectedLevel {
 /// the public level-detection cases). Nothing is allocated.
 package struct LevelDetection: Sendable {
     /// Label, metadata and field names that hold a level, best first.
-    package var fields: [StaticString]
+    package var fields: [StaticString] { didSet { lengths = LevelDetection.lengths(fields) } }
+    /// Lengths of the fields' names, a bit each, the last for all beyond: most names are told from
+    /// them by it alone.
+    private var lengths: UInt64
     /// Objects in a JSON line that are searched, one in another.
     package var maxJSONDepth = 2
 
-    package init(fields: [StaticString] = LevelDetection.defaultFields) { self.fields = fields }
+    package init(fields: [StaticString] = LevelDetection.defaultFields) {
+        self.fields = fields
+        lengths = LevelDetection.lengths(fields)
+    }
+
+    private static func lengths(_ fields: [StaticString]) -> UInt64 {
+        fields.reduce(0) { $0 | 1 &<< UInt64(min(63, $1.utf8CodeUnitCount)) }
+    }
+
+    private func mayBeField(_ name: UnsafeRawBufferPointer) -> Bool {
+        lengths & 1 &<< UInt64(min(63, name.count)) != 0
+    }
 
     package static let defaultFields: [StaticString] = [
         "level", "LEVEL", "Level", "severity", "SEVERITY", "Severity", "lvl", "LVL", "Lvl",
@@ -92,6 +106,7 @@ package struct LevelDetection: Sendable {
         var best = fields.count
         var found: UnsafeRawBufferPointer?
         forEachLabel(in: labels) { name, value in
+            guard mayBeField(name) else { return }
             if let rank = fields.firstIndex(where: { equalBytes(name, $0.bytes) }), rank < best {
                 best = rank
                 found = value
@@ -118,7 +133,7 @@ package struct LevelDetection: Sendable {
         var value: UnsafeRawBufferPointer?
         if isJSONObject(line) {
             value = jsonValue(line)
-        } else if findEither(UInt8(ascii: "="), UInt8(ascii: "="), in: line) < line.count {
+        } else {
             value = logfmtValue(line)
         }
         return value.flatMap { LogLevel(named: $0) } ?? LevelDetection.level(ofText: line)
@@ -153,9 +168,11 @@ package struct LevelDetection: Sendable {
             switch try reader.peek() {
             case .string:
                 let value = try reader.string()
-                if fields.contains(where: {
-                    key.raw.count == $0.utf8CodeUnitCount && key.equals($0)
-                }) {
+                if mayBeField(key.raw),
+                    fields.contains(where: {
+                        key.raw.count == $0.utf8CodeUnitCount && key.equals($0)
+                    })
+                {
                     return value.raw
                 }
             case .object where depth < maxJSONDepth:
@@ -168,44 +185,52 @@ package struct LevelDetection: Sendable {
 
     // MARK: logfmt
 
-    /// Value of the best field among the line's `key=value` pairs, whose keys may have any case.
+    /// Value of the best field among the line's `key=value` pairs, whose keys may have any case. A
+    /// quote that begins no value ends the search.
     private func logfmtValue(_ line: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
         var best = fields.count
         var found: UnsafeRawBufferPointer?
         var i = 0
         while i < line.count {
-            while i < line.count, line[i] <= 0x20 { i &+= 1 }
-            let keyStart = i
-            while i < line.count, line[i] > 0x20, line[i] != UInt8(ascii: "=") {
-                if line[i] == UInt8(ascii: "\"") { return found }
-                i &+= 1
-            }
-            let key = UnsafeRawBufferPointer(rebasing: line[keyStart..<i])
-            guard i < line.count, line[i] == UInt8(ascii: "=") else { continue }
-            i &+= 1
-            var valueStart = i
-            var valueEnd: Int
-            if i < line.count, line[i] == UInt8(ascii: "\"") {
-                i &+= 1
-                valueStart = i
-                while i < line.count, line[i] != UInt8(ascii: "\"") {
-                    i &+= line[i] == UInt8(ascii: "\\") ? 2 : 1
-                }
-                valueEnd = min(i, line.count)
-                i = min(i &+ 1, line.count)
+            // What stands before the sign and is no key matters only where it has a quote.
+            let rest = UnsafeRawBufferPointer(rebasing: line[i...])
+            let sign = i &+ findEither(UInt8(ascii: "="), UInt8(ascii: "\""), in: rest)
+            guard sign < line.count, line[sign] == UInt8(ascii: "=") else { return found }
+            var keyStart = sign
+            while keyStart > i, line[keyStart &- 1] > 0x20 { keyStart &-= 1 }
+            let key = UnsafeRawBufferPointer(rebasing: line[keyStart..<sign])
+            var valueStart = sign &+ 1
+            let valueEnd: Int
+            if valueStart < line.count, line[valueStart] == UInt8(ascii: "\"") {
+                valueStart &+= 1
+                valueEnd = LevelDetection.closingQuote(line, valueStart)
+                i = min(valueEnd &+ 1, line.count)
             } else {
+                i = valueStart
                 while i < line.count, line[i] > 0x20 { i &+= 1 }
                 valueEnd = i
             }
-            guard let rank = fields[..<best].firstIndex(where: { equalFolded(key, $0.bytes) })
-            else {
-                continue
-            }
+            guard mayBeField(key),
+                let rank = fields[..<best].firstIndex(where: { equalFolded(key, $0.bytes) })
+            else { continue }
             best = rank
             found = UnsafeRawBufferPointer(rebasing: line[valueStart..<valueEnd])
             if rank == 0 { break }
         }
         return found
+    }
+
+    /// Offset of the quote that ends a string whose inside begins at `start`, the line's count where
+    /// none does.
+    private static func closingQuote(_ line: UnsafeRawBufferPointer, _ start: Int) -> Int {
+        var i = start
+        while i < line.count {
+            let rest = UnsafeRawBufferPointer(rebasing: line[i...])
+            i &+= findEither(UInt8(ascii: "\""), UInt8(ascii: "\\"), in: rest)
+            if i >= line.count || line[i] == UInt8(ascii: "\"") { break }
+            i &+= 2
+        }
+        return min(i, line.count)
     }
 
     // MARK: words

@@ -145,8 +145,10 @@ package struct LogEnrichment: Sendable {
         _ batch: inout LogBatch, _ first: ByteSlice, _ second: ByteSlice, _ scratch: inout [UInt8]
     ) -> ByteSlice {
         scratch.removeAll(keepingCapacity: true)
-        batch.arena.withSlice(first) { a in
-            batch.arena.withSlice(second) { b in appendMergedLabels(a, b, to: &scratch) }
+        batch.arena.withUnsafeBytes { arena in
+            appendMergedLabels(
+                UnsafeRawBufferPointer(rebasing: arena[first.range]),
+                UnsafeRawBufferPointer(rebasing: arena[second.range]), to: &scratch)
         }
         return scratch.withUnsafeBytes { batch.arena.keep($0) }
     }
@@ -154,23 +156,33 @@ package struct LogEnrichment: Sendable {
     // MARK: trace
 
     private func liftTraceContext(_ batch: inout LogBatch) {
-        let streamContexts = batch.streams.map { stream in
-            batch.arena.withSlice(stream.slice) { TraceContextScan.context(inLabels: $0) }
-        }
-        for row in 0..<batch.rowCount where batch.traceIDs[row].isZero {
-            let metadata = batch.metadata[row]
-            let found = batch.arena.withUnsafeBytes { arena in
-                (metadata.isEmpty
-                    ? nil
-                    : TraceContextScan.context(
-                        inLabels: UnsafeRawBufferPointer(rebasing: arena[metadata.range])))
-                    ?? streamContexts[Int(batch.rowStreams[row])]
-                    ?? TraceContextScan.context(
-                        inLine: UnsafeRawBufferPointer(rebasing: arena[batch.lines[row].range]))
+        // Taken out of the batch, whose arena is borrowed meanwhile.
+        var traceIDs: [TraceID] = []
+        var spanIDs: [SpanID] = []
+        swap(&traceIDs, &batch.traceIDs)
+        swap(&spanIDs, &batch.spanIDs)
+        batch.arena.withUnsafeBytes { arena in
+            func bytes(_ slice: ByteSlice) -> UnsafeRawBufferPointer {
+                UnsafeRawBufferPointer(rebasing: arena[slice.range])
             }
-            guard let found else { continue }
-            batch.traceIDs[row] = found.traceID
-            if batch.spanIDs[row].isZero { batch.spanIDs[row] = found.spanID }
+            let streamContexts = batch.streams.map {
+                TraceContextScan.context(inLabels: bytes($0.slice))
+            }
+            for row in traceIDs.indices where traceIDs[row].isZero {
+                let metadata = batch.metadata[row]
+                var found: TraceContext?
+                if !metadata.isEmpty {
+                    found = TraceContextScan.context(inLabels: bytes(metadata))
+                }
+                found =
+                    found ?? streamContexts[Int(batch.rowStreams[row])]
+                    ?? TraceContextScan.context(inLine: bytes(batch.lines[row]))
+                guard let found else { continue }
+                traceIDs[row] = found.traceID
+                if spanIDs[row].isZero { spanIDs[row] = found.spanID }
+            }
         }
+        swap(&traceIDs, &batch.traceIDs)
+        swap(&spanIDs, &batch.spanIDs)
     }
 }

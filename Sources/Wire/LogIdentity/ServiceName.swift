@@ -10,6 +10,8 @@ package enum ServiceName {
     /// Value for a stream that names no service in any way.
     package static let unknown: StaticString = "unknown_service"
 
+    private static let aggregated: StaticString = "__aggregated_metric__"
+
     /// Labels that name a service, best first. Source: grafana/loki `discover_service_name`.
     package static let defaultSourceNames = [
         "service", "app", "application", "app_name", "name", "app_kubernetes_io_name", "container",
@@ -25,19 +27,23 @@ package enum ServiceName {
     package static func discover(
         _ labels: UnsafeRawBufferPointer, sources: [SharedBytes] = defaultSources
     ) -> UnsafeRawBufferPointer? {
-        var best = sources.count
-        var found = unknown.bytes
         var isSettled = false
-        forEachLabel(in: labels) { name, value in
-            if equalBytes(name, label.bytes) || name.elementsEqual("__aggregated_metric__".utf8) {
+        forEachLabel(in: labels) { name, _ in
+            if equalBytes(name, label.bytes) || equalBytes(name, aggregated.bytes) {
                 isSettled = true
             }
-            if let rank = sources.firstIndex(where: { equalBytes(name, $0.buffer) }), rank < best {
+        }
+        // The usual case, which the look at each source would cost more than.
+        if isSettled { return nil }
+        var best = sources.count
+        var found = unknown.bytes
+        forEachLabel(in: labels) { name, value in
+            if let rank = sources[..<best].firstIndex(where: { equalBytes(name, $0.buffer) }) {
                 best = rank
                 found = value
             }
         }
-        return isSettled ? nil : found
+        return found
     }
 
     /// Adds `service_name` to labels being collected, unless they have it.

@@ -101,14 +101,22 @@ package enum TraceContextScan {
         }
     }
 
+    /// Offset of a word of lower-case letters in any case.
     private static func firstFolded(
         _ word: StaticString, in text: UnsafeRawBufferPointer
     ) -> Int? {
         let n = word.utf8CodeUnitCount
-        guard text.count >= n else { return nil }
-        return (0...(text.count - n)).first {
-            equalFolded(UnsafeRawBufferPointer(rebasing: text[$0..<($0 + n)]), word.bytes)
+        let first = word.utf8Start[0]
+        var i = 0
+        while i &+ n <= text.count {
+            if text[i] | 0x20 == first,
+                equalFolded(UnsafeRawBufferPointer(rebasing: text[i..<(i &+ n)]), word.bytes)
+            {
+                return i
+            }
+            i &+= 1
         }
+        return nil
     }
 
     /// Calls `body` with the offset of each occurrence of the word in lower or in upper case, in order

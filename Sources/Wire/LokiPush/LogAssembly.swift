@@ -16,6 +16,13 @@ package struct DecodedLogs: Sendable {
 
     package init() {}
 
+    /// The batch, handed over: whoever changes it need not copy it.
+    package mutating func takeBatch() -> LogBatch {
+        var taken = LogBatch()
+        swap(&taken, &batch)
+        return taken
+    }
+
     /// `errors` in one text: the body of Loki's 400 or the message of OTLP's partial success.
     package var message: String { errors.joined(separator: "\n") }
 
@@ -88,7 +95,9 @@ struct LogAssembly {
     }
 
     /// Makes the collected labels the current stream; of equal names the first counts.
-    mutating func beginStream() {
+    ///
+    /// - Parameter repetition: why a stream with two equal names is refused; nil = it is not.
+    mutating func beginStream(ifRepeated repetition: ((Labels) -> String)? = nil) {
         defer { labelsSet = 0 }
         if labelsSet > maxLabelsSet {
             let reason =
@@ -96,9 +105,14 @@ struct LogAssembly {
             refuseStream(reason)
             return
         }
-        result.streamCount &+= 1
         scratch.removeAll(keepingCapacity: true)
-        labels.encode(into: &scratch)
+        let isUnique = labels.encode(into: &scratch)
+        if !isUnique, let repetition {
+            let refused = Labels(canonical: scratch)
+            refuseStream(repetition(refused))
+            return
+        }
+        result.streamCount &+= 1
         labels.reset()
         stream = nil
         if let problem = labelProblem(scratch) {
@@ -107,7 +121,8 @@ struct LogAssembly {
         }
         let hash = hash64(scratch)
         if let known = streamsByHash[hash],
-            result.batch.arena[result.batch.streams[Int(known)].slice.range].elementsEqual(scratch)
+            result.batch.arena[result.batch.streams[Int(known)].slice.range]
+                .withUnsafeBytes({ a in scratch.withUnsafeBytes { equalBytes(a, $0) } })
         {
             stream = known
             return
@@ -132,7 +147,7 @@ struct LogAssembly {
         var tooLong: (isName: Bool, text: String)?
         labels.withUnsafeBytes { all in
             forEachLabel(in: all) { name, value in
-                if !name.elementsEqual("service_name".utf8) { count += 1 }
+                if !equalBytes(name, ServiceName.label.bytes) { count += 1 }
                 if name.count > limits.maxLabelNameBytes, tooLong == nil {
                     tooLong = (true, String(decoding: name, as: UTF8.self))
                 } else if value.count > limits.maxLabelValueBytes, tooLong == nil {

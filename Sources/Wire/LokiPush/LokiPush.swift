@@ -66,14 +66,9 @@ package enum LokiPush {
                     + "\(error)")
             return
         }
-        var canonical: [UInt8] = []
-        guard assembly.labels.encode(into: &canonical) else {
-            assembly.refuseStream(
-                "stream '\(Labels(canonical: canonical))' has duplicate label name: "
-                    + "'\(duplicateName(text))'")
-            return
+        assembly.beginStream { labels in
+            "stream '\(labels)' has duplicate label name: '\(duplicateName(text))'"
         }
-        assembly.beginStream()
     }
 
     /// Name of the first label that occurs twice: for the message only.

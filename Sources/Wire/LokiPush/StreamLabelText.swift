@@ -50,8 +50,7 @@ struct StreamLabelText {
         var name: [UInt8] = []
         var value: [UInt8] = []
         if significant() != UInt8(ascii: "{") {
-            try readName(into: &value, allowsColon: true)
-            Self.append("__name__", value, to: &labels)
+            labels.append(Self.metricName.bytes, try bareName(allowsColon: true))
             if significant() == 0, offset == text.count { return }
         }
         guard significant() == UInt8(ascii: "{") else { throw malformed("an opening brace") }
@@ -60,20 +59,30 @@ struct StreamLabelText {
             name.removeAll(keepingCapacity: true)
             value.removeAll(keepingCapacity: true)
             let first = significant()
+            var bare: UnsafeRawBufferPointer?
             if first == UInt8(ascii: "\"") || first == UInt8(ascii: "'")
                 || first == UInt8(ascii: "`")
             {
                 try readQuoted(into: &name)
             } else {
-                try readName(into: &name, allowsColon: false)
+                bare = try bareName(allowsColon: false)
             }
             if significant() == UInt8(ascii: "=") {
                 offset &+= 1
                 _ = significant()
-                try readQuoted(into: &value)
-                name.withUnsafeBytes { n in value.withUnsafeBytes { v in labels.append(n, v) } }
+                // Nearly all names are bare and nearly no value has an escape: both are then taken
+                // from the text as they lie.
+                if let bare, let plain = plainQuoted() {
+                    labels.append(bare, plain)
+                } else {
+                    if let bare { name.append(contentsOf: bare) }
+                    try readQuoted(into: &value)
+                    name.withUnsafeBytes { n in
+                        value.withUnsafeBytes { v in labels.append(n, v) }
+                    }
+                }
             } else if first == UInt8(ascii: "\"") || first == UInt8(ascii: "'") {
-                Self.append("__name__", name, to: &labels)
+                name.withUnsafeBytes { labels.append(Self.metricName.bytes, $0) }
             } else {
                 throw malformed("an equals sign")
             }
@@ -88,16 +97,11 @@ struct StreamLabelText {
         guard offset == text.count else { throw malformed("the end") }
     }
 
-    private static func append(_ name: String, _ value: [UInt8], to labels: inout LabelsBuilder) {
-        var name = name
-        name.withUTF8 { n in
-            value.withUnsafeBytes { v in labels.append(UnsafeRawBufferPointer(n), v) }
-        }
-    }
+    private static let metricName: StaticString = "__name__"
 
-    private mutating func readName(
-        into out: inout [UInt8], allowsColon: Bool
-    ) throws(MalformedLabelText) {
+    private mutating func bareName(
+        allowsColon: Bool
+    ) throws(MalformedLabelText) -> UnsafeRawBufferPointer {
         let start = offset
         loop: while offset < text.count {
             switch text[offset] {
@@ -108,10 +112,21 @@ struct StreamLabelText {
             case UInt8(ascii: ":"): if !allowsColon { break loop }
             default: break loop
             }
-            out.append(text[offset])
             offset &+= 1
         }
         guard offset > start else { throw malformed("a label name") }
+        return UnsafeRawBufferPointer(rebasing: text[start..<offset])
+    }
+
+    /// The inside of a string in double quotes that has no escapes; nil for anything else, which is
+    /// then still to be read.
+    private mutating func plainQuoted() -> UnsafeRawBufferPointer? {
+        guard offset < text.count, text[offset] == UInt8(ascii: "\"") else { return nil }
+        let inside = UnsafeRawBufferPointer(rebasing: text[(offset &+ 1)...])
+        let end = findEither(UInt8(ascii: "\""), UInt8(ascii: "\\"), in: inside)
+        guard end < inside.count, inside[end] == UInt8(ascii: "\"") else { return nil }
+        offset &+= end &+ 2
+        return UnsafeRawBufferPointer(rebasing: inside[..<end])
     }
 
     private mutating func readQuoted(into out: inout [UInt8]) throws(MalformedLabelText) {

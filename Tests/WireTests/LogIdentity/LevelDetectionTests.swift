@@ -78,6 +78,62 @@ private func levelOfLine(_ line: String) -> LogLevel {
     #expect(levelOfLine(#"="#) == .unknown)
 }
 
+/// What the search for signs and quotes must come to: a walk byte by byte.
+private func levelByWalking(_ line: [UInt8]) -> LogLevel {
+    let fields = LevelDetection.defaultFields
+    var best = fields.count
+    var found: [UInt8]?
+    var i = 0
+    walk: while i < line.count {
+        while i < line.count, line[i] <= 0x20 { i += 1 }
+        var key: [UInt8] = []
+        while i < line.count, line[i] > 0x20, line[i] != UInt8(ascii: "=") {
+            if line[i] == UInt8(ascii: "\"") { break walk }
+            key.append(line[i])
+            i += 1
+        }
+        guard i < line.count, line[i] == UInt8(ascii: "=") else { continue }
+        i += 1
+        var value: [UInt8] = []
+        if i < line.count, line[i] == UInt8(ascii: "\"") {
+            i += 1
+            while i < line.count, line[i] != UInt8(ascii: "\"") {
+                let n = line[i] == UInt8(ascii: "\\") ? 2 : 1
+                value += line[i..<min(i + n, line.count)]
+                i += n
+            }
+            i += 1
+        } else {
+            while i < line.count, line[i] > 0x20 {
+                value.append(line[i])
+                i += 1
+            }
+        }
+        let rank = key.withUnsafeBytes { key in
+            fields.firstIndex { equalFolded(key, $0.bytes) }
+        }
+        if let rank, rank < best { (best, found) = (rank, value) }
+    }
+    let named = found.flatMap { $0.withUnsafeBytes { LogLevel(named: $0) } }
+    return named ?? line.withUnsafeBytes { LevelDetection.level(ofText: $0) }
+}
+
+@Test func levelsInLogfmtLinesAreThoseOfAWalk() {
+    let pieces = [
+        "level", "LVL", "severity", "msg", "a", "=", "=", "=", "\"", "\"", "\\", " ", " ", "\t",
+        "error", "warn", "info", "dbg", "x=\"level=error\"", "log.level", "\u{e9}", ":",
+    ]
+    var random = SplitMix64(seed: 11)
+    for _ in 0..<40_000 {
+        let count = 1 + Int(random.next() % 14)
+        let text = (0..<count).map { _ in pieces[Int(random.next() % UInt64(pieces.count))] }
+        let line = Array(text.joined().utf8)
+        let expected = levelByWalking(line)
+        let level = line.withUnsafeBytes { LevelDetection().level(ofLine: $0) }
+        #expect(level == expected, "\(text.joined())")
+    }
+}
+
 @Test func levelsInText() {
     let cases: [(String, LogLevel)] = [
         ("\u{1b}[31mERROR\u{1b}[0m x", .error), ("\u{1b}[1;33mwarn\u{1b}[0m", .warn),
