@@ -51,6 +51,33 @@ func lineTexts(_ rows: [ModelRow]) -> [String] {
         #expect(lineTexts(try driver.read(newest)) == texts.reversed())
     }
 
+    /// Pushes that overtake each other, some sent twice, some of long ago: what is a duplicate does
+    /// not depend on how it is found.
+    @Test(arguments: [0, 3, 40, 2000]) func duplicatesAmongPushesInAnyOrder(lateBy most: Int) {
+        var random = SplitMix64(seed: UInt64(most) + 3)
+        func below(_ bound: Int) -> Int { Int(random.next() % UInt64(bound)) }
+        let driver = Driver()
+        var known: Set<String> = []
+        var pushes = (0..<300).map { push in
+            (0..<30).map { row in plainRow(Int64(push * 20 + row), "line \(below(3))") }
+        }
+        for index in pushes.indices {
+            pushes.swapAt(index, min(pushes.count - 1, index + below(most + 1)))
+        }
+        var sent: [[ModelRow]] = []
+        for push in pushes {
+            sent.append(push)
+            if below(5) == 0 { sent.append(sent[max(0, sent.count - 1 - below(most + 1))]) }
+        }
+        for push in sent {
+            let expected = push.indices.filter { index in
+                let text = String(decoding: push[index].line, as: UTF8.self)
+                return !known.insert("\(push[index].nanos) \(text)").inserted
+            }
+            #expect(driver.append(push).duplicateRows == expected)
+        }
+    }
+
     @Test func replayingARecordTwiceLeavesOneCopy() throws {
         let driver = Driver()
         var maker = RowMaker(seed: 9)

@@ -8,19 +8,35 @@ import Telemetry
 /// Rows of one stream, in order of arrival.
 // Everything but `labels` is touched only under the lock of its shard.
 final class HeadStream: @unchecked Sendable {
-    /// So many rows of the newest time are compared one by one before a table is made.
-    private static let tiesCompared = 16
+    /// What a row that is not the newest is looked for in before a table of all rows is made: runs
+    /// by their times, runs row by row, and rows byte by byte. Several pushes at once come in any
+    /// order, but not far from it.
+    private static let runsPassed = 64
+    private static let runsSearched = 8
+    private static let rowsCompared = 16
+
+    /// Rows of one chunk, one behind the other, that do not descend in time.
+    private struct Run {
+        var chunk: Int
+        var rows: Range<Int>
+        var firstNanos: Int64
+        var lastNanos: Int64
+        /// Latest time of this run and all before it.
+        var highestNanos: Int64
+    }
 
     let labels: Labels
     private let memory: HeadMemory
     /// Another stream whose labels have the same hash.
     var next: HeadStream?
     private var chunks: [HeadChunk] = []
+    /// In order of arrival, until there is a table.
+    private var runs: [Run] = []
     private var maxNanos = Int64.min
     private var lastSequence: UInt64 = 0
     /// Whether all rows ascend by (time, log record).
     private var isOrdered = true
-    /// Made at the first row that is not newer than all before.
+    /// Made when looking at runs no longer does.
     private var seen: DuplicateTable?
 
     init(_ labels: Labels, _ memory: HeadMemory) {
@@ -74,7 +90,11 @@ final class HeadStream: @unchecked Sendable {
                 maxNanos = max(maxNanos, nanos)
                 lastSequence = sequence
                 counts.accepted += 1
-                if seen != nil { insert(hash, chunks.count - 1, chunk.rowCount - 1, &grown) }
+                if seen == nil {
+                    noteRun(nanos, chunk.rowCount - 1, &grown)
+                } else {
+                    insert(hash, chunks.count - 1, chunk.rowCount - 1, &grown)
+                }
             }
         }
     }
@@ -85,8 +105,8 @@ final class HeadStream: @unchecked Sendable {
         _ nanos: Int64, _ line: UnsafeRawBufferPointer, _ metadata: UnsafeRawBufferPointer,
         _ grown: inout Int
     ) -> UInt64? {
-        if seen == nil, nanos <= maxNanos, !chunks.isEmpty {
-            switch newestTieHolds(nanos, line, metadata) {
+        if seen == nil {
+            switch runsHold(nanos, line, metadata) {
             case .some(true): return nil
             case .some(false): return 0
             case .none: makeTable(&grown)
@@ -98,29 +118,63 @@ final class HeadStream: @unchecked Sendable {
         return hash
     }
 
-    /// Whether one of the last rows, all of time `nanos`, is the same; nil when that cannot be said
-    /// by looking at a few.
-    private func newestTieHolds(
+    /// Counts the row that was added last to its run.
+    private func noteRun(_ nanos: Int64, _ row: Int, _ grown: inout Int) {
+        let last = runs.count - 1
+        if last >= 0, runs[last].chunk == chunks.count - 1, nanos >= runs[last].lastNanos {
+            runs[last].rows = runs[last].rows.lowerBound..<(row + 1)
+            runs[last].lastNanos = nanos
+            runs[last].highestNanos = max(runs[last].highestNanos, nanos)
+            return
+        }
+        runs.append(
+            Run(
+                chunk: chunks.count - 1, rows: row..<(row + 1), firstNanos: nanos, lastNanos: nanos,
+                highestNanos: last < 0 ? nanos : max(runs[last].highestNanos, nanos)))
+        grown += MemoryLayout<Run>.stride
+    }
+
+    /// Whether a row is there already; nil when that cannot be said by looking at a few runs.
+    private func runsHold(
         _ nanos: Int64, _ line: UnsafeRawBufferPointer, _ metadata: UnsafeRawBufferPointer
     ) -> Bool? {
-        guard isOrdered, nanos == maxNanos else { return nil }
+        var passed = 0
+        var searched = 0
         var compared = 0
-        for chunk in chunks.reversed() {
-            var index = chunk.rowCount
-            while index > 0 {
-                index -= 1
+        for run in runs.reversed() {
+            if run.highestNanos < nanos { return false }
+            passed += 1
+            if passed > HeadStream.runsPassed { return nil }
+            guard run.firstNanos <= nanos, nanos <= run.lastNanos else { continue }
+            searched += 1
+            if searched > HeadStream.runsSearched { return nil }
+            let chunk = chunks[run.chunk]
+            var index = HeadStream.firstRow(of: run, in: chunk, from: nanos)
+            while index < run.rows.upperBound {
                 let row = chunk.row(index)
-                if row.nanos != nanos { return false }
-                if compared == HeadStream.tiesCompared { return nil }
+                if row.nanos != nanos { break }
                 compared += 1
+                if compared > HeadStream.rowsCompared { return nil }
                 if sameBytes(chunk.bytes(row.line), line),
                     sameBytes(chunk.bytes(row.metadata), metadata)
                 {
                     return true
                 }
+                index += 1
             }
         }
         return false
+    }
+
+    /// The run's first row that is not older; its end when all are.
+    private static func firstRow(of run: Run, in chunk: HeadChunk, from nanos: Int64) -> Int {
+        var low = run.rows.lowerBound
+        var high = run.rows.upperBound
+        while low < high {
+            let middle = (low + high) / 2
+            if chunk.row(middle).nanos < nanos { low = middle + 1 } else { high = middle }
+        }
+        return low
     }
 
     // MARK: - Duplicates
@@ -134,6 +188,8 @@ final class HeadStream: @unchecked Sendable {
 
     private func makeTable(_ grown: inout Int) {
         seen = DuplicateTable()
+        grown -= runs.count * MemoryLayout<Run>.stride
+        runs = []
         for (number, chunk) in chunks.enumerated() {
             for index in 0..<chunk.rowCount {
                 let row = chunk.row(index)
