@@ -333,6 +333,20 @@ private struct LineGroup {
                     UnsafeRawBufferPointer(rebasing: arena[$0.slice.range]), ofStream: true)
                     ?? false
             }
+            // Most rows have a level that others have too, in the same bytes.
+            var seen = [(metadata: ByteSlice, isError: Bool)](
+                repeating: (.empty, false), count: 16)
+            func isError(_ metadata: ByteSlice, _ stream: Int) -> Bool {
+                if metadata.isEmpty { return streamErrors[stream] }
+                let slot = Int(metadata.offset / 8 % 16)
+                if seen[slot].metadata == metadata { return seen[slot].isError }
+                let bytes = UnsafeRawBufferPointer(rebasing: arena[metadata.range])
+                guard let found = isErrorLevel(bytes, ofStream: false) else {
+                    return streamErrors[stream]
+                }
+                seen[slot] = (metadata, found)
+                return found
+            }
             for row in 0..<batch.rowCount {
                 let stream = Int(batch.rowStreams[row])
                 let nanos = batch.nanos[row]
@@ -344,13 +358,11 @@ private struct LineGroup {
                             stream: UInt32(truncatingIfNeeded: stream), bucket: bucket,
                             firstNanos: nanos, lastNanos: nanos))
                 }
-                let metadata = UnsafeRawBufferPointer(rebasing: arena[batch.metadata[row].range])
-                let isError = isErrorLevel(metadata, ofStream: false) ?? streamErrors[stream]
                 let group = latest[stream]
                 groups[group].firstNanos = min(groups[group].firstNanos, nanos)
                 groups[group].lastNanos = max(groups[group].lastNanos, nanos)
                 groups[group].lines += 1
-                if isError { groups[group].errors += 1 }
+                if isError(batch.metadata[row], stream) { groups[group].errors += 1 }
             }
         }
         return groups

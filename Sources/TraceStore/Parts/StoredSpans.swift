@@ -51,7 +51,8 @@ private struct StoredSpanLookup {
             if let number { blocks = try stored.blocks(ofTrace: number) }
         }
         guard let number else { return false }
-        let part = try self.part ?? stored.opened()
+        let part: TracePart
+        if let known = self.part { part = known } else { part = try stored.opened() }
         self.part = part
         for block in blocks {
             let entry = part.directory.blocks[block]

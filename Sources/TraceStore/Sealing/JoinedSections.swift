@@ -111,10 +111,10 @@ private struct RateJoin {
             var bytes = ByteWriter()
             var minute: Int64 = 0
             for (key, entry) in entries[number].sorted(by: { $0.key < $1.key }) {
-                let runs = entry.durations.counts.sorted { $0.key < $1.key }
-                RateTable.encode(
-                    after: minute, entry,
-                    runs: runs.map { ($0.key, Int(truncatingIfNeeded: $0.value)) }, into: &bytes)
+                let runs = entry.durations.buckets.map {
+                    ($0.index, Int(truncatingIfNeeded: $0.count))
+                }
+                RateTable.encode(after: minute, entry, runs: runs, into: &bytes)
                 minute = key.minute
             }
             writer.lengthPrefixed(bytes.bytes)
