@@ -31,23 +31,25 @@ package struct LogWriteReport: Sendable {
 extension IngestPipeline {
     /// Enriches (service name, level, trace ids), admits and commits a batch of lines.
     @concurrent
+    ///
+    /// - Parameter batch: enriched where it lies, when the caller lets go of it.
     package func write(
-        logs batch: LogBatch, tenant: Tenant
+        logs batch: consuming LogBatch, tenant: Tenant
     ) async throws(IngestError) -> LogWriteReport {
         var report = LogWriteReport()
         // Numbers of the rows that are left, once some are not.
         var numbers: [Int]?
-        var kept = limited(admit(batch, &numbers, &report), numbers, tenant, &report)
+        var kept = consume batch
+        admit(&kept, &numbers, &report)
+        limit(&kept, numbers, tenant, &report)
         report.refusedRows.sort { $0.row < $1.row }
         counters.linesRefused.wrappingAdd(report.refusals.count, ordering: .relaxed)
         report.rows = kept.rowCount
         if kept.rowCount == 0 { return report }
         enrichment.apply(to: &kept)
         let enriched = kept
-        var writer = ByteWriter(reserving: enriched.arena.count + 64 * enriched.rowCount + 1024)
-        enriched.encode(into: &writer)
         var duplicates = 0
-        try await commit(tenant, .logs, writer.bytes) { ticket in
+        try await commit(tenant, .logs, pieces: enriched.encodedPieces()) { ticket in
             let repeated = logs.append(
                 enriched, tenant: tenant, generation: ticket.generation,
                 sequence: ticket.sequence
@@ -66,14 +68,14 @@ extension IngestPipeline {
     ///
     /// - Parameter numbers: where rows are left out, those of the rows that are left.
     private func admit(
-        _ batch: LogBatch, _ numbers: inout [Int]?, _ report: inout LogWriteReport
-    ) -> LogBatch {
+        _ batch: inout LogBatch, _ numbers: inout [Int]?, _ report: inout LogWriteReport
+    ) {
         let range = admitted
         let limit = lineLimitBytes
         if batch.nanos.allSatisfy(range.contains),
             batch.lines.allSatisfy({ Int($0.count) <= limit })
         {
-            return batch
+            return
         }
         var kept = batch.withoutRows()
         var rows: [Int] = []
@@ -96,7 +98,7 @@ extension IngestPipeline {
                 RefusedLogRow(row: row, reason: reason, isLimited: false))
         }
         numbers = rows
-        return kept
+        batch = kept
     }
 }
 

@@ -62,9 +62,9 @@ struct Main {
             }
             let begin = cpu()
             let plain = try body.withUnsafeBytes { try Snappy.decompress($0, limit: 32 << 20) }
-            let decoded = try plain.withUnsafeBytes { try LokiPush.decodeProtobuf($0) }
+            var decoded = try plain.withUnsafeBytes { try LokiPush.decodeProtobuf($0) }
             let middle = cpu()
-            _ = try await pipeline.write(logs: decoded.batch, tenant: .anonymous)
+            _ = try await pipeline.write(logs: decoded.takeBatch(), tenant: .anonymous)
             let end = cpu()
             zstd += begin - before
             decoding += middle - begin

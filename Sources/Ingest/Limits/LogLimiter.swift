@@ -152,13 +152,14 @@ extension IngestPipeline {
     /// Leaves out the streams of a batch that a limit of the tenant refuses; all when that is it.
     ///
     /// - Parameter numbers: of the batch's rows as they were sent; nil = their own.
-    func limited(
-        _ batch: LogBatch, _ numbers: [Int]?, _ tenant: Tenant, _ report: inout LogWriteReport
-    ) -> LogBatch {
+    func limit(
+        _ batch: inout LogBatch, _ numbers: [Int]?, _ tenant: Tenant,
+        _ report: inout LogWriteReport
+    ) {
         let limits = limiter.limits(of: tenant).logs
-        guard limits.limitsIngest else { return batch }
+        guard limits.limitsIngest else { return }
         let verdict = logLimiter.check(batch, tenant, limits, nowNanos: nowNanos)
-        if verdict.isEmpty { return batch }
+        if verdict.isEmpty { return }
         report.isLimited = true
         for row in 0..<batch.rowCount {
             guard let reason = verdict.all ?? verdict.streams[batch.rowStreams[row]] else {
@@ -170,8 +171,9 @@ extension IngestPipeline {
         }
         if let reason = verdict.all {
             report.refusals.add(reason, count: batch.rowCount)
-            return LogBatch()
+            batch = LogBatch()
+            return
         }
-        return batch.keepingRows { verdict.streams[batch.rowStreams[$0]] == nil }
+        batch = batch.keepingRows { verdict.streams[batch.rowStreams[$0]] == nil }
     }
 }

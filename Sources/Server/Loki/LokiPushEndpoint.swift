@@ -24,11 +24,11 @@ struct LokiPushEndpoint: Sendable {
     }
 
     private func take(_ request: APIRequest) async throws -> APIResponse {
-        let decoded = try decode(request)
+        var decoded = try decode(request)
         guard decoded.streamCount > 0 else {
             throw APIError(.execution, DecodedLogs.noStreams)
         }
-        let report = try await pipeline.write(logs: decoded.batch, tenant: request.tenant)
+        let report = try await pipeline.write(logs: decoded.takeBatch(), tenant: request.tenant)
         let problems = [decoded.message, report.refusals.summary].filter { !$0.isEmpty }
         if problems.isEmpty { return .noContent }
         throw APIError(

@@ -96,11 +96,11 @@ struct OTLPIntake: Sendable {
         _ body: [UInt8], _ encoding: OTLPEncoding, _ tenant: Tenant
     ) async throws -> [UInt8] {
         let options = OTLPLogs.Options(receivedNanos: clock.wallNanos)
-        let decoded = try body.withUnsafeBytes {
+        var decoded = try body.withUnsafeBytes {
             encoding == .json
                 ? try OTLPLogs.decodeJSON($0, options) : try OTLPLogs.decodeProtobuf($0, options)
         }
-        let report = try await pipeline.write(logs: decoded.batch, tenant: tenant)
+        let report = try await pipeline.write(logs: decoded.takeBatch(), tenant: tenant)
         if report.isLimited, report.rows == 0 {
             throw APIError(.tooManyRequests, report.refusals.summary, retryAfterSeconds: 1)
         }
