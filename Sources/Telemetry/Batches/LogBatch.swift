@@ -31,6 +31,24 @@
         return UInt32(streams.count - 1)
     }
 
+    /// Adds a row without its stream and ids, which `completeRows` gives it: for many rows of one
+    /// stream.
+    @inlinable package mutating func addIncompleteRow(
+        nanos: Int64, line: ByteSlice, metadata: ByteSlice
+    ) {
+        self.nanos.append(nanos)
+        lines.append(line)
+        self.metadata.append(metadata)
+    }
+
+    /// Gives all incomplete rows a stream, and no ids.
+    package mutating func completeRows(stream: UInt32) {
+        let missing = rowCount - rowStreams.count
+        rowStreams.append(contentsOf: repeatElement(stream, count: missing))
+        traceIDs.append(contentsOf: repeatElement(.zero, count: missing))
+        spanIDs.append(contentsOf: repeatElement(.zero, count: missing))
+    }
+
     /// Adds a row whose line and metadata already lie in the arena.
     @inlinable package mutating func addRow(
         stream: UInt32, nanos: Int64, line: ByteSlice, metadata: ByteSlice = .empty,

@@ -68,20 +68,19 @@ package struct LogEnrichment: Sendable {
         var scratch: [UInt8] = []
         for row in 0..<batch.rowCount {
             let metadata = batch.metadata[row]
-            if !metadata.isEmpty, normalise(&batch, row, &scratch) { continue }
             let stream = Int(batch.rowStreams[row])
+            if metadata.isEmpty, !hasStreamLevel[stream] {
+                // Most rows: the line tells, and others have told the same.
+                let level = batch.arena.withSlice(batch.lines[row]) { levels.level(ofLine: $0) }
+                batch.metadata[row] = kept(level, &alone, &batch)
+                continue
+            }
+            if !metadata.isEmpty, normalise(&batch, row, &scratch) { continue }
             let slice: ByteSlice
-            if hasStreamLevel[stream], let kept = streamLevels[stream] {
-                slice = kept
+            if hasStreamLevel[stream], let level = streamLevels[stream] {
+                slice = level
             } else if let level = rowLevel(batch, row) {
-                if let kept = alone[Int(level.rawValue)] {
-                    slice = kept
-                } else {
-                    slice = LogEnrichment.pair(level.text.bytes).withUnsafeBytes {
-                        batch.arena.keep($0)
-                    }
-                    alone[Int(level.rawValue)] = slice
-                }
+                slice = kept(level, &alone, &batch)
             } else {
                 // A value of the sender's own, kept as it is.
                 let pair = batch.arena.withSlice(metadata) { bytes in
@@ -93,6 +92,16 @@ package struct LogEnrichment: Sendable {
             batch.metadata[row] =
                 metadata.isEmpty ? slice : merged(&batch, slice, metadata, &scratch)
         }
+    }
+
+    /// The label of a level in the arena, put there once.
+    private func kept(
+        _ level: LogLevel, _ alone: inout [ByteSlice?], _ batch: inout LogBatch
+    ) -> ByteSlice {
+        if let kept = alone[Int(level.rawValue)] { return kept }
+        let slice = LogEnrichment.pair(level.text.bytes).withUnsafeBytes { batch.arena.keep($0) }
+        alone[Int(level.rawValue)] = slice
+        return slice
     }
 
     /// One label in canonical bytes.

@@ -223,18 +223,37 @@ struct LogAssembly {
     mutating func endRow(
         nanos: Int64, line: ByteSlice, traceID: TraceID = .zero, spanID: SpanID = .zero
     ) {
+        guard let slice = takeRowMetadata(line), let stream else { return }
+        result.batch.addRow(
+            stream: stream, nanos: nanos, line: line, metadata: slice, traceID: traceID,
+            spanID: spanID)
+    }
+
+    /// The same for one of many rows of the stream at hand, before `endRows`.
+    mutating func endOneOfRows(nanos: Int64, line: ByteSlice) {
+        guard let slice = takeRowMetadata(line) else { return }
+        result.batch.addIncompleteRow(nanos: nanos, line: line, metadata: slice)
+    }
+
+    mutating func endRows() {
+        if let stream { result.batch.completeRows(stream: stream) }
+    }
+
+    /// The metadata collected for a row, in the arena; nil when the row is left out, its line then
+    /// being no longer there.
+    private mutating func takeRowMetadata(_ line: ByteSlice) -> ByteSlice? {
         defer { dropRow() }
-        guard let stream else {
+        guard stream != nil else {
             result.batch.arena.removeSubrange(line.range.lowerBound...)
             // The reason was given when the stream was refused.
             result.rejectedRows &+= 1
-            return
+            return nil
         }
         guard rowFits(line) else {
             let reason = wantsReason ? rowProblem(line) : ""
             result.batch.arena.removeSubrange(line.range.lowerBound...)
             reject(1, reason)
-            return
+            return nil
         }
         var slice = ByteSlice.empty
         if metadataCount > 0 || shared.count > 0 {
@@ -248,9 +267,7 @@ struct LogAssembly {
             }
             slice = ByteSlice(offset: start, count: result.batch.arena.count - start)
         }
-        result.batch.addRow(
-            stream: stream, nanos: nanos, line: line, metadata: slice, traceID: traceID,
-            spanID: spanID)
+        return slice
     }
 
     private func rowFits(_ line: ByteSlice) -> Bool {

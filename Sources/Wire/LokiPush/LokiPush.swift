@@ -54,6 +54,7 @@ package enum LokiPush {
                 try message.skip()
             }
         }
+        assembly.endRows()
     }
 
     /// Makes label text the current stream, or refuses the stream.
@@ -117,7 +118,7 @@ package enum LokiPush {
             assembly.reject(1, "entry has timestamp out of range: \(seconds) s")
             return
         }
-        assembly.endRow(nanos: time, line: assembly.result.batch.arena.keep(line))
+        assembly.endOneOfRows(nanos: time, line: assembly.result.batch.arena.keep(line))
     }
 
     /// Nanoseconds since 1970, or nil outside 1677…2262.
