@@ -18,7 +18,7 @@ final class HeadMemory: Sendable {
     }
     private let current = Mutex(Current())
 
-    /// Memory of at least `byteCount` bytes, aligned to 64 and not cleared.
+    /// Memory of at least `byteCount` bytes, aligned to 16 and not cleared.
     func allocate(_ byteCount: Int) -> HeadPiece {
         guard byteCount >= HeadMemory.smallest, byteCount <= HeadRegion.byteCount / 4 else {
             return HeadPiece(allocating: byteCount)
@@ -76,7 +76,7 @@ struct HeadPiece {
 
     init(allocating byteCount: Int) {
         region = nil
-        base = .allocate(byteCount: byteCount, alignment: 64)
+        base = .allocate(byteCount: byteCount, alignment: 16)
     }
 
     /// Memory of a region is free with the last piece that refers to it.
