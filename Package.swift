@@ -151,6 +151,10 @@ var targets: [Target] = [
             .map { .byName(name: $0) },
         path: "Tests/LogBench", swiftSettings: strict + optimised),
     .executableTarget(
+        name: "sealbench",
+        dependencies: (["LogStore", "Storage", "TestKit"] + below).map { .byName(name: $0) },
+        path: "Tests/SealBench", swiftSettings: strict + optimised),
+    .executableTarget(
         name: "incidentbench",
         dependencies: (["Diagnosis", "Ingest", "Wire", "Correlation", "Storage", "TestKit"]
             + stores + below).map { .byName(name: $0) },

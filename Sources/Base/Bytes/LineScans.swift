@@ -33,6 +33,7 @@ package final class LineSplitter {
     private let most: Int
     private let slices: UnsafeMutablePointer<tern_slice>
     private let text: UnsafeMutablePointer<UInt8>
+    private let chunks: UnsafeMutablePointer<UInt64>
 
     /// What may stand in a value.
     package enum Alphabet {
@@ -80,11 +81,15 @@ package final class LineSplitter {
         self.most = most
         slices = .allocate(capacity: most)
         text = .allocate(capacity: longest + most + 16)
+        chunks = .allocate(
+            capacity: (longest / 64 + 1) * TERN_CHUNK_SIZE
+                / MemoryLayout<UInt64>.stride)
     }
 
     deinit {
         slices.deallocate()
         text.deallocate()
+        chunks.deallocate()
     }
 
     /// Takes one line apart.
@@ -100,20 +105,51 @@ package final class LineSplitter {
         _ range: Range<Int>, of lines: UnsafeRawBufferPointer,
         _ body: (_ text: UnsafeRawBufferPointer, _ values: UnsafeRawBufferPointer) -> R
     ) -> R? {
-        let line = lines[range]
-        guard let base = UnsafeRawBufferPointer(rebasing: line).baseAddress else {
-            return body(
-                UnsafeRawBufferPointer(start: nil, count: 0),
-                UnsafeRawBufferPointer(start: nil, count: 0))
-        }
         var textCount = 0
-        let count = tern_take_values(
-            base.assumingMemoryBound(to: UInt8.self), range.count,
-            lines.count - range.lowerBound, UInt32(range.lowerBound), text, &textCount, slices,
-            most)
+        let count = split(range, of: lines, into: slices, &textCount)
         if count < 0 { return nil }
         return body(
             UnsafeRawBufferPointer(start: text, count: textCount),
             UnsafeRawBufferPointer(start: slices, count: count * MemoryLayout<tern_slice>.stride))
     }
+
+    /// Takes one line apart, as the other `split` does.
+    ///
+    /// - Parameter room: for the values, as many as a line may have; pairs of 32-bit numbers.
+    /// - Returns: the line with a zero byte for each value, valid until the next line, and the number
+    ///   of values; nil when there are too many.
+    @inline(__always)
+    package func split(
+        _ range: Range<Int>, of lines: UnsafeRawBufferPointer, into room: UnsafeMutableRawPointer
+    ) -> (text: UnsafeRawBufferPointer, count: Int)? {
+        var textCount = 0
+        let count = split(
+            range, of: lines, into: room.assumingMemoryBound(to: tern_slice.self), &textCount)
+        return count < 0
+            ? nil : (UnsafeRawBufferPointer(start: text, count: textCount), count)
+    }
+
+    @inline(__always)
+    private func split(
+        _ range: Range<Int>, of lines: UnsafeRawBufferPointer,
+        into room: UnsafeMutablePointer<tern_slice>, _ textCount: inout Int
+    ) -> Int {
+        guard let base = UnsafeRawBufferPointer(rebasing: lines[range]).baseAddress else {
+            return 0
+        }
+        return tern_take_values(
+            base.assumingMemoryBound(to: UInt8.self), range.count,
+            lines.count - range.lowerBound, UInt32(range.lowerBound), chunks, text, &textCount,
+            room, most)
+    }
 }
+
+/// Offset at or after `start` of at least twelve hexadecimal digits of either case in a row, the first
+/// of their run unless `start` lies inside it; the text's count when nowhere.
+package func findHexRun(in text: UnsafeRawBufferPointer, from start: Int) -> Int {
+    guard let base = text.baseAddress, start < text.count else { return text.count }
+    return tern_find_hex_run(base.assumingMemoryBound(to: UInt8.self), text.count, start)
+}
+
+/// Digits that `findHexRun` looks for.
+package let hexRunLeast = TERN_HEX_RUN

@@ -122,10 +122,16 @@ typedef struct {
 /// the digits when these are one group at one end. Writes to `text` the line with a zero byte for
 /// each value, to `values` where they lie, `base` added.
 ///
-/// `readable`: bytes from `line` on that may be read. `text` has room for count + most + 16 bytes.
-/// Returns the number of values; -1 when there are more than `most`.
+/// `readable`: bytes from `line` on that may be read. `chunks` has room for (count / 64 + 1) ×
+/// TERN_CHUNK_SIZE bytes, `text` for count + most + 16. Returns the number of values; -1 when there
+/// are more than `most`.
 long tern_take_values(const uint8_t *line, size_t count, size_t readable, uint32_t base,
-                      uint8_t *text, size_t *text_count, tern_slice *values, size_t most);
+                      uint64_t *chunks, uint8_t *text, size_t *text_count, tern_slice *values,
+                      size_t most);
+enum { TERN_CHUNK_SIZE = 56, TERN_HEX_RUN = 12 };
+/// Offset at or after `from` of TERN_HEX_RUN hexadecimal digits of either case in a row, the first of
+/// their run unless `from` stands inside it; `count` when nowhere.
+size_t tern_find_hex_run(const uint8_t *line, size_t count, size_t from);
 /// Whether a byte ends the value of a field that has no quotes.
 bool tern_ends_field(uint8_t byte);
 

@@ -45,13 +45,12 @@ struct RowIDs: BitwiseCopyable, Equatable {
     private static func isHex(
         _ digits: UnsafeRawBufferPointer, at offset: Int, _ number: UInt64
     ) -> Bool {
-        for i in 0..<16 {
-            let nibble = UInt8(truncatingIfNeeded: number &>> UInt64(60 &- 4 &* i)) & 15
-            let digit =
-                nibble < 10 ? nibble &+ UInt8(ascii: "0") : nibble &- 10 &+ UInt8(ascii: "a")
-            if digits[offset &+ i] != digit { return false }
-        }
-        return true
+        let bytes = number.byteSwapped
+        let high = EightDigits.hex(UInt32(truncatingIfNeeded: bytes))
+        let low = EightDigits.hex(UInt32(truncatingIfNeeded: bytes &>> 32))
+        return digits.loadUnaligned(fromByteOffset: offset, as: UInt64.self).littleEndian == high
+            && digits.loadUnaligned(fromByteOffset: offset &+ 8, as: UInt64.self).littleEndian
+                == low
     }
 }
 

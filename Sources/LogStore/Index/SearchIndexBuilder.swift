@@ -85,11 +85,20 @@ struct SearchIndexBuilder {
             ? LineSplitter(longest: Int(lengths.max() ?? 0), most: LogFormat.maxPlaces) : nil
         lines.withUnsafeBytes { lines in
             var offset = 0
+            // Most lines have no long run of such digits.
+            var nextRun = findHexRun(in: lines, from: 0)
             for (row, length) in lengths.enumerated() {
                 let range = offset..<(offset + Int(length))
                 offset += Int(length)
                 if let splitter { addWords(of: range, lines, splitter) }
-                addIDs(UnsafeRawBufferPointer(rebasing: lines[range]), rowIDs[row])
+                if nextRun < offset {
+                    addIDs(UnsafeRawBufferPointer(rebasing: lines[range]))
+                    nextRun = findHexRun(in: lines, from: offset)
+                }
+                let ids = rowIDs[row]
+                if ids.traceHigh | ids.traceLow != 0 {
+                    add(id: HexRuns.key(high: ids.traceHigh, low: ids.traceLow))
+                }
             }
         }
     }
@@ -191,15 +200,12 @@ struct SearchIndexBuilder {
 
     // MARK: - Ids
 
-    private mutating func addIDs(_ line: UnsafeRawBufferPointer, _ rowIDs: RowIDs) {
+    private mutating func addIDs(_ line: UnsafeRawBufferPointer) {
         HexRuns.forEach(in: line) { range, kind, key in
             add(id: key)
             if kind == .run {
                 units[open].longestID = max(units[open].longestID, range.count)
             }
-        }
-        if rowIDs.traceHigh | rowIDs.traceLow != 0 {
-            add(id: HexRuns.key(high: rowIDs.traceHigh, low: rowIDs.traceLow))
         }
     }
 

@@ -108,7 +108,15 @@ struct LineBuffer {
     /// Writes bytes as lower-case hexadecimal digits.
     mutating func append(hex bytes: UnsafeRawBufferPointer) throws(MalformedBytes) {
         guard bytes.count <= (capacity &- count) / 2 else { throw overflow() }
-        for byte in bytes {
+        var index = 0
+        while index &+ 4 <= bytes.count {
+            let four = bytes.loadUnaligned(fromByteOffset: index, as: UInt32.self).littleEndian
+            base.storeBytes(
+                of: EightDigits.hex(four).littleEndian, toByteOffset: count, as: UInt64.self)
+            count &+= 8
+            index &+= 4
+        }
+        for byte in bytes[index...] {
             for nibble in [byte &>> 4, byte & 15] {
                 base.storeBytes(
                     of: nibble < 10

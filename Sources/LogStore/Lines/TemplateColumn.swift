@@ -24,7 +24,7 @@ enum TemplateColumn {
         _ lines: [UInt8], _ lengths: [UInt32], ids: [RowIDs] = []
     ) -> [UInt8]? {
         lines.withUnsafeBytes { lines in
-            Rows(lines, lengths)?.encoded(lines, ids, rows: lengths.count)
+            Rows(lines, lengths, LineRoom())?.encoded(lines, ids, rows: lengths.count)
         }
     }
 
@@ -36,16 +36,18 @@ enum TemplateColumn {
         var templates: [UInt32] = []
         /// Where each row's values begin in `values`.
         var starts: [UInt32] = []
-        var values: [ByteSlice] = []
+        private let room: LineRoom
         /// Values of each template's lines.
         var places: [Int] = []
         var rowCounts: [Int] = []
 
-        init?(_ lines: UnsafeRawBufferPointer, _ lengths: [UInt32]) {
+        /// - Parameter room: used by nothing else as long as these rows are.
+        init?(_ lines: UnsafeRawBufferPointer, _ lengths: [UInt32], _ room: LineRoom) {
+            self.room = room
+            room.valueCount = 0
             let limit = min(LogFormat.maxTemplates, 16 + lengths.count / 4)
             templates.reserveCapacity(lengths.count)
             starts.reserveCapacity(lengths.count)
-            values.reserveCapacity(lengths.count * 4)
             let splitter = LineSplitter(
                 longest: Int(lengths.max() ?? 0), most: LogFormat.maxPlaces)
             let hasMarks =
@@ -53,11 +55,11 @@ enum TemplateColumn {
             var offset = 0
             for length in lengths {
                 let range = offset..<(offset + Int(length))
-                let first = values.count
+                let first = room.valueCount
                 let number = take(range, of: lines, splitter, mayHaveMarks: hasMarks)
                 if number == places.count {
                     guard places.count < limit else { return nil }
-                    places.append(values.count - first)
+                    places.append(room.valueCount - first)
                     rowCounts.append(0)
                 }
                 rowCounts[number] += 1
@@ -65,6 +67,14 @@ enum TemplateColumn {
                 starts.append(UInt32(truncatingIfNeeded: first))
                 offset = range.upperBound
             }
+        }
+
+        /// Hash of the template that most lines have.
+        var commonest: UInt64 {
+            guard let number = rowCounts.indices.max(by: { rowCounts[$0] < rowCounts[$1] }) else {
+                return 0
+            }
+            return texts.hash(number)
         }
 
         /// Appends the values of a line.
@@ -77,16 +87,16 @@ enum TemplateColumn {
             let hasMark =
                 mayHaveMarks
                 && lines[range].contains(TemplateColumn.mark)
-            if !hasMark {
-                let number = splitter.split(range, of: lines) { text, found in
-                    values.append(contentsOf: found.bindMemory(to: ByteSlice.self))
-                    return texts.intern(text)
-                }
-                if let number { return number }
+            let next = room.next(LogFormat.maxPlaces)
+            if !hasMark, let found = splitter.split(range, of: lines, into: next) {
+                room.valueCount &+= found.count
+                return texts.intern(found.text)
             }
             // A line that has the mark itself, or more values than are worth their columns, is one
             // value as a whole.
-            values.append(ByteSlice(offset: range.lowerBound, count: range.count))
+            next.storeBytes(
+                of: ByteSlice(offset: range.lowerBound, count: range.count), as: ByteSlice.self)
+            room.valueCount &+= 1
             return withUnsafeBytes(of: TemplateColumn.mark) { texts.intern($0) }
         }
 
@@ -119,19 +129,21 @@ enum TemplateColumn {
                 order[next[Int(template)]] = UInt32(truncatingIfNeeded: row)
                 next[Int(template)] += 1
             }
-            let most = rowCounts.max() ?? 0
-            let survey = ValueSurvey(rows: most)
-            let column = UnsafeMutableBufferPointer<ByteSlice>.allocate(capacity: most)
-            defer { column.deallocate() }
+            let survey = room.survey(rows: rowCounts.max() ?? 0)
+            let (slices, keys) = room.columns(
+                places.indices.reduce(0) { max($0, places[$1] * rowCounts[$1]) })
             order.withUnsafeBufferPointer { order in
                 for number in places.indices {
                     let rows = UnsafeBufferPointer(
                         rebasing: order[(ends[number] - rowCounts[number])..<ends[number]])
+                    gather(rows, places[number], lines, slices, keys)
                     var rowIDs: [RowIDs]?
                     for place in 0..<places[number] {
-                        gather(rows, place, into: column)
+                        let first = place * rows.count
                         ValueColumn.encode(
-                            UnsafeBufferPointer(rebasing: column[..<rows.count]), lines,
+                            ValueSlots(
+                                slices: slices + first, keys: keys + first, count: rows.count),
+                            lines,
                             ids: {
                                 if let known = rowIDs { return known }
                                 let all = ids.isEmpty ? [] : rows.map { ids[Int($0)] }
@@ -144,15 +156,20 @@ enum TemplateColumn {
             return out.bytes
         }
 
-        /// The values of some rows at one place.
+        /// The values of some rows by place, which is a pass over the lines instead of one per place.
         private func gather(
-            _ rows: UnsafeBufferPointer<UInt32>, _ place: Int,
-            into column: UnsafeMutableBufferPointer<ByteSlice>
+            _ rows: UnsafeBufferPointer<UInt32>, _ places: Int, _ lines: UnsafeRawBufferPointer,
+            _ slices: UnsafeMutablePointer<ByteSlice>, _ keys: UnsafeMutablePointer<UInt64>
         ) {
+            let values = room.values
             starts.withUnsafeBufferPointer { starts in
-                values.withUnsafeBufferPointer { values in
-                    for (index, row) in rows.enumerated() {
-                        column[index] = values[Int(starts[Int(row)]) &+ place]
+                for index in 0..<rows.count {
+                    let row = values + Int(starts[Int(rows[index])])
+                    var target = index
+                    for place in 0..<places {
+                        slices[target] = row[place]
+                        keys[target] = ValueSlots.key(of: row[place], in: lines)
+                        target &+= rows.count
                     }
                 }
             }
@@ -203,6 +220,8 @@ struct TextTable {
     private var slots = [UInt32](repeating: 0, count: 64)
 
     func bytes(_ number: Int) -> ArraySlice<UInt8> { arena[entries[number].slice.range] }
+
+    func hash(_ number: Int) -> UInt64 { entries[number].hash }
 
     mutating func intern(_ text: UnsafeRawBufferPointer) -> Int {
         let hash = hash64(text)

@@ -10,9 +10,10 @@ enum ValueColumn {
     ///   - values: slices of `text`, one at least and no more than `room` is for.
     ///   - ids: of the values' rows, asked for when a value may be one; or empty.
     static func encode(
-        _ values: UnsafeBufferPointer<ByteSlice>, _ text: UnsafeRawBufferPointer,
+        _ column: ValueSlots, _ text: UnsafeRawBufferPointer,
         ids: () -> [RowIDs], _ room: ValueSurvey, into out: inout ByteWriter
     ) {
+        let values = UnsafeBufferPointer(start: column.slices, count: column.count)
         if let coding = identifierCoding(values, text, ids) {
             out.u8(coding)
             return
@@ -20,7 +21,7 @@ enum ValueColumn {
         func bytes(_ slice: ByteSlice) -> UnsafeRawBufferPointer {
             UnsafeRawBufferPointer(rebasing: text[slice.range])
         }
-        let facts = values.count > 1 ? room.look(at: values, text) : nil
+        let facts = values.count > 1 ? room.look(at: column, text) : nil
         guard let facts, !facts.fitsDictionary || facts.distinctCount > 1 else {
             out.u8(LogFormat.Value.constant)
             out.lengthPrefixed(bytes(values[0]))
@@ -77,12 +78,22 @@ enum ValueColumn {
         return isTrace ? LogFormat.Value.traceID : LogFormat.Value.spanID
     }
 
+    /// - Parameter hex: lower-case digits, of whole bytes and eight at least.
     private static func appendBinary(_ hex: UnsafeRawBufferPointer, _ out: inout [UInt8]) {
         func nibble(_ byte: UInt8) -> UInt8 {
             byte < UInt8(ascii: "a") ? byte &- UInt8(ascii: "0") : byte &- UInt8(ascii: "a") &+ 10
         }
-        for i in stride(from: 0, to: hex.count, by: 2) {
+        var i = 0
+        while i &+ 8 <= hex.count {
+            let digits = hex.loadUnaligned(fromByteOffset: i, as: UInt64.self).littleEndian
+            withUnsafeBytes(of: EightDigits.bytes(digits).littleEndian) {
+                out.append(contentsOf: $0)
+            }
+            i &+= 8
+        }
+        while i < hex.count {
             out.append(nibble(hex[i]) &<< 4 | nibble(hex[i &+ 1]))
+            i &+= 2
         }
     }
 }

@@ -24,7 +24,6 @@ struct PartSink: RowSink {
     private var carried: [[UInt32: CarriedPart]] = []
     private var current = -1
     private var retentionClass: UInt8 = 0
-    private var metadata: [UInt8] = []
 
     init(
         _ streams: [Labels], _ configuration: LogStoreConfiguration, level: Int32,
@@ -70,23 +69,22 @@ struct PartSink: RowSink {
 
     mutating func take(_ rows: DecodedRows, _ positions: Range<Int>, stream: Int) -> Bool {
         turn(to: stream)
-        var day: Int32?
-        var number = 0
-        for position in positions {
-            let row = Int(rows.selection[position])
-            let rowDay = utcDay(ofNanos: rows.nanos[row])
-            if rowDay != day {
-                day = rowDay
-                number = builder(Key(day: rowDay, retentionClass: retentionClass))
-                builders[number].begin(streams[stream])
+        func day(_ position: Int) -> Int32 {
+            utcDay(ofNanos: rows.nanos[Int(rows.selection[position])])
+        }
+        var start = positions.lowerBound
+        while start < positions.upperBound {
+            let first = day(start)
+            // Times ascend, so that mostly all are of one day.
+            var end = positions.upperBound
+            if day(end - 1) != first {
+                end = start + 1
+                while day(end) == first { end += 1 }
             }
-            metadata.removeAll(keepingCapacity: true)
-            rows.appendMetadata(row, into: &metadata)
-            metadata.withUnsafeBytes {
-                builders[number].append(
-                    nanos: rows.nanos[row], line: rows.line(row), metadata: $0,
-                    ids: rows.rowIDs(row))
-            }
+            let number = builder(Key(day: first, retentionClass: retentionClass))
+            builders[number].begin(streams[stream])
+            builders[number].append(rows, start..<end)
+            start = end
         }
         return true
     }

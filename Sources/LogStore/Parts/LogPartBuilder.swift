@@ -46,6 +46,7 @@ struct LogPartBuilder {
     private var lines: [UInt8] = []
     private var metadata = MetadataEncoder()
     private var ids: [RowIDs] = []
+    private var coding = LineCoding()
 
     var traces = TraceTable()
     /// Blocks whose ids are written at the end, when all are known.
@@ -73,6 +74,49 @@ struct LogPartBuilder {
         streams.append(labels)
     }
 
+    /// Appends rows of the stream that was begun last, at these positions of their selection.
+    mutating func append(_ rows: DecodedRows, _ positions: Range<Int>) {
+        let base = rows.base
+        switch rows.metadata {
+        case .none:
+            append(rows, positions) { _ in UnsafeRawBufferPointer(start: nil, count: 0) }
+        case .constant(let bytes):
+            bytes.withUnsafeBytes { bytes in append(rows, positions) { _ in bytes } }
+        case .slices(let slices):
+            slices.withUnsafeBufferPointer { slices in
+                append(rows, positions) { UnsafeRawBufferPointer(rebasing: base[slices[$0].range]) }
+            }
+        case .columns:
+            var canonical: [UInt8] = []
+            for position in positions {
+                canonical.removeAll(keepingCapacity: true)
+                rows.appendMetadata(Int(rows.selection[position]), into: &canonical)
+                canonical.withUnsafeBytes { bytes in
+                    append(rows, position..<(position + 1)) { _ in bytes }
+                }
+            }
+        }
+    }
+
+    @inline(__always)
+    private mutating func append(
+        _ rows: DecodedRows, _ positions: Range<Int>,
+        metadata: (_ row: Int) -> UnsafeRawBufferPointer
+    ) {
+        let selection = rows.selection, times = rows.nanos, slices = rows.lines, ids = rows.ids
+        let base = rows.base
+        for position in positions {
+            let row = Int(selection[position])
+            append(
+                nanos: times[row],
+                line: slices.isEmpty
+                    ? UnsafeRawBufferPointer(start: nil, count: 0)
+                    : UnsafeRawBufferPointer(rebasing: base[slices[row].range]),
+                metadata: metadata(row), ids: ids.isEmpty ? .none : ids[row])
+        }
+    }
+
+    @inline(__always)
     mutating func append(
         nanos time: Int64, line: UnsafeRawBufferPointer, metadata pairs: UnsafeRawBufferPointer,
         ids rowIDs: RowIDs
@@ -94,7 +138,7 @@ struct LogPartBuilder {
         guard let first = nanos.first, let last = nanos.last else { return }
         var numbers = ByteWriter(), pairs = ByteWriter()
         TimeColumn.encode(nanos, into: &numbers)
-        let templated = LineCoding.templates(lines, lengths, ids: ids)
+        let templated = coding.templates(lines, lengths, ids: ids)
         if templated == nil {
             LengthColumn.encode(lengths, into: &numbers)
         } else {

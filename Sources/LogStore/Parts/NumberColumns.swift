@@ -23,14 +23,16 @@ enum TimeColumn {
             out.varint(deltas.first ?? 0)
             return
         }
+        if unit > 1 {
+            for i in deltas.indices { deltas[i] /= unit }
+        }
         var deltaCost = 0, changeCost = 0
-        var previous = deltas[0] / unit
+        var previous = deltas[0]
         for delta in deltas {
-            let scaled = delta / unit
-            deltaCost += ByteWriter.varintCount(scaled)
-            let change = Int64(bitPattern: scaled &- previous)
-            changeCost += ByteWriter.varintCount(ByteWriter.zigzag(change))
-            previous = scaled
+            deltaCost &+= ByteWriter.varintCount(delta)
+            let change = Int64(bitPattern: delta &- previous)
+            changeCost &+= ByteWriter.varintCount(ByteWriter.zigzag(change))
+            previous = delta
         }
         if min(changeCost, deltaCost) >= LogFormat.Time.planesFrom * deltas.count {
             writePlanes(nanos[0], unit, deltas, &out)
@@ -40,33 +42,38 @@ enum TimeColumn {
         out.zigzag(nanos[0])
         out.varint(unit)
         if changeCost < deltaCost {
-            previous = deltas[0] / unit
+            previous = deltas[0]
             out.varint(previous)
             for delta in deltas.dropFirst() {
-                out.zigzag(Int64(bitPattern: (delta / unit) &- previous))
-                previous = delta / unit
+                out.zigzag(Int64(bitPattern: delta &- previous))
+                previous = delta
             }
         } else {
-            for delta in deltas { out.varint(delta / unit) }
+            for delta in deltas { out.varint(delta) }
         }
     }
 
     /// Distances that take several bytes each are mostly noise but for their highest byte: side by side
     /// the highest bytes compress, and the others are not spoiled by the marks of varints.
     private static func writePlanes(
-        _ first: Int64, _ unit: UInt64, _ deltas: [UInt64], _ out: inout ByteWriter
+        _ first: Int64, _ unit: UInt64, _ scaled: [UInt64], _ out: inout ByteWriter
     ) {
-        let most = deltas.reduce(0) { max($0, $1 / unit) }
-        let width = (71 - most.leadingZeroBitCount) / 8
+        let all = scaled.reduce(0) { $0 | $1 }
+        let width = max(1, (71 - all.leadingZeroBitCount) / 8)
         out.u8(LogFormat.Time.planes)
         out.zigzag(first)
         out.varint(unit)
         out.u8(UInt8(width))
-        let scaled = deltas.map { $0 / unit }
-        out.bytes.reserveCapacity(out.count + width * deltas.count)
-        for plane in 0..<width {
-            let shift = UInt64(8 * plane)
-            for delta in scaled { out.u8(UInt8(truncatingIfNeeded: delta &>> shift)) }
+        let start = out.count
+        out.bytes.append(contentsOf: repeatElement(0, count: width * scaled.count))
+        out.bytes.withUnsafeMutableBytes { bytes in
+            for plane in 0..<width {
+                let shift = UInt64(8 * plane)
+                let offset = start + plane * scaled.count
+                for (index, delta) in scaled.enumerated() {
+                    bytes[offset &+ index] = UInt8(truncatingIfNeeded: delta &>> shift)
+                }
+            }
         }
     }
 
