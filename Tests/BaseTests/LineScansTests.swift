@@ -104,3 +104,24 @@ private func randomLine(_ numbers: inout Numbers) -> [UInt8] {
     let few = LineSplitter(longest: line.count, most: 4)
     #expect(line.withUnsafeBytes { few.split(0..<line.count, of: $0) { _, _ in 0 } } == nil)
 }
+
+@Test func longRunsOfHexadecimalDigitsAreFound() {
+    var numbers = Numbers(state: 17)
+    let pieces = ["0123456789ab", "0123456789a", "ABCDEF", "9", "f", "g", " ", "\u{e9}", "-"]
+    for _ in 0..<3000 {
+        var line: [UInt8] = []
+        for _ in 0..<numbers.below(20) {
+            line += Array(pieces[numbers.below(pieces.count)].utf8)
+            if numbers.below(4) == 0 { line.append(UInt8(numbers.below(256))) }
+        }
+        let start = numbers.below(line.count + 2)
+        let isHex = line.map {
+            (48...57).contains($0) || (65...70).contains($0) || (97...102).contains($0)
+        }
+        let expected =
+            (start..<max(start, line.count)).first { i in
+                i + hexRunLeast <= line.count && isHex[i..<(i + hexRunLeast)].allSatisfy { $0 }
+            } ?? line.count
+        #expect(line.withUnsafeBytes { findHexRun(in: $0, from: start) } == expected)
+    }
+}

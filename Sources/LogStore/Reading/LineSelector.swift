@@ -5,7 +5,8 @@ import Base
 import Telemetry
 
 /// Compiled line filters. May keep rows that fail a filter, never drops one that passes: engines
-/// check again with their own rules.
+/// check again with their own rules. Text that a regular expression cannot match without is a filter
+/// of its own, for which blocks are skipped and columns searched.
 struct LineSelector {
     private enum Test {
         case contains([UInt8])
@@ -34,6 +35,7 @@ struct LineSelector {
             case .matches:
                 expressions.append(
                     .matches(try RegularExpression(filter.text, [.dotMatchesNewline])))
+                tests += RequiredLiterals.of(filter.text).map { .contains($0) }
             case .notMatches: expressions.append(.notMatches(try RegularExpression(filter.text)))
             }
         }
