@@ -64,15 +64,9 @@ package enum AttributeCoding {
         case .string(let text):
             writer.u8(AttributeType.string.rawValue)
             writer.lengthPrefixed(text)
-        case .bool(let flag):
-            writer.u8(AttributeType.bool.rawValue)
-            writer.u8(flag ? 1 : 0)
-        case .int(let number):
-            writer.u8(AttributeType.int.rawValue)
-            writer.zigzag(number)
-        case .double(let number):
-            writer.u8(AttributeType.double.rawValue)
-            writer.double(number)
+        case .bool(let flag): encode(flag, into: &writer)
+        case .int(let number): encode(number, into: &writer)
+        case .double(let number): encode(number, into: &writer)
         case .bytes(let bytes):
             writer.u8(AttributeType.bytes.rawValue)
             writer.lengthPrefixed(bytes)
@@ -85,6 +79,35 @@ package enum AttributeCoding {
             writer.varint(pairs.count)
             for pair in pairs { encode(pair.key, pair.value, into: &writer) }
         }
+    }
+
+    // Decoders write what they read without making values of it first.
+
+    /// A value that is text; it need not be UTF-8.
+    package static func encode(text: UnsafeRawBufferPointer, into writer: inout ByteWriter) {
+        writer.u8(AttributeType.string.rawValue)
+        writer.lengthPrefixed(text)
+    }
+
+    /// A value of bytes.
+    package static func encode(bytes: UnsafeRawBufferPointer, into writer: inout ByteWriter) {
+        writer.u8(AttributeType.bytes.rawValue)
+        writer.lengthPrefixed(bytes)
+    }
+
+    package static func encode(_ flag: Bool, into writer: inout ByteWriter) {
+        writer.u8(AttributeType.bool.rawValue)
+        writer.u8(flag ? 1 : 0)
+    }
+
+    package static func encode(_ number: Int64, into writer: inout ByteWriter) {
+        writer.u8(AttributeType.int.rawValue)
+        writer.zigzag(number)
+    }
+
+    package static func encode(_ number: Double, into writer: inout ByteWriter) {
+        writer.u8(AttributeType.double.rawValue)
+        writer.double(number)
     }
 
     /// Decodes one value.

@@ -2,6 +2,7 @@
 // Forms of output, the pager, live views, and LogQL over local lines.
 
 import Base
+import TestKit
 import Testing
 
 @testable import Shell
@@ -289,4 +290,34 @@ private let sample = """
         ("12345", nil),
     ]
     for (line, expected) in cases { #expect(timeOfLine(Array(line.utf8)) == expected, "\(line)") }
+}
+
+// MARK: Files
+
+@Test func filesAreReadWithinBounds() async throws {
+    #expect(try fileBytes("/dev/zero", limit: 100_000).count == 100_000)
+    #expect(throws: ShellError.self) { try readFile("/dev/zero") }
+    #expect(throws: ShellError.self) { try readFile("/none/such") }
+    try await withTemporaryDirectory { folder in
+        let path = folder + "/lines"
+        try StatePath.replace(path, with: "first\nsecond\nthird\n")
+        #expect(try readFile(path) == "first\nsecond\nthird\n")
+        #expect(try fileBytes(path, limit: 6, fromEnd: true) == Array("third\n".utf8))
+        #expect(History(path: path).lines == ["first", "second", "third"])
+    }
+}
+
+@Test func aQueryTooManyIsRefused() async throws {
+    try await withTemporaryDirectory { folder in
+        let path = folder + "/queries"
+        var saved = NamedQueries(path: nil)
+        for number in 0..<NamedQueries.limit { try saved.save("q\(number)", "up") }
+        #expect(throws: ShellError.self) { try saved.save("more", "up") }
+        // One that is there is replaced all the same.
+        try saved.save("q0", "down")
+        #expect(try saved.query("q0", arguments: []) == "down")
+        var kept = NamedQueries(path: path)
+        try kept.save("a", "up")
+        #expect(NamedQueries(path: path).queries.map(\.query) == ["up"])
+    }
 }

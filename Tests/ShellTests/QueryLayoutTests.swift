@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `\\format`: the same query, laid out.
 
+import Base
 import TestKit
 import Testing
 import TraceQL

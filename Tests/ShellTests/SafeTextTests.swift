@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Hostile text in every form of output.
 
+import Base
 import Testing
 
 @testable import Shell

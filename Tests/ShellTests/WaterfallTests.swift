@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A trace as text.
 
+import Base
 import Testing
 
 @testable import Shell

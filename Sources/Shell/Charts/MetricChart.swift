@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The chart of a metric answer.
 
+import Base
+
 /// Times of a range query.
 struct ChartTimes: Sendable, Equatable {
     var startNanos: Int64

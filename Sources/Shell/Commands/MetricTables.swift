@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Answers of the Prometheus API as tables.
 
+import Base
+
 /// `{__name__="up", job="x"}` as `up{job="x"}`.
 func seriesText(_ metric: JSONValue) -> String {
     let name = metric["__name__"].text

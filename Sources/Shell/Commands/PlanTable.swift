@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A plan as an indented tree.
 
+import Base
+
 /// Table of the answer of `explain`: an operator a row, what feeds it below and further in, and the
 /// whole query last. Aligned forms leave out the sub-expressions, which are in the operators.
 func planTable(_ data: JSONValue, _ mode: OutputMode, unicode: Bool) -> ResultTable {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What there is on the server.
 
+import Base
+
 extension ShellCommands {
     /// Series of a metric that are looked at for its labels.
     private static let mostSeries = 10_000

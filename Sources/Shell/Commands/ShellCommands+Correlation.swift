@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // From one signal to the others.
 
+import Base
+
 extension ShellCommands {
     /// Streams of a service that are asked for its lines.
     private static let mostStreams = 20

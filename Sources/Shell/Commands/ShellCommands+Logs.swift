@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Log queries, whole or page by page.
 
+import Base
 import LogQL
 
 extension ShellCommands {

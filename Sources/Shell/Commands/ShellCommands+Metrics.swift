@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Metric queries.
 
+import Base
+
 extension ShellCommands {
     /// Steps of a range query whose step is chosen.
     private static let chosenSteps = 250.0

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Traces and services.
 
+import Base
+
 extension ShellCommands {
     func traces(_ text: String) async throws -> Output {
         let (start, end) = bounds

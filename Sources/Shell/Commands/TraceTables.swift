@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Traces as tables.
 
+import Base
+
 /// Table of a search answer.
 func traceTable(_ answer: JSONValue, _ terminal: TerminalTraits, _ zone: ShownZone) -> ResultTable {
     let traces = answer["traces"].items

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Asking the server for names.
 
+import Base
 import Synchronization
 
 /// The prompt's settings, for those who ask on its behalf from other tasks.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Log lines as they come, over WebSocket.
 
+import Base
 import FoundationEssentials
 import NIOCore
 import NIOHTTP1

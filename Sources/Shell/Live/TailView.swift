@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a tail shows, and what waits while it is paused.
 
+import Base
+
 /// Lines of a tail on their way to the screen. Pure: frames and keys go in, text comes out.
 struct TailView: Sendable {
     private(set) var isPaused = false

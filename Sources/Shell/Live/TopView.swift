@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The server at a glance.
 
+import Base
+
 /// Numbers of a server's `/metrics` page by name, labels as written.
 func metricsPage(_ text: String) -> [String: Double] {
     var out: [String: Double] = [:]

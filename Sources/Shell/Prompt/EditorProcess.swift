@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The user's own editor, and files.
 
-import FoundationEssentials
 import Glibc
 
 /// `$VISUAL`, `$EDITOR` or `vi` on a text.
@@ -56,17 +55,41 @@ enum EditorProcess {
 
 /// Text of a file, 16 MiB at most.
 ///
-/// - Throws: `ShellError` when it can't be read.
+/// - Throws: `ShellError` when it can't be read or is larger.
 func readFile(_ path: String) throws -> String {
-    do {
-        let data = try Data(contentsOf: URL(filePath: path))
-        guard data.count <= 16 << 20 else { throw ShellError("\(path) is larger than 16 MiB") }
-        return String(decoding: data, as: UTF8.self)
-    } catch let error as ShellError {
-        throw error
-    } catch {
-        throw ShellError("cannot read \(path)")
+    let limit = 16 << 20
+    let bytes = try fileBytes(path, limit: limit + 1)
+    guard bytes.count <= limit else { throw ShellError("\(path) is larger than 16 MiB") }
+    return String(decoding: bytes, as: UTF8.self)
+}
+
+/// The first bytes of a file, or the last, at most `limit`: a device or a pipe that never ends takes no
+/// more memory than that.
+///
+/// - Throws: `ShellError` with the system's reason.
+func fileBytes(_ path: String, limit: Int, fromEnd: Bool = false) throws -> [UInt8] {
+    func failure() -> ShellError {
+        ShellError("cannot read \(path): \(String(cString: strerror(errno)))")
     }
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw failure() }
+    defer { close(descriptor) }
+    if fromEnd {
+        let size = lseek(descriptor, 0, SEEK_END)
+        guard size >= 0, lseek(descriptor, max(0, size - limit), SEEK_SET) >= 0 else {
+            throw failure()
+        }
+    }
+    var bytes: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 1 << 16)
+    while bytes.count < limit {
+        let count = Glibc.read(descriptor, &buffer, min(buffer.count, limit - bytes.count))
+        if count < 0, errno == EINTR { continue }
+        guard count >= 0 else { throw failure() }
+        if count == 0 { break }
+        bytes += buffer[..<count]
+    }
+    return bytes
 }
 
 /// The file that `\o` names: begun empty, then added to by each answer.

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Lines typed before.
 
-import FoundationEssentials
-
 /// Past lines, oldest first, kept in a file of the user's. Lines are added at its end, so several
 /// shells can share it.
 package struct History: Sendable {
@@ -16,8 +14,11 @@ package struct History: Sendable {
     /// to twice the limit is cut to it.
     package init(path: String?) {
         self.path = path
-        guard let path, let data = FileManager.default.contents(atPath: path) else { return }
-        let all = String(decoding: data.suffix(Self.byteLimit), as: UTF8.self)
+        // A file that is not there, or cannot be read, is no history; adding a line says what is wrong.
+        guard let path,
+            let bytes = try? fileBytes(path, limit: Self.byteLimit, fromEnd: true)
+        else { return }
+        let all = String(decoding: bytes, as: UTF8.self)
             .split(separator: "\n")
         lines = all.suffix(Self.limit).map { unescaped(String($0)) }
         if all.count > 2 * Self.limit {

@@ -2,42 +2,47 @@
 // Queries kept under names.
 
 import Base
-import FoundationEssentials
 
 /// Queries by name, in a file of JSON lines `{"name":…,"query":…}`; the last of a name counts.
 package struct NamedQueries: Sendable {
     private let path: String?
     private(set) var queries: [(name: String, query: String)] = []
-    /// Queries and bytes of a file that are read at most.
-    private static let limit = 1000
+    /// Queries, and bytes of a file that are read, at most.
+    static let limit = 1000
     private static let byteLimit = 4 << 20
 
     /// Reads the file when there is one; lines that are not such objects are left out.
     package init(path: String?) {
         self.path = path
-        guard let path, let data = FileManager.default.contents(atPath: path) else { return }
-        for line in data.prefix(Self.byteLimit).split(separator: UInt8(ascii: "\n")) {
+        guard let path, let bytes = try? fileBytes(path, limit: Self.byteLimit) else { return }
+        for line in bytes.split(separator: UInt8(ascii: "\n")) {
             guard let value = try? JSONValue(parsing: Array(line)) else { continue }
-            set(value["name"].text, value["query"].text)
+            let (name, query) = (value["name"].text, value["query"].text)
+            if !name.isEmpty, !query.isEmpty { _ = set(name, query) }
         }
     }
 
-    private mutating func set(_ name: String, _ query: String) {
-        guard !name.isEmpty, !query.isEmpty, queries.count < Self.limit else { return }
-        queries.removeAll { $0.name == name }
-        queries.append((name, query))
+    /// Returns false when there is no room for another name.
+    private mutating func set(_ name: String, _ query: String) -> Bool {
+        let others = queries.filter { $0.name != name }
+        guard others.count < Self.limit else { return false }
+        queries = others + [(name, query)]
+        return true
     }
 
     /// Keeps a query.
     ///
-    /// - Throws: `ShellError` for a name that is none, or when the file can't be written.
+    /// - Throws: `ShellError` for a name that is none, for one too many, or when the file can't be
+    ///   written.
     mutating func save(_ name: String, _ query: String) throws {
         guard !name.isEmpty, name.allSatisfy({ $0.isLetter || $0.isNumber || "-_.".contains($0) })
         else {
             throw ShellError("a name has letters, digits, - _ and .: \\save NAME QUERY", .usage)
         }
         guard !query.isEmpty else { throw ShellError("no query to keep yet", .usage) }
-        set(name, query)
+        guard set(name, query) else {
+            throw ShellError("\(Self.limit) queries are kept, the most there may be", .usage)
+        }
         guard let path else { return }
         var text: [UInt8] = []
         for entry in queries {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What `why` found.
 
+import Base
+
 /// Suspects, worst first, each with its place in the code and what speaks for it; every piece of
 /// evidence has the query that shows it.
 struct DiagnosisReport: Sendable {

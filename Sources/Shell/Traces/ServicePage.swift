@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // All there is about one service.
 
+import Base
+
 /// `\service NAME`: numbers, operations, neighbours, versions, traces with errors and slow ones.
 struct ServicePage: Sendable {
     private let data: JSONValue

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A trace as a waterfall.
 
+import Base
+
 /// A trace drawn over time: a line a span with its place in the tree, its bar, its duration and
 /// self time, marks of the critical path and of errors; the log lines of each span under it at
 /// their times; gaps of a span in which none of its children ran and that matter.

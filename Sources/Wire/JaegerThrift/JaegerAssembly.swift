@@ -59,8 +59,7 @@ struct JaegerAssembly {
         spans.inner.bytes.removeAll(keepingCapacity: true)
         if !name.isEmpty, !equalBytes(name, StaticString("OTLPResourceNoServiceName").bytes) {
             spans.inner.lengthPrefixed(StaticString("service.name").bytes)
-            spans.inner.u8(AttributeType.string.rawValue)
-            spans.inner.lengthPrefixed(name)
+            AttributeCoding.encode(text: name, into: &spans.inner)
         }
         for tag in tags {
             if equalBytes(tag.key, StaticString("hostname").bytes) {

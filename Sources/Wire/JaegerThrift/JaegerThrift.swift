@@ -118,21 +118,11 @@ struct JaegerTag {
     func encode(key: UnsafeRawBufferPointer, into writer: inout ByteWriter) {
         writer.lengthPrefixed(key)
         switch value {
-        case .string(let text):
-            writer.u8(AttributeType.string.rawValue)
-            writer.lengthPrefixed(text)
-        case .double(let number):
-            writer.u8(AttributeType.double.rawValue)
-            writer.double(number)
-        case .bool(let flag):
-            writer.u8(AttributeType.bool.rawValue)
-            writer.u8(flag ? 1 : 0)
-        case .int(let number):
-            writer.u8(AttributeType.int.rawValue)
-            writer.zigzag(number)
-        case .bytes(let bytes):
-            writer.u8(AttributeType.bytes.rawValue)
-            writer.lengthPrefixed(bytes)
+        case .string(let text): AttributeCoding.encode(text: text, into: &writer)
+        case .double(let number): AttributeCoding.encode(number, into: &writer)
+        case .bool(let flag): AttributeCoding.encode(flag, into: &writer)
+        case .int(let number): AttributeCoding.encode(number, into: &writer)
+        case .bytes(let bytes): AttributeCoding.encode(bytes: bytes, into: &writer)
         }
     }
 

@@ -50,18 +50,10 @@ extension OTLPAttributes {
             }
             if writer.count > start { writer.bytes.removeSubrange(start...) }
             switch message.field {
-            case 1:
-                writer.u8(AttributeType.string.rawValue)
-                writer.lengthPrefixed(try message.bytes())
-            case 2:
-                writer.u8(AttributeType.bool.rawValue)
-                writer.u8(try message.bool() ? 1 : 0)
-            case 3:
-                writer.u8(AttributeType.int.rawValue)
-                writer.zigzag(try message.int64())
-            case 4:
-                writer.u8(AttributeType.double.rawValue)
-                writer.double(try message.double())
+            case 1: AttributeCoding.encode(text: try message.bytes(), into: &writer)
+            case 2: AttributeCoding.encode(try message.bool(), into: &writer)
+            case 3: AttributeCoding.encode(try message.int64(), into: &writer)
+            case 4: AttributeCoding.encode(try message.double(), into: &writer)
             case 5:
                 var values = try message.message()
                 writer.u8(AttributeType.array.rawValue)
@@ -84,9 +76,7 @@ extension OTLPAttributes {
                         try pairs.skip()
                     }
                 }
-            default:
-                writer.u8(AttributeType.bytes.rawValue)
-                writer.lengthPrefixed(try message.bytes())
+            default: AttributeCoding.encode(bytes: try message.bytes(), into: &writer)
             }
         }
         if writer.count == start { writer.u8(AttributeType.empty.rawValue) }

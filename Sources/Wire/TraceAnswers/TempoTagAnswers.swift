@@ -25,52 +25,30 @@ package struct TempoTagsAnswer: Sendable {
     private var names: [String] { Set(scopes.flatMap(\.tags)).sorted() }
 
     package func json() -> [UInt8] {
-        var json = JSONWriter()
-        json.beginObject()
-        json.key("tagNames")
-        json.strings(names)
-        json.key("metrics")
-        statistics.writeMetadata(into: &json)
-        json.endObject()
-        return json.bytes
+        statistics.json("tagNames", names) { $1.string($0) }
     }
 
     package func jsonV2() -> [UInt8] {
-        var json = JSONWriter()
-        json.beginObject()
-        json.key("scopes")
-        json.beginArray()
-        for scope in scopes {
+        statistics.json("scopes", scopes) { scope, json in
             json.beginObject()
             json.member("name", scope.name)
             json.key("tags")
             json.strings(scope.tags)
             json.endObject()
         }
-        json.endArray()
-        json.key("metrics")
-        statistics.writeMetadata(into: &json)
-        json.endObject()
-        return json.bytes
     }
 
     package func protobuf() -> [UInt8] {
-        var writer = ProtobufWriter()
-        for name in names { writer.string(1, name, always: true) }
-        statistics.encodeMetadata(2, into: &writer)
-        return writer.bytes
+        statistics.protobuf(names) { $1.string(1, $0, always: true) }
     }
 
     package func protobufV2() -> [UInt8] {
-        var writer = ProtobufWriter()
-        for scope in scopes {
+        statistics.protobuf(scopes) { scope, writer in
             writer.message(1) { writer in
                 writer.string(1, scope.name)
                 for tag in scope.tags { writer.string(2, tag, always: true) }
             }
         }
-        statistics.encodeMetadata(2, into: &writer)
-        return writer.bytes
     }
 }
 
@@ -94,50 +72,56 @@ package struct TempoTagValuesAnswer: Sendable {
     }
 
     package func json() -> [UInt8] {
-        var json = JSONWriter()
-        json.beginObject()
-        json.key("tagValues")
-        json.strings(values.map(\.text))
-        json.key("metrics")
-        statistics.writeMetadata(into: &json)
-        json.endObject()
-        return json.bytes
+        statistics.json("tagValues", values) { $1.string($0.text) }
     }
 
     package func jsonV2() -> [UInt8] {
-        var json = JSONWriter()
-        json.beginObject()
-        json.key("tagValues")
-        json.beginArray()
-        for value in values {
+        statistics.json("tagValues", values) { value, json in
             json.beginObject()
             json.member("type", value.type)
             json.member("value", value.text)
             json.endObject()
         }
-        json.endArray()
-        json.key("metrics")
-        statistics.writeMetadata(into: &json)
-        json.endObject()
-        return json.bytes
     }
 
     package func protobuf() -> [UInt8] {
-        var writer = ProtobufWriter()
-        for value in values { writer.string(1, value.text, always: true) }
-        statistics.encodeMetadata(2, into: &writer)
-        return writer.bytes
+        statistics.protobuf(values) { $1.string(1, $0.text, always: true) }
     }
 
     package func protobufV2() -> [UInt8] {
-        var writer = ProtobufWriter()
-        for value in values {
+        statistics.protobuf(values) { value, writer in
             writer.message(1) { writer in
                 writer.string(1, value.type)
                 writer.string(2, value.text)
             }
         }
-        statistics.encodeMetadata(2, into: &writer)
+    }
+}
+
+extension TempoStatistics {
+    /// An answer of one list, and what it cost.
+    fileprivate func json<Entry>(
+        _ name: String, _ entries: [Entry], _ write: (Entry, inout JSONWriter) -> Void
+    ) -> [UInt8] {
+        var json = JSONWriter()
+        json.beginObject()
+        json.key(name)
+        json.beginArray()
+        for entry in entries { write(entry, &json) }
+        json.endArray()
+        json.key("metrics")
+        writeMetadata(into: &json)
+        json.endObject()
+        return json.bytes
+    }
+
+    /// The same as a message: entries are field 1.
+    fileprivate func protobuf<Entry>(
+        _ entries: [Entry], _ write: (Entry, inout ProtobufWriter) -> Void
+    ) -> [UInt8] {
+        var writer = ProtobufWriter()
+        for entry in entries { write(entry, &writer) }
+        encodeMetadata(2, into: &writer)
         return writer.bytes
     }
 }

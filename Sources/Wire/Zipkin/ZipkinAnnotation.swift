@@ -77,16 +77,13 @@ struct ZipkinAnnotation {
                 attributes.u8(AttributeType.string.rawValue)
                 OTLPAttributes.append(try reader.string(), to: &attributes)
             case .number: try readNumber(&reader)
-            case .bool:
-                attributes.u8(AttributeType.bool.rawValue)
-                attributes.u8(try reader.bool() ? 1 : 0)
+            case .bool: AttributeCoding.encode(try reader.bool(), into: &attributes)
             case .null:
                 _ = try reader.nullIfPresent()
                 attributes.u8(AttributeType.empty.rawValue)
             default:
                 // Lists and objects as their JSON.
-                attributes.u8(AttributeType.string.rawValue)
-                attributes.lengthPrefixed(try reader.skipValue())
+                AttributeCoding.encode(text: try reader.skipValue(), into: &attributes)
             }
         }
     }
@@ -95,11 +92,9 @@ struct ZipkinAnnotation {
         let text = try reader.number()
         let isWhole = text.allSatisfy { $0 == UInt8(ascii: "-") || (48...57).contains($0) }
         if isWhole, let number = parseInt64(text) {
-            attributes.u8(AttributeType.int.rawValue)
-            attributes.zigzag(number)
+            AttributeCoding.encode(number, into: &attributes)
         } else {
-            attributes.u8(AttributeType.double.rawValue)
-            attributes.double(parseDouble(text) ?? .nan)
+            AttributeCoding.encode(parseDouble(text) ?? .nan, into: &attributes)
         }
     }
 }

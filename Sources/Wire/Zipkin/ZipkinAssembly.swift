@@ -102,8 +102,7 @@ struct ZipkinAssembly {
     /// Appends a string to the list in `inner`.
     private mutating func append(_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) {
         spans.inner.lengthPrefixed(key)
-        spans.inner.u8(AttributeType.string.rawValue)
-        spans.inner.lengthPrefixed(value)
+        AttributeCoding.encode(text: value, into: &spans.inner)
     }
 
     private mutating func scope() -> Int {
@@ -190,8 +189,7 @@ struct ZipkinAssembly {
             }
             func write(_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) {
                 list.lengthPrefixed(key)
-                list.u8(AttributeType.string.rawValue)
-                list.lengthPrefixed(value)
+                AttributeCoding.encode(text: value, into: &list)
             }
             for tag in span.tags where !tag.isTaken {
                 let key = bytes(tag.key)
@@ -212,8 +210,7 @@ struct ZipkinAssembly {
             func port(_ endpoint: ZipkinEndpoint, _ key: StaticString, unless isThere: Bool) {
                 if endpoint.port <= 0 || isThere { return }
                 list.lengthPrefixed(key.bytes)
-                list.u8(AttributeType.int.rawValue)
-                list.zigzag(endpoint.port)
+                AttributeCoding.encode(endpoint.port, into: &list)
             }
             address(span.local, hostIP, unless: hasTag.hostIP)
             port(span.local, hostPort, unless: hasTag.hostPort)
@@ -226,8 +223,7 @@ struct ZipkinAssembly {
         func flag(_ key: StaticString, _ isSet: Bool) {
             if !isSet { return }
             list.lengthPrefixed(key.bytes)
-            list.u8(AttributeType.bool.rawValue)
-            list.u8(1)
+            AttributeCoding.encode(true, into: &list)
         }
         flag("otel.zipkin.absentField.startTime", !isTimed)
         flag("zipkin.shared", span.isShared)

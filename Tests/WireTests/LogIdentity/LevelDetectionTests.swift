@@ -25,19 +25,18 @@ private func levelOfLine(_ line: String) -> LogLevel {
     var count = 0
     for line in file.split(separator: UInt8(ascii: "\n")) {
         count += 1
-        let row = try JSONValue(Array(line))
-        let expected = row["level"]?.text ?? ""
+        let row = try JSONValue(parsing: Array(line))
+        let expected = row["level"].text
         let found: String
-        if let number = row["severityNumber"]?.text.flatMap(Int64.init) {
+        if let number = Int64(row["severityNumber"].text) {
             found = "\(LogLevel(severityNumber: number).text)"
         } else {
-            let text = row["line"]?.text ?? ""
-            let names = row["levelFields"]?.elements.compactMap(\.text)
-            if let names {
-                let isDefault = names.first == "level"
+            let text = row["line"].text
+            if row.has("levelFields") {
+                let isDefault = row["levelFields"][0].text == "level"
                 let detection = LevelDetection(fields: fields[isDefault ? 0 : 1])
                 let metadata = Labels(
-                    (row["metadata"]?.members ?? []).map { ($0.name, $0.value.text ?? "") })
+                    row["metadata"].members.map { ($0.name, $0.value.text) })
                 let inMetadata = metadata.bytes.withUnsafeBytes { bytes in
                     detection.level(ofMetadata: bytes).map {
                         String(decoding: $0.bytes, as: UTF8.self)
@@ -55,7 +54,7 @@ private func levelOfLine(_ line: String) -> LogLevel {
     #expect(count > 100)
     #expect(failures == [])
 
-    func text(of row: JSONValue) -> String { row["line"]?.text ?? "" }
+    func text(of row: JSONValue) -> String { row["line"].text }
 }
 
 @Test func levelsInJSONLines() {

@@ -11,21 +11,21 @@ import Testing
 /// The `PushRequest` a case describes by its Go fields.
 private func protobuf(_ request: JSONValue) -> [UInt8] {
     var writer = ProtobufWriter()
-    for stream in request["Streams"]?.elements ?? [] {
+    for stream in request["Streams"].items {
         writer.message(1) { out in
-            out.string(1, stream["Labels"]?.text ?? "")
-            for entry in stream["Entries"]?.elements ?? [] {
+            out.string(1, stream["Labels"].text)
+            for entry in stream["Entries"].items {
                 out.message(2) { out in
-                    let nanos = Int64(entry["Timestamp"]?["unixNs"]?.text ?? "") ?? 0
+                    let nanos = Int64(entry["Timestamp"]["unixNs"].text) ?? 0
                     out.message(1) {
                         $0.int64(1, nanos / 1_000_000_000)
                         $0.int32(2, Int32(nanos % 1_000_000_000))
                     }
-                    out.string(2, entry["Line"]?.text ?? "")
-                    for pair in entry["StructuredMetadata"]?.elements ?? [] {
+                    out.string(2, entry["Line"].text)
+                    for pair in entry["StructuredMetadata"].items {
                         out.message(3) {
-                            $0.string(1, pair["Name"]?.text ?? "")
-                            $0.string(2, pair["Value"]?.text ?? "")
+                            $0.string(1, pair["Name"].text)
+                            $0.string(2, pair["Value"].text)
                         }
                     }
                 }
@@ -36,30 +36,32 @@ private func protobuf(_ request: JSONValue) -> [UInt8] {
 }
 
 /// Total of an object of numbers.
-private func total(_ value: JSONValue?) -> Int {
-    (value?.members ?? []).compactMap { $0.value.text.flatMap { Int($0) } }.reduce(0, +)
+private func total(_ value: JSONValue) -> Int {
+    value.members.compactMap { Int($0.value.text) }.reduce(0, +)
 }
 
 @Test func pushesOfThePublicCases() throws {
     guard let file = Corpora.file("logql/wire/push-requests.json") else { return }
     var failures: [String] = []
     var count = 0
-    for item in try JSONValue(file).elements {
-        let headers = "\(item["contentType"]?.text ?? "") \(item["contentEncoding"]?.text ?? "")"
+    for item in try JSONValue(parsing: file).items {
+        let headers = "\(item["contentType"].text) \(item["contentEncoding"].text)"
         let body = item["body"]
         // Content types and encodings are the server's.
         let isPlainJSON =
             headers.hasPrefix("application/json ")
             || headers.hasPrefix("application/json; charset=")
         let isOurs =
-            item["contentEncoding"]?.text != "snappy"
-            && (isPlainJSON || body?["snappy"] != nil)
+            item["contentEncoding"].text != "snappy"
+            && (isPlainJSON || body.has("snappy"))
         guard isOurs else { continue }
         let decoded: DecodedLogs?
-        if let request = body?["snappy"]?["protobuf"] {
+        let request = body["snappy"]["protobuf"]
+        if !request.isNull {
             decoded = try? decodePushProtobuf(protobuf(request))
         } else {
-            let text = body?["gzip"]?.text ?? body?["deflate"]?.text ?? body?.text ?? ""
+            let text =
+                [body["gzip"], body["deflate"], body].map(\.text).first { !$0.isEmpty } ?? ""
             // A time that the reference's test computes.
             let marker = "{'call': 'time.Now().UnixNano', 'args': []}"
             decoded = try? decodePushJSON(replace(marker, by: "1570818238000000000", in: text))
@@ -67,11 +69,11 @@ private func total(_ value: JSONValue?) -> Int {
         count += 1
         let isValid = item["valid"] == .bool(true)
         guard let decoded, decoded.errors.isEmpty else {
-            if isValid { failures.append("refused: \(headers) \(body.map { "\($0)" } ?? "")") }
+            if isValid { failures.append("refused: \(headers) \(body)") }
             continue
         }
         guard isValid else {
-            failures.append("accepted: \(headers) \(body.map { "\($0)" } ?? "")")
+            failures.append("accepted: \(headers) \(body)")
             continue
         }
         var batch = decoded.batch
@@ -81,11 +83,11 @@ private func total(_ value: JSONValue?) -> Int {
             enrichment.apply(to: &batch)
         }
         let labels = batch.streams.map { batch.arena.labels($0) }
-        let expected = (item["expectedLabels"]?.elements ?? []).map { object in
+        let expected = item["expectedLabels"].items.map { object in
             Labels(
                 object.members.map {
                     let name = $0.name == "LabelServiceName" ? "service_name" : $0.name
-                    let value = $0.value.text ?? ""
+                    let value = $0.value.text
                     return (name, value == "ServiceUnknown" ? "unknown_service" : value)
                 })
         }
@@ -119,42 +121,24 @@ private func replace(_ part: String, by other: String, in text: String) -> Strin
 
 @Test func decodedStreamsOfThePublicCases() throws {
     guard let file = Corpora.file("logql/wire/decode-push.json") else { return }
-    for item in try JSONValue(file).elements {
-        let name = item["name"]?.text ?? ""
+    for item in try JSONValue(parsing: file).items {
+        let name = item["name"].text
         var json = JSONWriter()
-        if let actual = item["actual"] { write(actual, &json) }
-        let text = item["actualText"]?.text ?? String(decoding: json.bytes, as: UTF8.self)
+        if item.has("actual") { item["actual"].write(into: &json) }
+        let text =
+            item.has("actualText")
+            ? item["actualText"].text : String(decoding: json.bytes, as: UTF8.self)
         if item["expectedErr"] == .bool(true) {
             #expect(throws: MalformedJSON.self, "\(name)") { try decodePushJSON(text) }
             continue
         }
         let expected = try decodePushProtobuf(
-            protobuf(.object([.init(name: "Streams", value: item["expected"] ?? .null)]))
+            protobuf(.object([JSONMember(name: "Streams", value: item["expected"])]))
         ).batch
         let found = try decodePushJSON(text).batch
         // White space inside an object kept as text is that of the case's own JSON.
         #expect(
             describe(found).map { $0.filter { $0 != " " } }
                 == describe(expected).map { $0.filter { $0 != " " } }, "\(name)")
-    }
-}
-
-private func write(_ value: JSONValue, _ json: inout JSONWriter) {
-    switch value {
-    case .null: json.null()
-    case .bool(let flag): json.bool(flag)
-    case .number(let text): json.raw(text)
-    case .string(let text): json.string(text)
-    case .array(let values):
-        json.beginArray()
-        for value in values { write(value, &json) }
-        json.endArray()
-    case .object(let members):
-        json.beginObject()
-        for member in members {
-            json.key(member.name)
-            write(member.value, &json)
-        }
-        json.endObject()
     }
 }

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Answers of the server as a tree.
+// JSON as a tree.
 
-import Base
-
-/// A JSON value. Answers on this side of the wire are small; numbers keep their text.
+/// A JSON value: for those who ask a server and for tests. Where much comes in, `JSONReader` reads it
+/// without a tree. Numbers keep their text; depth is bounded by the reader.
 package indirect enum JSONValue: Sendable, Equatable {
     case null
     case bool(Bool)
@@ -12,6 +11,7 @@ package indirect enum JSONValue: Sendable, Equatable {
     case array([JSONValue])
     case object([JSONMember])
 
+    /// - Throws: `MalformedJSON`.
     package init(parsing bytes: [UInt8]) throws {
         self = try bytes.withUnsafeBytes { buffer in
             var reader = JSONReader(buffer)
@@ -104,4 +104,9 @@ package indirect enum JSONValue: Sendable, Equatable {
 package struct JSONMember: Sendable, Equatable {
     package var name: String
     package var value: JSONValue
+
+    package init(name: String, value: JSONValue) {
+        self.name = name
+        self.value = value
+    }
 }
