@@ -5,9 +5,43 @@ import Base
 import Glibc
 import Telemetry
 
-/// Rows of one stream, in order of arrival.
-// Everything but `labels` is touched only under the lock of its shard.
+/// A stream and its rows.
+// `rows` and `next` are touched only under the lock of its shard.
 final class HeadStream: @unchecked Sendable {
+    let labels: Labels
+    /// Another stream whose labels have the same hash.
+    var next: HeadStream?
+    private var rows: StreamRows
+
+    init(_ labels: Labels, _ memory: HeadMemory) {
+        self.labels = labels
+        rows = StreamRows(memory)
+    }
+
+    /// Memory of the empty stream, roughly.
+    var baseBytes: Int { 200 + labels.bytes.count }
+
+    /// See `StreamRows.append`.
+    func append(
+        _ rows: ArraySlice<UInt32>, of batch: LogBatch, sequence: UInt64,
+        _ counts: inout LogAppendCounts, _ grown: inout Int
+    ) {
+        self.rows.append(rows, of: batch, sequence: sequence, &counts, &grown)
+    }
+
+    /// Views of the chunks that overlap a range; nil when there are none. Called under the lock.
+    func view(_ range: NanosRange) -> StreamView? {
+        let views = rows.views(range)
+        if views.isEmpty { return nil }
+        return StreamView(labels: labels, chunks: views, isOrdered: rows.isOrdered)
+    }
+
+    func overlaps(_ range: NanosRange) -> Bool { rows.overlaps(range) }
+}
+
+/// Rows of one stream, in order of arrival. A value, so that the row at hand costs no check of access
+/// to each property.
+private struct StreamRows {
     /// What a row that is not the newest is looked for in before a table of all rows is made: runs
     /// by their times, runs row by row, and rows byte by byte. Several pushes at once come in any
     /// order, but not far from it.
@@ -18,39 +52,42 @@ final class HeadStream: @unchecked Sendable {
     /// Rows of one chunk, one behind the other, that do not descend in time.
     private struct Run {
         var chunk: Int
-        var rows: Range<Int>
+        var start: Int
+        var end: Int
         var firstNanos: Int64
         var lastNanos: Int64
         /// Latest time of this run and all before it.
         var highestNanos: Int64
+
+        init(chunk: Int, row: Int, nanos: Int64, highest: Int64) {
+            self.chunk = chunk
+            start = row
+            end = row + 1
+            firstNanos = nanos
+            lastNanos = nanos
+            highestNanos = highest
+        }
     }
 
-    let labels: Labels
     private let memory: HeadMemory
-    /// Another stream whose labels have the same hash.
-    var next: HeadStream?
     private var chunks: [HeadChunk] = []
     /// In order of arrival, until there is a table.
     private var runs: [Run] = []
+    /// The run that grows, not among them.
+    private var run: Run?
     private var maxNanos = Int64.min
     private var lastSequence: UInt64 = 0
     /// Whether all rows ascend by (time, log record).
-    private var isOrdered = true
+    private(set) var isOrdered = true
     /// Made when looking at runs no longer does.
     private var seen: DuplicateTable?
 
-    init(_ labels: Labels, _ memory: HeadMemory) {
-        self.labels = labels
-        self.memory = memory
-    }
-
-    /// Memory of the empty stream, roughly.
-    var baseBytes: Int { 200 + labels.bytes.count }
+    init(_ memory: HeadMemory) { self.memory = memory }
 
     /// Adds rows of a batch in their order, except those that are there already.
     ///
     /// - Parameter grown: gains the memory taken, in bytes.
-    func append(
+    mutating func append(
         _ rows: ArraySlice<UInt32>, of batch: LogBatch, sequence: UInt64,
         _ counts: inout LogAppendCounts, _ grown: inout Int
     ) {
@@ -101,7 +138,7 @@ final class HeadStream: @unchecked Sendable {
 
     /// The hash of a row under which it is noted, 0 while no table is needed; nil where the same row
     /// is there already.
-    private func hashUnlessSeen(
+    private mutating func hashUnlessSeen(
         _ nanos: Int64, _ line: UnsafeRawBufferPointer, _ metadata: UnsafeRawBufferPointer,
         _ grown: inout Int
     ) -> UInt64? {
@@ -119,18 +156,21 @@ final class HeadStream: @unchecked Sendable {
     }
 
     /// Counts the row that was added last to its run.
-    private func noteRun(_ nanos: Int64, _ row: Int, _ grown: inout Int) {
-        let last = runs.count - 1
-        if last >= 0, runs[last].chunk == chunks.count - 1, nanos >= runs[last].lastNanos {
-            runs[last].rows = runs[last].rows.lowerBound..<(row + 1)
-            runs[last].lastNanos = nanos
-            runs[last].highestNanos = max(runs[last].highestNanos, nanos)
+    private mutating func noteRun(_ nanos: Int64, _ row: Int, _ grown: inout Int) {
+        let chunk = chunks.count - 1
+        guard let last = run else {
+            run = Run(chunk: chunk, row: row, nanos: nanos, highest: nanos)
             return
         }
-        runs.append(
-            Run(
-                chunk: chunks.count - 1, rows: row..<(row + 1), firstNanos: nanos, lastNanos: nanos,
-                highestNanos: last < 0 ? nanos : max(runs[last].highestNanos, nanos)))
+        let highest = max(last.highestNanos, nanos)
+        if last.chunk == chunk, nanos >= last.lastNanos {
+            run?.end = row + 1
+            run?.lastNanos = nanos
+            run?.highestNanos = highest
+            return
+        }
+        runs.append(last)
+        run = Run(chunk: chunk, row: row, nanos: nanos, highest: highest)
         grown += MemoryLayout<Run>.stride
     }
 
@@ -141,20 +181,24 @@ final class HeadStream: @unchecked Sendable {
         var passed = 0
         var searched = 0
         var compared = 0
-        for run in runs.reversed() {
+        var next = runs.count
+        var candidate = run
+        while let run = candidate {
+            next -= 1
+            candidate = next >= 0 ? runs[next] : nil
             if run.highestNanos < nanos { return false }
             passed += 1
-            if passed > HeadStream.runsPassed { return nil }
+            if passed > StreamRows.runsPassed { return nil }
             guard run.firstNanos <= nanos, nanos <= run.lastNanos else { continue }
             searched += 1
-            if searched > HeadStream.runsSearched { return nil }
+            if searched > StreamRows.runsSearched { return nil }
             let chunk = chunks[run.chunk]
-            var index = HeadStream.firstRow(of: run, in: chunk, from: nanos)
-            while index < run.rows.upperBound {
+            var index = StreamRows.firstRow(of: run, in: chunk, from: nanos)
+            while index < run.end {
                 let row = chunk.row(index)
                 if row.nanos != nanos { break }
                 compared += 1
-                if compared > HeadStream.rowsCompared { return nil }
+                if compared > StreamRows.rowsCompared { return nil }
                 if sameBytes(chunk.bytes(row.line), line),
                     sameBytes(chunk.bytes(row.metadata), metadata)
                 {
@@ -168,8 +212,8 @@ final class HeadStream: @unchecked Sendable {
 
     /// The run's first row that is not older; its end when all are.
     private static func firstRow(of run: Run, in chunk: HeadChunk, from nanos: Int64) -> Int {
-        var low = run.rows.lowerBound
-        var high = run.rows.upperBound
+        var low = run.start
+        var high = run.end
         while low < high {
             let middle = (low + high) / 2
             if chunk.row(middle).nanos < nanos { low = middle + 1 } else { high = middle }
@@ -186,10 +230,10 @@ final class HeadStream: @unchecked Sendable {
         return metadata.isEmpty ? hash : hash64(metadata, seed: hash)
     }
 
-    private func makeTable(_ grown: inout Int) {
+    private mutating func makeTable(_ grown: inout Int) {
         seen = DuplicateTable()
         grown -= runs.count * MemoryLayout<Run>.stride
-        runs = []
+        (runs, run) = ([], nil)
         for (number, chunk) in chunks.enumerated() {
             for index in 0..<chunk.rowCount {
                 let row = chunk.row(index)
@@ -199,7 +243,7 @@ final class HeadStream: @unchecked Sendable {
         }
     }
 
-    private func insert(_ hash: UInt64, _ chunk: Int, _ row: Int, _ grown: inout Int) {
+    private mutating func insert(_ hash: UInt64, _ chunk: Int, _ row: Int, _ grown: inout Int) {
         grown += seen?.insert(hash, chunk: chunk, row: row) ?? 0
     }
 
@@ -217,8 +261,8 @@ final class HeadStream: @unchecked Sendable {
 
     // MARK: - Reading
 
-    /// Views of the chunks that overlap a range; nil when there are none. Called under the lock.
-    func view(_ range: NanosRange) -> StreamView? {
+    /// Views of the chunks that overlap a range.
+    func views(_ range: NanosRange) -> [ChunkView] {
         var views: [ChunkView] = []
         for chunk in chunks
         where chunk.rowCount > 0
@@ -226,8 +270,7 @@ final class HeadStream: @unchecked Sendable {
         {
             views.append(chunk.view())
         }
-        if views.isEmpty { return nil }
-        return StreamView(labels: labels, chunks: views, isOrdered: isOrdered)
+        return views
     }
 
     func overlaps(_ range: NanosRange) -> Bool {
