@@ -54,7 +54,8 @@ struct EventColumns {
         return summaries
     }
 
-    /// Decodes to one `SpanEventCoding` list per span, empty where not wanted.
+    /// Decodes to one `SpanEventCoding` list per span, empty where not wanted; no list at all when no
+    /// wanted span has any.
     static func decode(
         _ bytes: [UInt8], starts: [Int64], wanted: (Int) -> Bool
     ) throws(MalformedBytes) -> [[UInt8]] {
@@ -62,6 +63,7 @@ struct EventColumns {
             do throws(MalformedBytes) {
                 var reader = ByteReader(raw)
                 let layout = try ListLayout(&reader, spans: starts.count)
+                guard layout.hasAny(wanted) else { return .success([]) }
                 var times: [Int64] = []
                 for _ in 0..<layout.items { times.append(try reader.zigzag()) }
                 var dropped: [UInt32] = []
@@ -126,7 +128,8 @@ struct LinkColumns {
         return summaries
     }
 
-    /// Decodes to one `SpanLinkCoding` list per span, empty where not wanted.
+    /// Decodes to one `SpanLinkCoding` list per span, empty where not wanted; no list at all when no
+    /// wanted span has any.
     static func decode(
         _ bytes: [UInt8], spans: Int, wanted: (Int) -> Bool
     ) throws(MalformedBytes) -> [[UInt8]] {
@@ -134,6 +137,7 @@ struct LinkColumns {
             do throws(MalformedBytes) {
                 var reader = ByteReader(raw)
                 let layout = try ListLayout(&reader, spans: spans)
+                guard layout.hasAny(wanted) else { return .success([]) }
                 var heads: [Range<Int>] = []
                 for _ in 0..<layout.items {
                     let start = reader.offset
@@ -165,17 +169,24 @@ private struct ListLayout {
 
     init(_ reader: inout ByteReader, spans: Int) throws(MalformedBytes) {
         var opaqueSpans = 0
-        for _ in 0..<spans {
-            let n = try reader.length(limit: reader.remaining, "number of items")
+        counts.reserveCapacity(spans)
+        for raw in try VarintColumn.decode(&reader, count: spans) {
+            // Every item takes at least two more bytes.
+            guard raw <= UInt64(reader.remaining) else { throw reader.malformed("\(raw) items") }
+            let n = Int(raw)
             counts.append(n)
             if n == 1 { opaqueSpans += 1 }
             if n > 1 { items += n - 1 }
-            // Every item takes at least two more bytes.
             guard items <= reader.remaining else { throw reader.malformed("\(items) items") }
         }
         let n = try reader.length(limit: reader.remaining, "number of opaque lists")
         guard n == opaqueSpans else { throw reader.malformed("\(opaqueSpans) opaque lists") }
         for _ in 0..<n { opaque.append([UInt8](try reader.lengthPrefixed())) }
+    }
+
+    /// Whether any wanted span has items.
+    func hasAny(_ wanted: (Int) -> Bool) -> Bool {
+        counts.indices.contains { counts[$0] > 0 && wanted($0) }
     }
 
     /// Attribute lists of the items of wanted spans; empty for the others.
