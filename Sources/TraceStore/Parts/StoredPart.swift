@@ -22,6 +22,8 @@ final class StoredPart: Sendable {
     private let checkedOrders: CheckedFrames
     /// Of the span ids of blocks.
     let checkedBlocks: CheckedFrames
+    /// By block: of the filters of its columns.
+    let checkedFilters: CheckedFrames
 
     var id: UInt64 { handle.descriptor.id }
     var tenant: String { handle.descriptor.tenant }
@@ -54,6 +56,7 @@ final class StoredPart: Sendable {
         checkedIDs = CheckedFrames(count: index.idFrames.count)
         checkedOrders = CheckedFrames(count: index.orderPages.count)
         checkedBlocks = CheckedFrames(count: contents.directory.blocks.count)
+        checkedFilters = CheckedFrames(count: contents.directory.blocks.count)
         cache.insert(contents, id: handle.descriptor.id)
     }
 

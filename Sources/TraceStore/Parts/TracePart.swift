@@ -90,17 +90,41 @@ final class TracePart: Sendable {
         ref.plainCount == 0 ? [] : try reader.storedFrame(ref, family: TraceFormat.blocks)
     }
 
-    /// Whether a filter in the blocks' sections may hold a key.
-    func mayContain(_ key: UInt64, _ filter: FrameRef) throws(PartCorruption) -> Bool {
-        let bytes = try frame(filter)
+    /// Whether a column's filter may hold a key. A few bytes are read where they lie, once all filters
+    /// of the block were checked.
+    func mayContain(
+        _ key: UInt64, _ filter: FrameRef, of block: BlockEntry
+    ) throws(PartCorruption) -> Bool {
+        try checkFilters(of: block)
+        let start = reader.fileOffset(of: filter, family: TraceFormat.blocks)
         return try decoding("filter", filter) { () throws(MalformedBytes) in
-            let result = bytes.withUnsafeBytes { raw -> Result<Bool, MalformedBytes> in
+            let result = reader.bytes.withBytes { all -> Result<Bool, MalformedBytes> in
                 do throws(MalformedBytes) {
-                    return .success(try XorFilter.mayContain(key, raw))
+                    // Both are below 2^32. A block without rows shares its number with the next.
+                    let end = start + filter.storedCount
+                    guard end <= all.count else {
+                        throw MalformedBytes(offset: start, expected: "a filter within the file")
+                    }
+                    let bytes = all[start..<end]
+                    return .success(
+                        try XorFilter.mayContain(key, UnsafeRawBufferPointer(rebasing: bytes)))
                 } catch { return .failure(error) }
             }
             return try result.get()
         }
+    }
+
+    private func checkFilters(of block: BlockEntry) throws(PartCorruption) {
+        guard let number = directory.block(ofRow: block.firstRow) else {
+            throw stored.indexCorruption("row \(block.firstRow) of \(directory.rowCount)")
+        }
+        if stored.checkedFilters.contains(number) { return }
+        for column in block.columns where column.filter.plainCount > 0 {
+            guard column.filter.coding == 0, column.filter.storedCount == column.filter.plainCount
+            else { throw corruption("a filter that is not raw", column.filter) }
+            _ = try reader.storedFrame(column.filter, family: TraceFormat.blocks)
+        }
+        stored.checkedFilters.insert(number)
     }
 
     private func corruption(_ problem: String, _ frame: FrameRef) -> PartCorruption {

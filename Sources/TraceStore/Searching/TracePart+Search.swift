@@ -160,19 +160,21 @@ struct PartSearch: Sendable {
             let key = keys[index]
         else { return false }
         for column in block.columns where column.key == key && column.scope == .span {
-            if mayMatch(column, test, index), try filterAllows(column, test) { return false }
+            if mayMatch(column, test, index), try filterAllows(column, test, block) {
+                return false
+            }
         }
         return true
     }
 
     /// Whether a column may hold the one value that is sought, by its filter.
     private func filterAllows(
-        _ column: ColumnEntry, _ test: SpanTest
+        _ column: ColumnEntry, _ test: SpanTest, _ block: BlockEntry
     ) throws(PartCorruption) -> Bool {
         guard let (key, type) = test.filterKey, type == column.type,
             column.filter.plainCount > 0
         else { return true }
-        return try part.mayContain(key, column.filter)
+        return try part.mayContain(key, column.filter, of: block)
     }
 
     private func rows(_ block: inout SpanBlock) throws(PartCorruption) -> [Int] {
@@ -260,7 +262,8 @@ struct PartSearch: Sendable {
         if let key = keys[index] {
             for number in block.columns(ofKey: key) {
                 let column = block.columnEntry(number)
-                guard mayMatch(column, test, index), try filterAllows(column, test) else {
+                guard mayMatch(column, test, index), try filterAllows(column, test, block.entry)
+                else {
                     continue
                 }
                 let hits = try block.column(number).flags(test)
