@@ -93,6 +93,8 @@ struct Main {
         show("together             ", decoding + writing + sealing + merging)
         let parts = kernel.status.parts[.logs]?.bytes ?? 0
         print("parts \(parts) bytes, \(Double(parts) / Double(packed)) of zstd -3")
+        let index = kernel.status.parts[.correlation]?.bytes ?? 0
+        print("correlation index \(index) bytes, \(Double(index) / Double(packed)) of zstd -3")
         if getenv("BENCH_SCAN").map({ atoi($0) }) ?? 1 != 0 { try scan(logs, megabytes) }
         await kernel.stop(flush: false)
         pipeline.stop()

@@ -78,7 +78,7 @@ struct Model {
         matchers.allSatisfy { matcher in matcher.matches(labels[matcher.name] ?? "") }
     }
 
-    private func passes(_ line: [UInt8], _ filter: LineFilter) -> Bool {
+    func passes(_ line: [UInt8], _ filter: LineFilter) -> Bool {
         let needle = Array(filter.text.utf8)
         let isFound: Bool
         switch filter.kind {

@@ -50,6 +50,8 @@ enum TemplateColumn {
             starts.reserveCapacity(lengths.count)
             let splitter = LineSplitter(
                 longest: Int(lengths.max() ?? 0), most: LogFormat.maxPlaces)
+            // Texts lie in its memory.
+            defer { withExtendedLifetime(splitter) {} }
             let hasMarks =
                 findEither(TemplateColumn.mark, TemplateColumn.mark, in: lines) < lines.count
             var offset = 0
@@ -108,6 +110,8 @@ enum TemplateColumn {
         func encoded(
             _ lines: UnsafeRawBufferPointer, _ ids: [RowIDs], rows count: Int
         ) -> [UInt8] {
+            // Values and columns lie in its memory.
+            defer { withExtendedLifetime(room) {} }
             let templates = self.templates[..<count]
             // Templates are numbered in the order of their first lines.
             let places = self.places[...Int(templates.max() ?? 0)]

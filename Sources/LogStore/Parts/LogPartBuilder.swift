@@ -76,6 +76,9 @@ struct LogPartBuilder {
 
     /// Appends rows of the stream that was begun last, at these positions of their selection.
     mutating func append(_ rows: DecodedRows, _ positions: Range<Int>) {
+        // They keep the memory that lines and metadata lie in, and nothing below asks them for it
+        // row by row.
+        defer { withExtendedLifetime(rows) {} }
         let base = rows.base
         switch rows.metadata {
         case .none:

@@ -115,6 +115,26 @@ struct LineMaker {
         return .zero
     }
 
+    /// A regular expression of needles and of what may stand between them.
+    mutating func pattern() -> String {
+        var pattern = ""
+        for _ in 0..<(1 + numbers.below(3)) {
+            for character in needle().unicodeScalars {
+                if character.value < 128, !character.properties.isAlphabetic,
+                    character.properties.numericType == nil, character.value > 32
+                {
+                    pattern += "\\"
+                }
+                pattern.unicodeScalars.append(character)
+            }
+            pattern +=
+                ["", ".*", "?", "+", "*", "{0,2}", "[0-9a-f]*", "(a|1)?", "\\d*"][
+                    numbers.below(9)]
+        }
+        return numbers.chance(10)
+            ? pattern + "|" + needle().lowercased().filter(\.isLetter) : pattern
+    }
+
     mutating func needle() -> String {
         guard let line = lines.randomElement(using: &numbers) else { return "x" }
         switch numbers.below(14) {
