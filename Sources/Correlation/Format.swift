@@ -22,9 +22,9 @@
 ///                    zigzag (start − begin of the bucket), varint 2 × duration + error
 ///    10 line         varint n, n × u64 stream hash | zigzag first window | varint rows  zstd
 ///       directory    per page of 256 rows: u32 key of its first row, varint bytes
-///    11 lines        per row: varint (key − that of the row before), varint (window −    raw
-///                    that of the row before with the same key, else the first window),
-///                    varint stream
+///    11 lines        per group: varint (key − that of the group before), varint (window  raw
+///                    − that of the group before with the same key, else the first window),
+///                    per row: varint 2 × stream + is last of the group
 ///    12 calls        varint n × text                                                    zstd
 ///                    varint n × (zigzag bucket, varint caller, varint callee, varint count,
 ///                                varint errors, histogram)

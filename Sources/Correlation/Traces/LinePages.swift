@@ -37,13 +37,22 @@ struct LinePages: Sendable {
             var key = rows[start].key
             var window = base
             directory.u32(key)
-            for row in rows[start..<min(rows.count, start + pageRows)] {
-                if row.key != key { window = base }
-                pages.varint(UInt64(row.key - key))
-                pages.varint(UInt64(bitPattern: row.window &- window))
-                pages.varint(UInt64(row.stream))
-                key = row.key
-                window = row.window
+            let end = min(rows.count, start + pageRows)
+            var isFirst = true
+            for place in start..<end {
+                let row = rows[place]
+                if isFirst {
+                    if row.key != key { window = base }
+                    pages.varint(UInt64(row.key - key))
+                    pages.varint(UInt64(bitPattern: row.window &- window))
+                    key = row.key
+                    window = row.window
+                }
+                let isLast =
+                    place + 1 == end || rows[place + 1].key != key
+                    || rows[place + 1].window != window
+                pages.varint(UInt64(row.stream) &<< 1 | (isLast ? 1 : 0))
+                isFirst = isLast
             }
             directory.varint(pages.count - begin)
         }
@@ -135,17 +144,25 @@ struct LinePages: Sendable {
         var reader = ByteReader(UnsafeRawBufferPointer(rebasing: bytes[page.offset..<end]))
         var key = page.first
         var window = base
+        var isFirst = true
         for _ in 0..<page.rows {
-            let (next, overflow) = key.addingReportingOverflow(try reader.number())
-            if next != key { window = base }
-            key = next
-            window = window &+ Int64(bitPattern: try reader.varint())
-            let stream = try reader.number()
-            guard !overflow, Int(stream) < streams.count else {
+            if isFirst {
+                let (next, overflow) = key.addingReportingOverflow(try reader.number())
+                if next != key { window = base }
+                key = next
+                window = window &+ Int64(bitPattern: try reader.varint())
+                guard !overflow, LogReference.windows.contains(window) else {
+                    throw reader.malformed("a key and a window")
+                }
+            }
+            let coded = try reader.varint()
+            guard coded &>> 1 < UInt64(streams.count) else {
                 throw reader.malformed("a stream below \(streams.count)")
             }
-            guard LogReference.windows.contains(window) else { throw reader.malformed("a window") }
-            if !body(LineReferences.Row(key: key, stream: stream, window: window)) { return }
+            let row = LineReferences.Row(
+                key: key, stream: UInt32(truncatingIfNeeded: coded &>> 1), window: window)
+            if !body(row) { return }
+            isFirst = coded & 1 == 1
         }
         guard reader.isAtEnd else { throw reader.malformed("the end of a page") }
     }
