@@ -54,7 +54,10 @@ package struct Diagnosis: Sendable {
     /// begins too early. A window that is too early by less than half loses nothing then.
     static func findings(_ observations: Observations, _ request: DiagnosisRequest) -> [Finding] {
         let late = SecondHalf(observations, from: request.windowMiddle)
-        return behaviour(observations) + late.mapped(behaviour(late.observations))
+        let known = KnownFailures(observations)
+        return
+            (behaviour(observations) + late.mapped(behaviour(late.observations)))
+            .map(known.weighed)
             + ResourceSignals.findings(observations) + versions(observations)
     }
 
@@ -68,7 +71,7 @@ package struct Diagnosis: Sendable {
         observations.versions.indices.map { number in
             Finding(
                 service: observations.versions[number].service, operation: nil,
-                kind: .version(number), strength: 0.5)
+                kind: .version(number), strength: 0.5, certainty: 0.5)
         }
     }
 }

@@ -287,7 +287,56 @@ import Testing
         let old = try #require(lasting.diagnose().suspects.first)
         #expect(new.service == "cart")
         #expect(old.service == "cart")
-        #expect(new.score > old.score)
+        // It is no less an incident.
+        #expect(old.score >= new.score)
+    }
+
+    /// What also failed in the baseline, in another service, is no incident because it moved.
+    @Test func aFailureThatOnlyMoved() throws {
+        func score(_ message: String) throws -> Double {
+            var scenario = Scenario()
+            var number = 0
+            scenario.fill(Scenario.baseline) {
+                number += 1
+                if number % 2 == 0 {
+                    $0.frontLines[1] = "ERROR shop.Client#9 no instance of [cart]"
+                }
+            }
+            scenario.fill(Scenario.window) {
+                number += 1
+                if number % 2 == 0 { $0.cartLines[2] = message }
+            }
+            let first = try #require(scenario.diagnose().suspects.first)
+            #expect(first.service == "cart")
+            return first.score
+        }
+        let moved = try score("ERROR shop.Client#9 no instance of [stock]")
+        #expect(moved < Suspect.incidentThreshold)
+        #expect(try score("ERROR shop.Client#9 no space left") > moved + 0.1)
+    }
+
+    /// A few requests that all fail may be chance among thousands of shares.
+    @Test func fewRequestsAreNoIncident() throws {
+        func score(_ requests: Int) throws -> Double {
+            var scenario = Scenario()
+            scenario.fill(Scenario.baseline, requests: requests) { _ in }
+            scenario.fill(Scenario.window, requests: requests) { $0.cartLines.removeLast() }
+            let first = try #require(scenario.diagnose().suspects.first)
+            #expect(first.service == "cart")
+            return first.score
+        }
+        #expect(try score(5) < Suspect.incidentThreshold)
+        #expect(try score(20) > Suspect.incidentThreshold)
+    }
+
+    @Test func scoresDoNotAscend() throws {
+        let answer = try Scenario.build {
+            $0.cartLines.removeLast()
+            $0.stockOwn = 300
+        }.diagnose()
+        let scores = answer.suspects.map(\.score)
+        #expect(scores.count > 1)
+        #expect(scores == scores.sorted(by: >))
     }
 
     // MARK: - Ranges

@@ -47,8 +47,10 @@ struct Scenario {
         return scenario
     }
 
-    mutating func fill(_ range: NanosRange, _ change: (inout Request) -> Void) {
-        for i in 0..<30 {
+    mutating func fill(
+        _ range: NanosRange, requests: Int = 30, _ change: (inout Request) -> Void
+    ) {
+        for i in 0..<requests {
             var request = Request()
             // Some variety, the same in all stretches.
             request.cartOwn += Int64(i % 3)

@@ -17,6 +17,48 @@ import Testing
         #expect(Share(hits: 3, total: 4).interval().contains(0.75))
     }
 
+    /// What was so before the window ranks lower and is no less certain.
+    @Test func aChangeThatLasts() {
+        let never = Share(hits: 0, total: 20), all = Share(hits: 20, total: 20)
+        let new = Change(PerStretch([never, never, all], none: Share()), .more)
+        let old = Change(PerStretch([never, all, all], none: Share()), .more)
+        #expect(new.strength > old.strength)
+        #expect(old.certainty > 0.5)
+        #expect(new.certainty < new.strength)
+        #expect(Change(PerStretch([never, never, all], none: Share()), .less).certainty == 0)
+    }
+
+    /// Spans of one trace are one observation.
+    @Test func clusteredObservations() {
+        let share = Share(hits: 30, total: 40)
+        #expect(share.clustered(10, of: 40) == Share(hits: 8, total: 10))
+        #expect(share.clustered(40, of: 40) == share)
+        #expect(Share(hits: 1, total: 1).clustered(1, of: 100) == Share(hits: 1, total: 1))
+        #expect(Share().clustered(0, of: 0) == Share())
+        let never = Share(hits: 0, total: 40), all = Share(hits: 40, total: 40)
+        let shares = PerStretch([never, Share(), all], none: Share())
+        let worth = PerStretch(
+            [never.clustered(5, of: 40), Share(), all.clustered(5, of: 40)], none: Share())
+        #expect(
+            Change(shares, worth: worth, .more).certainty < Change(shares, .more).certainty - 0.3)
+    }
+
+    @Test func messagesOfOneSort() {
+        func sort(_ text: String) -> UInt64 {
+            Array(text.utf8).withUnsafeBytes { bytes in
+                LineShape.failure(bytes, seed: 1) { word in
+                    ["cart", "stock"].contains(String(decoding: word, as: UTF8.self))
+                }
+            }
+        }
+        #expect(
+            sort("no instance of [cart] after 3 tries")
+                == sort("no instance of [stock]: after 14 tries"))
+        #expect(sort("no instance of [cart]") != sort("no instance of [mail]"))
+        #expect(sort("no instance of cart") != sort("no answer of cart"))
+        #expect(sort("") == sort("cart 17"))
+    }
+
     @Test func quantilesLieBetweenValues() {
         #expect(quantile([], 0.5) == 0)
         #expect(quantile([7], 0.9) == 7)

@@ -62,15 +62,40 @@ enum LineShape {
         return hash
     }
 
+    /// The same for error messages that differ in numbers and names of services only.
+    ///
+    /// - Parameter isService: whether a word, without the punctuation around it, names a service.
+    static func failure(
+        _ text: UnsafeRawBufferPointer, seed: UInt64,
+        _ isService: (UnsafeRawBufferPointer) -> Bool
+    ) -> UInt64 {
+        var hash = seed
+        forEachWord(text, limit: 2 * wordLimit) { word in
+            guard let word, !isService(trimmed(word)) else { return }
+            hash = hash64(word, seed: hash)
+        }
+        return hash
+    }
+
+    /// Without punctuation at both ends.
+    private static func trimmed(_ word: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+        func isMark(_ byte: UInt8) -> Bool { "[](){}<>\"'`,;:.!?=".utf8.contains(byte) }
+        var start = 0, end = word.count
+        while end > start, isMark(word[end - 1]) { end -= 1 }
+        while start < end, isMark(word[start]) { start += 1 }
+        return UnsafeRawBufferPointer(rebasing: word[start..<end])
+    }
+
     /// Calls `body` with each word of the template, nil for a run of words with digits.
     private static func forEachWord(
-        _ text: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer?) -> Void
+        _ text: UnsafeRawBufferPointer, limit: Int = wordLimit,
+        _ body: (UnsafeRawBufferPointer?) -> Void
     ) {
         let end = min(text.count, byteLimit)
         var i = 0
         var count = 0
         var isRun = false
-        while i < end, count < wordLimit, text[i] != UInt8(ascii: "\n") {
+        while i < end, count < limit, text[i] != UInt8(ascii: "\n") {
             if text[i] <= 0x20 {
                 i += 1
                 continue

@@ -31,6 +31,8 @@ struct LineTable: Sendable {
     var spans: [Int32] = []
     var statementOf: [Int32] = []
     var nanos: [Int64] = []
+    /// Of error lines the sort of their message, equal for equal ones of other services; else -1.
+    var failures: [Int32] = []
 
     /// Lines by service and stretch, with and without a span.
     var lineCounts: [Int32: PerStretch<Int>] = [:]

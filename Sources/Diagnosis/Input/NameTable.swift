@@ -29,22 +29,31 @@ struct NameTable: Sendable {
 struct ServiceTable: Sendable {
     private(set) var names: [String] = []
     private var numbers: [String: Int32] = [:]
+    /// Of all spellings.
+    private var hashes: Set<UInt64> = []
 
     var count: Int { names.count }
 
     subscript(number: Int32) -> String { names[Int(number)] }
+
+    /// Whether a text is a name as it was spelled somewhere.
+    func contains(_ text: UnsafeRawBufferPointer) -> Bool {
+        !text.isEmpty && hashes.contains(hash64(text))
+    }
 
     func number(of name: String) -> Int32? { numbers[name] ?? numbers[folded(name)] }
 
     mutating func add(_ name: String) -> Int32 {
         if let known = number(of: name) {
             numbers[name] = known
+            hashes.insert(hash64(Array(name.utf8)))
             return known
         }
         let number = Int32(names.count)
         names.append(name)
         numbers[name] = number
         numbers[folded(name)] = number
+        hashes.insert(hash64(Array(name.utf8)))
         return number
     }
 }

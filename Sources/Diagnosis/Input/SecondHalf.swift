@@ -32,6 +32,7 @@ struct SecondHalf {
             lines.spans.append(copies[Int(span)])
             lines.statementOf.append(original.lines.statementOf[line])
             lines.nanos.append(original.lines.nanos[line])
+            lines.failures.append(original.lines.failures[line])
         }
         lines.lineCounts = original.lines.lineCounts
         for service in lines.lineCounts.keys {
@@ -45,7 +46,7 @@ struct SecondHalf {
         findings.map { finding in
             var finding = finding
             finding.rows = finding.rows.map { Int32(rows[Int($0)]) }
-            finding.strength *= 0.9
+            finding.scale(by: 0.9)
             finding.isLate = true
             return finding
         }

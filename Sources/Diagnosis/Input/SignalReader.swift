@@ -44,6 +44,8 @@ struct SignalReader {
     private var sampling: UInt64 = 0
     private var traceNumbers: [TraceKey: Int32] = [:]
     private var statementNumbers: [StatementKey: Int32] = [:]
+    /// By hash of the message.
+    private var failureNumbers: [UInt64: Int32] = [:]
     private var codeNumbers: [CodeLocation: Int32] = [:]
     var seriesNumbers: [Labels: Int] = [:]
 
@@ -261,7 +263,22 @@ struct SignalReader {
             found.lines.spans.append(span)
             found.lines.statementOf.append(statement)
             found.lines.nanos.append(batch.nanos[row])
+            found.lines.failures.append(failure(row, of: batch, statement))
         }
+    }
+
+    /// The sort of an error line's message, -1 for other lines.
+    private mutating func failure(_ row: Int, of batch: LogBatch, _ statement: Int32) -> Int32 {
+        let statement = found.lines.statements[Int(statement)]
+        guard statement.isError else { return -1 }
+        let place = hash64(Array((statement.site?.raw ?? "").utf8))
+        let hash = batch.arena.withSlice(batch.lines[row]) { line in
+            LineShape.failure(line, seed: place, found.services.contains)
+        }
+        if let known = failureNumbers[hash] { return known }
+        let number = Int32(failureNumbers.count)
+        failureNumbers[hash] = number
+        return number
     }
 
     /// The statement that wrote a line; nil when it is a new one and there are too many.

@@ -6,7 +6,10 @@ import Telemetry
 /// A service that may be the cause, or a place in it, with what speaks for that.
 struct Candidate: Sendable {
     var service: Int32
-    var score: Double
+    /// What ranks it.
+    var strength: Double
+    /// What its score is made of.
+    var certainty: Double
     /// Strongest first; the first one says what is wrong.
     var findings: [Finding]
 }
@@ -42,7 +45,7 @@ struct Ranking {
     func candidates(_ findings: [Finding]) -> [Candidate] {
         var weighted = findings.map { finding in
             var finding = finding
-            finding.strength *= Ranking.weight(finding.kind)
+            finding.scale(by: Ranking.weight(finding.kind))
             return finding
         }
         weighted = sharedOut(weighted)
@@ -54,12 +57,15 @@ struct Ranking {
         return byService.map { service, all in
             let sorted = all.sorted(by: precedes)
             return Candidate(
-                service: service, score: Ranking.together(sorted), findings: sorted)
+                service: service, strength: Ranking.together(sorted, \.strength),
+                certainty: Ranking.together(
+                    all.sorted { $0.certainty > $1.certainty }, \.certainty),
+                findings: sorted)
         }
         .sorted { a, b in
-            a.score == b.score
+            a.strength == b.strength
                 ? observations.services[a.service] < observations.services[b.service]
-                : a.score > b.score
+                : a.strength > b.strength
         }
     }
 
@@ -73,13 +79,15 @@ struct Ranking {
         (finding.operation.map { spans.operationNames[$0] } ?? "") + "\(finding.kind)"
     }
 
-    private static func together(_ sorted: [Finding]) -> Double {
+    private static func together(
+        _ sorted: [Finding], _ value: (Finding) -> Double
+    ) -> Double {
         var score = 0.0
         var seen: Set<String> = []
         for finding in sorted {
             // One of each kind: ten operations of one slow service are one reason.
             guard seen.insert(finding.group).inserted else { continue }
-            score = either(score, score == 0 ? finding.strength : finding.strength * 0.5)
+            score = either(score, score == 0 ? value(finding) : value(finding) * 0.5)
         }
         return score
     }
@@ -113,7 +121,7 @@ struct Ranking {
                     $0 + min(1, (below[$1] ?? 0) / finding.strength)
                 } / Double(finding.rows.count)
             var result = finding
-            result.strength *= 1 - 0.9 * explained
+            result.scale(by: 1 - 0.9 * explained)
             return result
         }
     }
@@ -162,6 +170,9 @@ struct Ranking {
             ofCallee.service = peer
             ofCallee.peer = finding.service
             ofCallee.strength *= callee
+            // That time is lost is as sure as before for the likelier of the two.
+            ofCaller.certainty *= min(1, caller / max(callee, 1e-9))
+            ofCallee.certainty *= min(1, callee / max(caller, 1e-9))
             return [ofCaller, ofCallee]
         }
     }

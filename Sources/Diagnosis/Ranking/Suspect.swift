@@ -41,10 +41,10 @@ package struct Suspect: Sendable {
     /// Scores below it are not worth an answer.
     package static let leastScore = 0.1
 
-    /// Moves the strength of which half of all incidents stay clear, and hardly any quiet minute
-    /// reaches, to the threshold; order, 0 and 1 stay. Measured: docs/numbers/diagnosis.md.
-    static func calibrated(_ strength: Double) -> Double {
-        pow(min(1, max(0, strength)), 0.8)
+    /// Moves the certainty that incidents have and hardly any quiet minute reaches to the threshold;
+    /// order, 0 and 1 stay. Measured: docs/numbers/diagnosis.md.
+    static func calibrated(_ certainty: Double) -> Double {
+        pow(min(1, max(0, certainty)), 0.8)
     }
 }
 

@@ -7,6 +7,8 @@ import Telemetry
 /// A suspect before its evidence is gathered.
 struct Naming {
     var suspect: Suspect
+    /// What ranks it.
+    var strength: Double
     /// What speaks for it, strongest first.
     var findings: [Finding]
 }
@@ -18,14 +20,21 @@ struct SuspectNaming {
 
     let observations: Observations
 
+    /// Most suspicious first, scores not ascending: who is less suspect cannot be a surer incident.
     func names(_ candidates: [Candidate]) -> [Naming] {
-        candidates.flatMap { names($0) }.filter { $0.suspect.score >= Suspect.leastScore }
-            .sorted { $0.suspect.score > $1.suspect.score }
+        var result = candidates.flatMap { names($0) }
+            .sorted { $0.strength > $1.strength }
+        var highest = 1.0
+        for index in result.indices {
+            highest = min(highest, result[index].suspect.score)
+            result[index].suspect.score = highest
+        }
+        return result.filter { $0.suspect.score >= Suspect.leastScore }
     }
 
     private func names(_ candidate: Candidate) -> [Naming] {
         guard let main = candidate.findings.first else { return [] }
-        var result = [naming(candidate, main: main, score: candidate.score)]
+        var result = [naming(candidate, main: main)]
         var places = [result[0].suspect.place]
         for finding in candidate.findings.dropFirst()
         where result.count <= SuspectNaming.otherPlaces {
@@ -33,9 +42,11 @@ struct SuspectNaming {
                 continue
             }
             let other = Candidate(
-                service: candidate.service, score: finding.strength, findings: [finding])
-            let named = naming(
-                other, main: finding, score: min(finding.strength, candidate.score) * 0.95)
+                service: candidate.service,
+                strength: min(finding.strength, candidate.strength) * 0.95,
+                certainty: min(finding.certainty, candidate.certainty) * 0.95,
+                findings: [finding])
+            let named = naming(other, main: finding)
             guard let place = named.suspect.place, !places.contains(place) else { continue }
             places.append(place)
             result.append(named)
@@ -43,7 +54,7 @@ struct SuspectNaming {
         return result
     }
 
-    private func naming(_ candidate: Candidate, main: Finding, score: Double) -> Naming {
+    private func naming(_ candidate: Candidate, main: Finding) -> Naming {
         let findings = candidate.findings
         var suspect = Suspect(
             service: observations.services[candidate.service],
@@ -51,7 +62,7 @@ struct SuspectNaming {
                 main.service == candidate.service && !isPeer(main)
                     ? observations.spans.operationNames[$0] : nil
             },
-            score: Suspect.calibrated(score), summary: "")
+            score: Suspect.calibrated(candidate.certainty), summary: "")
         if let resource = resource(findings) { suspect.resource = resource }
         // The place of the strongest finding that has one, unless a resource is the reason.
         if case .resource = main.kind {
@@ -64,7 +75,7 @@ struct SuspectNaming {
                 break
             }
         }
-        return Naming(suspect: suspect, findings: findings)
+        return Naming(suspect: suspect, strength: candidate.strength, findings: findings)
     }
 
     /// Whether the finding was seen at a caller.

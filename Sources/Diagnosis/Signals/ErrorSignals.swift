@@ -17,36 +17,55 @@ struct ErrorSignals {
 
     init(_ observations: Observations) { self.observations = observations }
 
-    func findings() -> [Finding] { failedSpans() + errorLines() + calls() }
-
-    private func strength(
-        _ shares: PerStretch<Share>, _ difference: (Share, Share) -> Double
-    ) -> Double {
-        if shares.baseline.total == 0 { return difference(shares.window, shares.before) * 0.6 }
-        let main = difference(shares.window, shares.baseline)
-        if shares.before.total < 3 { return main }
-        let pooled =
-            difference(shares.window, shares.baseline + shares.before)
-            * (shares.baseline.total < 3 ? 0.7 : 1)
-        return combined(
-            max(main, pooled), difference(shares.window, shares.before))
+    func findings() -> [Finding] {
+        let totals = totals()
+        return failedSpans(totals) + errorLines() + calls(totals)
     }
 
-    private func failedSpans() -> [Finding] {
-        var shares: [Operation: PerStretch<Share>] = [:]
+    /// Spans of an operation, and the traces that they are in.
+    private struct Totals {
+        var spans = PerStretch(repeating: 0)
+        var traces = [Set<Int32>](repeating: [], count: Stretch.allCases.count)
+
+        func worth(_ shares: PerStretch<Share>) -> PerStretch<Share> {
+            var result = shares
+            for stretch in Stretch.allCases {
+                result[stretch] = shares[stretch].clustered(
+                    traces[stretch.rawValue].count, of: spans[stretch])
+            }
+            return result
+        }
+    }
+
+    private func totals() -> [Operation: Totals] {
+        var result: [Operation: Totals] = [:]
         for row in 0..<spans.count {
             let key = Operation(service: spans.services[row], operation: spans.operations[row])
-            let stretch = spans.stretches[row]
-            shares[key, default: PerStretch(repeating: Share())][stretch].total += 1
-            if spans.isError[row] { shares[key]?[stretch].hits += 1 }
+            result[key, default: Totals()].spans[spans.stretches[row]] += 1
+            result[key]?.traces[spans.stretches[row].rawValue].insert(spans.traces[row])
+        }
+        return result
+    }
+
+    private func failedSpans(_ totals: [Operation: Totals]) -> [Finding] {
+        var failed: [Operation: PerStretch<Int>] = [:]
+        for row in 0..<spans.count where spans.isError[row] {
+            let key = Operation(service: spans.services[row], operation: spans.operations[row])
+            failed[key, default: PerStretch(repeating: 0)][spans.stretches[row]] += 1
         }
         var result: [Operation: Finding] = [:]
-        for (key, share) in shares where share.window.hits > 0 {
-            let strength = strength(share) { $0.excess(over: $1) }
-            guard strength >= ErrorSignals.floor else { continue }
+        for (key, hits) in failed where hits.window > 0 {
+            guard let total = totals[key] else { continue }
+            var share = PerStretch(repeating: Share())
+            for stretch in Stretch.allCases {
+                share[stretch] = Share(hits: hits[stretch], total: total.spans[stretch])
+            }
+            let change = Change(share, worth: total.worth(share), .more)
+            guard change.strength >= ErrorSignals.floor else { continue }
             result[key] = Finding(
                 service: key.service, operation: key.operation,
-                kind: .errors(share.baseline, share.window), strength: strength)
+                kind: .errors(share.baseline, share.window), strength: change.strength,
+                certainty: change.certainty)
         }
         for row in 0..<spans.count where spans.isError[row] && spans.stretches[row] == .window {
             let key = Operation(service: spans.services[row], operation: spans.operations[row])
@@ -81,11 +100,12 @@ struct ErrorSignals {
             let isSilent = shares.baseline.total == 0 && shares.before.total == 0
             if isSilent { shares.baseline.total = max(4, shares.window.total) }
             let base = shares.baseline.value
-            let strength = strength(shares) { $0.excess(over: $1) }
+            let change = Change(shares, .more)
             // A doubling matters even where errors are few among many lines.
             let ratio = shares.window.value / max(base, 1 / Double(max(1, shares.baseline.total)))
             let rare = min(1, max(0, (ratio - 1) / 4)) * min(0.4, Double(shares.window.hits) / 20)
-            let total = max(strength, strength > 0 ? rare : 0)
+            let total = max(change.strength, change.strength > 0 ? rare : 0)
+            let certainty = max(change.certainty, change.certainty > 0 ? rare : 0)
             guard total >= ErrorSignals.floor else { continue }
             result.append(
                 Finding(
@@ -93,21 +113,17 @@ struct ErrorSignals {
                     kind: .errorLines(
                         statement: Int32(number),
                         perStretch: Stretch.allCases.map { shares[$0] }),
-                    strength: total * 0.8, rows: Array(Set(rows[Int32(number)] ?? [])).sorted()))
+                    strength: total * 0.8, certainty: certainty * 0.8,
+                    rows: Array(Set(rows[Int32(number)] ?? [])).sorted()))
         }
         return result
     }
 
     /// Children of the spans of an operation in other operations, of its own service or another.
-    private func calls() -> [Finding] {
+    private func calls(_ totals: [Operation: Totals]) -> [Finding] {
         struct Call: Hashable {
             var caller: Operation
             var callee: Operation
-        }
-        var totals: [Operation: PerStretch<Int>] = [:]
-        for row in 0..<spans.count {
-            let key = Operation(service: spans.services[row], operation: spans.operations[row])
-            totals[key, default: PerStretch(repeating: 0)][spans.stretches[row]] += 1
         }
         var callers: [Call: [Set<Int32>]] = [:]
         let none = [Set<Int32>](repeating: [], count: Stretch.allCases.count)
@@ -126,20 +142,23 @@ struct ErrorSignals {
             guard let total = totals[call.caller] else { continue }
             var shares = PerStretch(repeating: Share())
             for stretch in Stretch.allCases {
-                shares[stretch] = Share(hits: rows[stretch].count, total: total[stretch])
+                shares[stretch] = Share(hits: rows[stretch].count, total: total.spans[stretch])
             }
-            let loss = strength(shares) { $0.shortfall(under: $1) }
-            let gain = strength(shares) { $0.excess(over: $1) }
-            guard max(loss, gain) >= 0.1 else { continue }
+            let worth = total.worth(shares)
+            let loss = Change(shares, worth: worth, .less)
+            let gain = Change(shares, worth: worth, .more)
+            let isGain = gain.strength > loss.strength
+            let change = isGain ? gain : loss
+            guard change.strength >= 0.1 else { continue }
             var finding = Finding(
                 service: call.caller.service, operation: call.caller.operation,
                 kind: .calls(
                     operation: call.callee.operation, service: call.callee.service,
                     before: shares.baseline, after: shares.window),
-                strength: max(loss, gain))
+                strength: change.strength, certainty: change.certainty)
             finding.peer = call.callee.service == call.caller.service ? nil : call.callee.service
             finding.rows =
-                gain > loss
+                isGain
                 ? rows.window.sorted()
                 : missing(call.caller.service, call.caller.operation, rows.window)
             result.append(finding)

@@ -52,8 +52,10 @@ struct Finding: Sendable {
     var service: Int32
     var operation: Int32?
     var kind: Kind
-    /// From 0 to 1: how sure and how large the difference is.
+    /// From 0 to 1: how sure and how large the difference is. It ranks.
     var strength: Double
+    /// From 0 to 1: the same as the score is made of, see `Change.certainty`.
+    var certainty: Double
     /// Spans of the window that show it.
     var rows: [Int32] = []
     /// Of a gap: the service at the other end.
@@ -64,12 +66,10 @@ struct Finding: Sendable {
     var isLate = false
 }
 
-/// How a difference from the baseline and one from the time just before count together.
-///
-/// What was already so just before the window is less likely to be what went wrong in it. It is not
-/// ruled out: the window may begin late.
-func combined(_ versusBaseline: Double, _ versusBefore: Double?) -> Double {
-    guard versusBaseline > 0, let versusBefore else { return versusBaseline }
-    let confirmed = min(1, max(0, versusBefore) / versusBaseline)
-    return versusBaseline * (0.6 + 0.4 * confirmed)
+extension Finding {
+    /// Weakens both.
+    mutating func scale(by factor: Double) {
+        strength *= factor
+        certainty *= factor
+    }
 }

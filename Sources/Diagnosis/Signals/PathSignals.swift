@@ -68,10 +68,12 @@ struct PathSignals {
         var counts: [Step: PerStretch<Int>] = [:]
         var reached: [Int32: PerStretch<Int>] = [:]
         var looked = PerStretch(repeating: 0)
+        var traces = [Set<Int32>](repeating: [], count: Stretch.allCases.count)
         for row in rows {
             let stretch = spans.stretches[Int(row)]
             if looked[stretch] >= PathSignals.spanLimit { continue }
             looked[stretch] += 1
+            traces[stretch.rawValue].insert(spans.traces[Int(row)])
             let steps = steps(row)
             for step in steps { counts[step, default: PerStretch(repeating: 0)][stretch] += 1 }
             for last in Set(steps.map(\.last)) {
@@ -79,29 +81,24 @@ struct PathSignals {
             }
         }
         guard looked.baseline + looked.before > 0, looked.window > 0 else { return [] }
-        var byLast: [Int32: [(next: Int32, gain: Double, loss: Double)]] = [:]
+        var byLast: [Int32: [(next: Int32, gain: Change, loss: Change)]] = [:]
         for (step, count) in counts {
             guard let total = reached[step.last] else { continue }
-            let shares = Stretch.allCases.map { Share(hits: count[$0], total: total[$0]) }
-            let gain = strength(shares) { $0.excess(over: $1) }
-            let loss = strength(shares) { $0.shortfall(under: $1) }
-            if max(gain, loss) >= PathSignals.floor {
+            var shares = PerStretch(repeating: Share()), worth = shares
+            for stretch in Stretch.allCases {
+                shares[stretch] = Share(hits: count[stretch], total: total[stretch])
+                worth[stretch] = shares[stretch].clustered(
+                    traces[stretch.rawValue].count, of: looked[stretch])
+            }
+            let gain = Change(shares, worth: worth, .more)
+            let loss = Change(shares, worth: worth, .less)
+            if max(gain.strength, loss.strength) >= PathSignals.floor {
                 byLast[step.last, default: []].append((step.next, gain, loss))
             }
         }
         return byLast.compactMap { last, changes in
             finding(group, last, changes, counts, reached[last] ?? PerStretch(repeating: 0), rows)
         }
-    }
-
-    private func strength(_ shares: [Share], _ difference: (Share, Share) -> Double) -> Double {
-        let (baseline, before, window) = (shares[0], shares[1], shares[2])
-        if baseline.total == 0 { return difference(window, before) * 0.6 }
-        let main = difference(window, baseline)
-        if before.total < 3 { return main }
-        // One or two observations are hardly a past.
-        let pooled = difference(window, baseline + before) * (baseline.total < 3 ? 0.7 : 1)
-        return combined(max(main, pooled), difference(window, before))
     }
 
     /// How likely a change of paths is a fault. Faults end spans early or lead to errors; a span that
@@ -117,15 +114,15 @@ struct PathSignals {
     }
 
     private func finding(
-        _ group: Group, _ last: Int32, _ changes: [(next: Int32, gain: Double, loss: Double)],
+        _ group: Group, _ last: Int32, _ changes: [(next: Int32, gain: Change, loss: Change)],
         _ counts: [Step: PerStretch<Int>], _ reached: PerStretch<Int>, _ rows: [Int32]
     ) -> Finding? {
         // Ties by number, so that answers do not depend on hashing.
-        let vanished = changes.filter { $0.loss >= PathSignals.floor }
-            .max { ($0.loss, $1.next) < ($1.loss, $0.next) }
-        let appeared = changes.filter { $0.gain >= PathSignals.floor }
-            .max { ($0.gain, $1.next) < ($1.gain, $0.next) }
-        let isVanished = (vanished?.loss ?? 0) >= (appeared?.gain ?? 0)
+        let vanished = changes.filter { $0.loss.strength >= PathSignals.floor }
+            .max { ($0.loss.strength, $1.next) < ($1.loss.strength, $0.next) }
+        let appeared = changes.filter { $0.gain.strength >= PathSignals.floor }
+            .max { ($0.gain.strength, $1.next) < ($1.gain.strength, $0.next) }
+        let isVanished = (vanished?.loss.strength ?? 0) >= (appeared?.gain.strength ?? 0)
         guard let main = isVanished ? vanished : appeared else { return nil }
         let step = Step(last: last, next: main.next)
         let count = counts[step] ?? PerStretch(repeating: 0)
@@ -145,9 +142,10 @@ struct PathSignals {
                     appeared: named(appeared?.next), isVanished: isVanished,
                     baseline: Share(hits: count.baseline, total: reached.baseline),
                     window: Share(hits: count.window, total: reached.window))),
-            strength: max(main.gain, main.loss)
-                * PathSignals.weight(
-                    from: vanished?.next, to: appeared?.next, isError: isError))
+            strength: max(main.gain.strength, main.loss.strength),
+            certainty: max(main.gain.certainty, main.loss.certainty))
+        result.scale(
+            by: PathSignals.weight(from: vanished?.next, to: appeared?.next, isError: isError))
         for row in rows where spans.stretches[Int(row)] == .window {
             let steps = steps(row)
             guard steps.contains(where: { $0.last == last }) else { continue }

@@ -34,7 +34,7 @@ struct ResourceSignals {
                 found.append(
                     Finding(
                         service: series.service, operation: nil, kind: .resource(series: number),
-                        strength: strength))
+                        strength: strength, certainty: strength))
             }
         }
         // What many services show at once has a reason outside of each of them.
@@ -45,7 +45,7 @@ struct ResourceSignals {
         return found.map { finding in
             var finding = finding
             let others = (sharing[name(finding, observations)]?.count ?? 1) - 1
-            finding.strength /= 1 + 0.5 * Double(others)
+            finding.scale(by: 1 / (1 + 0.5 * Double(others)))
             return finding
         }
     }

@@ -14,6 +14,14 @@ struct Share: Sendable, Equatable {
         Share(hits: a.hits + b.hits, total: a.total + b.total)
     }
 
+    /// The same share of fewer: what so many observations are worth that come in clusters, of which only
+    /// one in each tells something new.
+    func clustered(_ clusters: Int, of observations: Int) -> Share {
+        guard clusters < observations, total > 0 else { return self }
+        let worth = max(1, (Double(total) * Double(clusters) / Double(observations)).rounded(.up))
+        return Share(hits: Int((value * worth).rounded()), total: Int(worth))
+    }
+
     /// Wilson's interval. Source: E. B. Wilson, "Probable inference, the law of succession, and
     /// statistical inference" (1927).
     ///

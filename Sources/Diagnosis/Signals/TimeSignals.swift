@@ -76,10 +76,19 @@ struct TimeSignals {
         // A leap far beyond everything seen is no chance of a few observations.
         if typical > 4 * most { baseline.total += 8 }
         var sure = window.excess(over: baseline)
+        func worth(_ share: Share, _ stretch: Stretch) -> Share {
+            share.clustered(traces[stretch].count, of: times[stretch].count)
+        }
+        let now = worth(window, .window)
+        let then = worth(baseline, hasBaseline ? .baseline : .before)
+        var certain = now.excess(over: then, Change.strict)
         if hasBaseline, times.before.count >= 3 {
-            sure = combined(sure, window.excess(over: slow(times.before)))
+            let before = slow(times.before)
+            sure = combined(sure, window.excess(over: before))
+            certain = max(certain, (now + worth(before, .before)).excess(over: then, Change.strict))
         } else if !hasBaseline {
             sure *= 0.6
+            certain *= 0.6
         }
         if sure < TimeSignals.floor { return nil }
         // What a trace loses here, against how long it usually takes.
@@ -97,7 +106,8 @@ struct TimeSignals {
             typicalNanos: Int64(typical), usualNanos: Int64(usual))
         var result = Finding(
             service: group.service, operation: group.operation,
-            kind: group.peer >= 0 ? .gap(slowness) : .slow(slowness), strength: strength)
+            kind: group.peer >= 0 ? .gap(slowness) : .slow(slowness), strength: strength,
+            certainty: certain * matters)
         result.peer = group.peer >= 0 ? group.peer : nil
         result.spanKind = group.kind
         result.rows = rows.filter {
