@@ -23,12 +23,17 @@ struct Main {
         let show = text("BENCH_SHOW").flatMap { Int($0) } ?? 0
         var outcomes: [Outcome] = []
         var quiet: [Quiet] = [], unharmed: [Quiet] = []
+        var halves: [Double] = [], metricsAlone: [Double] = []
         for day in ["2023-01-29", "2023-01-30"] where text("BENCH_DAY").map({ $0 == day }) ?? true {
             let (faults, minute) = try Fault.all(of: day)
             let normal = try Recording(day: day, name: "normal")
             if text("BENCH_TOGETHER") != nil {
                 try await together(day, faults, normal, minute)
                 continue
+            }
+            if only.isEmpty {
+                halves += try await QuietWindows.halves(normal, minute)
+                metricsAlone += try await QuietWindows.metrics(day)
             }
             for fault in faults where only.isEmpty || fault.id.contains(only) {
                 let own = try Recording(day: day, name: fault.id)
@@ -47,6 +52,15 @@ struct Main {
             }
         }
         if !outcomes.isEmpty { print(outcomes.table(before: quiet, normal: unharmed)) }
+        for (name, scores) in [
+            ("halves of the fault-free minute", halves),
+            ("three minutes of metrics alone", metricsAlone),
+        ] where !scores.isEmpty {
+            let calm = scores.count { $0 < Suspect.incidentThreshold }
+            print(
+                "\(name) below \(Suspect.incidentThreshold): \(calm)/\(scores.count), highest "
+                    + scores.sorted().suffix(5).map(score).joined(separator: " "))
+        }
     }
 
     /// All faults of a day in one store and one window: what a large one costs.

@@ -12,8 +12,8 @@ import Telemetry
 /// from the same place in the code. What part of a trace's failure is known is the part of the sort's
 /// share of all traces that is not more than the baseline's.
 struct KnownFailures {
-    /// How much less sure a finding is an incident all of whose traces fail in a known way. Something is
-    /// left: the failures may have gathered where they hurt more.
+    /// How much a finding loses all of whose traces fail in a known way. Something is left: the failures
+    /// may have gathered where they hurt more.
     private static let discount = 0.7
 
     /// By trace, from 0, a new failure or none, to 1.
@@ -52,12 +52,13 @@ struct KnownFailures {
         for trace in known.indices where isNew[trace] { known[trace] = 0 }
     }
 
-    /// The finding as sure as its traces fail in new ways. Of what does not fail it is the same.
+    /// The finding as strong and as certain as its traces fail in new ways. Of what does not fail it is
+    /// the same.
     func weighed(_ finding: Finding) -> Finding {
         guard finding.isBehaviour, !finding.rows.isEmpty else { return finding }
         let part = finding.rows.reduce(0) { $0 + known[Int(traces[Int($1)])] }
         var result = finding
-        result.certainty *= 1 - KnownFailures.discount * part / Double(finding.rows.count)
+        result.scale(by: 1 - KnownFailures.discount * part / Double(finding.rows.count))
         return result
     }
 }
