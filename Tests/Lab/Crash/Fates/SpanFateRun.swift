@@ -100,28 +100,13 @@ final class SpanFateRun: Sendable {
         let spans = spans(trace, part: part)
         let body = try OTLPTraces.encode(spans)
         for _ in 0..<(batch % 5 == 0 ? 2 : 1) {
-            guard try await post(body, client) else { return false }
+            let isTaken = try await client.postPatiently(
+                "/v1/traces", headers: [("Content-Type", "application/x-protobuf")], body: body,
+                "batch \(batch) of late spans")
+            guard isTaken else { return false }
         }
         batches.withLock { $0.acknowledge(batch, items: spans.rowCount) }
         return true
-    }
-
-    private func post(_ body: [UInt8], _ client: LabClient) async throws -> Bool {
-        for _ in 0..<100 {
-            let answer: LabAnswer
-            do {
-                answer = try await client.post(
-                    "/v1/traces", headers: [("Content-Type", "application/x-protobuf")], body: body)
-            } catch {
-                return false
-            }
-            if answer.isSuccess { return true }
-            guard answer.status == 503 || answer.status == 429 else {
-                throw LabError("late spans were answered \(answer.status): \(answer.text)")
-            }
-            try await SystemClock().sleep(seconds: 0.1)
-        }
-        throw LabError("late spans were put off a hundred times")
     }
 
     /// Sends again what had no answer, as a sender does.
