@@ -53,6 +53,7 @@ struct CoreSettings: Sendable {
     var forwardNames: [String]
     var forward = ForwardQueue.Limits()
     var tenantLimits = TenantLimitTable()
+    var lineLimits = LogLineLimits.Table()
     var enrichment = LogEnrichment()
     var spanMetrics = SpanMetricsSettings()
     /// Within which a request to delete logs can be taken back.
@@ -69,6 +70,7 @@ struct CoreSettings: Sendable {
         queryLogFile = options.queryLogFile
         forwardNames = (configuration?.forwardDestinations ?? []).map(\.forward.name)
         tenantLimits = configuration?.limits ?? TenantLimitTable()
+        lineLimits = configuration?.lineLimits ?? LogLineLimits.Table()
         enrichment = configuration?.logs ?? LogEnrichment()
         spanMetrics = configuration?.spanMetrics ?? SpanMetricsSettings()
         deleteCancelSeconds =
@@ -114,6 +116,7 @@ struct Core: Sendable {
     /// What operations did, by minute.
     let rates: any SpanRateReading
     let intake: OTLPIntake
+    let lineLimits: LogLineLimits
     /// What is counted of spans as they are committed.
     let spanMetrics: SpanMetrics
     /// What jobs pushed.
@@ -161,6 +164,7 @@ struct Core: Sendable {
             observers: [stores.correlation, tails, spanMetrics], forward: forward,
             enrichment: settings.enrichment, clock: clock, limits: limits)
         pipeline.limiter.set(settings.tenantLimits)
+        let lineLimits = LogLineLimits(settings.lineLimits)
         let queries = QueryService(
             metrics: stores.metrics, logs: stores.logs, traces: stores.traces, clock: clock,
             limits: settings.queries, threads: max(4, 2 * processors), helpers: processors - 1,
@@ -172,7 +176,8 @@ struct Core: Sendable {
             intake: OTLPIntake(
                 pipeline: pipeline, tenancy: settings.tenancy, clock: clock,
                 lookbackMillis: Int64(settings.queries.lookbackSeconds * 1000),
-                traceDoors: startup.traceDoors),
+                traceDoors: startup.traceDoors, lineLimits: lineLimits),
+            lineLimits: lineLimits,
             spanMetrics: spanMetrics,
             pushed: PushGroups(settings.kernel.path + "/pushed", report: warn),
             deletes: LogDeletes(

@@ -85,11 +85,15 @@ func makeRoutes(
             [.post], "/otlp/v1/logs", .otlp, bodyLimit: OTLPIntake.bodyLimit, intake.lokiLogs),
     ]
 
-    let push = LokiPushEndpoint(pipeline: pipeline)
+    let push = LokiPushEndpoint(pipeline: pipeline, lineLimits: core.lineLimits)
     let logs = core.logQueries
     routes += [
         Route(
             [.post], "/loki/api/v1/push", .loki, bodyLimit: LokiPushEndpoint.bodyLimit, push.push),
+        Route([.get], "/loki/api/v1/drilldown-limits", .loki, logs.drilldownLimits),
+    ]
+
+    let logReads = [
         Route(both, "/loki/api/v1/query", .loki, logs.query),
         Route(both, "/loki/api/v1/query_range", .loki, logs.queryRange),
         Route(both, "/loki/api/v1/labels", .loki, logs.labels),
@@ -103,9 +107,8 @@ func makeRoutes(
         Route(both, "/loki/api/v1/detected_labels", .loki, logs.detectedLabels),
         Route(both, "/loki/api/v1/detected_fields", .loki, logs.detectedFields),
         Route(both, "/loki/api/v1/detected_field/{name}/values", .loki, logs.detectedFieldValues),
-        Route([.get], "/loki/api/v1/drilldown-limits", .loki, logs.drilldownLimits),
     ]
-
+    routes += logReads.map { $0.ofSeveralTenants() }
     routes += core.tail.routes()
     routes += LegacyEndpoints(logs: logs, push: push, kernel: core.kernel).routes()
     routes += DeleteEndpoints(
@@ -175,7 +178,8 @@ private func pushRoutes(_ core: Core, _ startup: Startup) -> [Route] {
 /// Routes of the ways in for logs that are neither Loki's nor OTLP's.
 private func logDoorRoutes(_ core: Core, _ startup: Startup) -> [Route] {
     let writer = LogDoorWriter(
-        pipeline: core.pipeline, clock: core.clock, counters: startup.logDoors)
+        pipeline: core.pipeline, clock: core.clock, counters: startup.logDoors,
+        lineLimits: core.lineLimits)
     return ElasticEndpoints(writer: writer).routes() + JSONLinesEndpoint(writer: writer).routes()
         + JournalEndpoint(writer: writer).routes() + EventEndpoints(writer: writer).routes()
 }

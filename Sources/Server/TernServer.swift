@@ -44,6 +44,7 @@ package enum TernServer {
         let scraping = Scraping(options, configuration, logger, clock) {
             forwarding.apply($0.forwardDestinations)
             startup.core?.pipeline.limiter.set($0.limits)
+            startup.core?.lineLimits.set($0.lineLimits)
             startup.core?.spanMetrics.set($0.spanMetrics)
         }
         var quiet = logger

@@ -80,7 +80,9 @@ import Testing
                 #expect(lines.graphiteRejected.load(ordering: .relaxed) == 1)
                 // A line without an end ends its connection, not the server.
                 try await send([UInt8](repeating: 65, count: 200_000), toTCP: bound)
-                try await eventually { lines.connectionsRefused.load(ordering: .relaxed) == 1 }
+                try await eventually {
+                    lines.listeners.connectionsRefused.load(ordering: .relaxed) == 1
+                }
                 try await send("after 9\n", toUDP: bound)
                 try await eventually { try await server.answer("after").contains("\"9\"") }
             }

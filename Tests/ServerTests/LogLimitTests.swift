@@ -6,6 +6,7 @@ import Ingest
 import Telemetry
 import TestKit
 import Testing
+import Wire
 
 @testable import Server
 
@@ -92,5 +93,51 @@ import Testing
         #expect(binarySizeText(1536) == "1.5 KiB")
         #expect(binarySizeText(12 << 20) == "12 MiB")
         #expect(binarySizeText(150 << 30) == "150 GiB")
+    }
+
+    @Test func linesAndStreamsHaveLimitsByTenant() async throws {
+        let text = """
+            limits:
+              logs:
+                max_line_size: 20
+                max_label_names_per_series: 2
+              tenants:
+                roomy: {logs: {max_line_size: 1KiB}}
+            """
+        let table = try Configuration.parse(text).lineLimits
+        #expect(table.common.maxLineBytes == 20)
+        #expect(table.byTenant["roomy"]?.maxLineBytes == 1024)
+        // What a tenant does not say is as for all.
+        #expect(table.byTenant["roomy"]?.maxLabelNames == 2)
+        for bad in ["max_line_size: 3MiB", "max_line_size: 0", "max_label_value_length: -1"] {
+            #expect(throws: ConfigurationError.self) {
+                try Configuration.parse("limits: {logs: {\(bad)}}")
+            }
+        }
+        try await withServer({ $0.tenancy = .header }) { server in
+            server.core.lineLimits.set(table)
+            let line = String(repeating: "x", count: 21)
+            let tight = [("X-Scope-OrgID", "tight")], roomy = [("X-Scope-OrgID", "roomy")]
+            let refused = try await server.post(
+                "/loki/api/v1/push", "application/json", lokiBody("a", line), headers: tight)
+            #expect(refused.status == 400)
+            #expect(
+                refused.text
+                    == "max entry size '20' bytes exceeded for stream '{app=\"a\"}' while adding an "
+                    + "entry with length '21' bytes\n")
+            let taken = try await server.post(
+                "/loki/api/v1/push", "application/json", lokiBody("a", line), headers: roomy)
+            #expect(taken.status == 204, "\(taken.text)")
+            // Other ways in have the same limits.
+            let json = try await server.post(
+                "/insert/jsonline?stream_fields=app", "application/x-ndjson",
+                Array("{\"_msg\":\"\(line)\",\"app\":\"a\"}\n".utf8), headers: tight)
+            #expect(json.status == 400 && json.text.contains("max entry size '20'"), "\(json.text)")
+            let labels =
+                #"{"streams":[{"stream":{"a":"1","b":"2","c":"3"},"values":[["1","l"]]}]}"#
+            let many = try await server.post(
+                "/loki/api/v1/push", "application/json", Array(labels.utf8), headers: roomy)
+            #expect(many.text.contains("has 3 label names; limit 2"), "\(many.text)")
+        }
     }
 }

@@ -78,7 +78,8 @@ import Wire
                     connection.close()
                 }
                 try await eventually {
-                    server.startup.logDoors.connectionsRefused.load(ordering: .relaxed) == 1
+                    server.startup.logDoors.listeners.connectionsRefused.load(ordering: .relaxed)
+                        == 1
                 }
             }
         }

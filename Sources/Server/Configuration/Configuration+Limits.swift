@@ -3,6 +3,7 @@
 
 import Ingest
 import Telemetry
+import Wire
 
 extension Configuration {
     /// Most tenants with limits of their own.
@@ -10,7 +11,7 @@ extension Configuration {
 
     mutating func readLimits(_ top: inout YAMLSection) throws(ConfigurationError) {
         guard var section = try top.section("limits") else { return }
-        limits.common = try section.limits(over: TenantLimits())
+        limits.common = try section.limits(over: TenantLimits(), &lineLimits.common)
         if var tenants = try section.section("tenants") {
             let names = tenants.keys
             guard names.count <= Self.maxTenants else {
@@ -21,7 +22,9 @@ extension Configuration {
                     throw tenants.failure("limits: \(name) is no name of a tenant")
                 }
                 guard var entry = try tenants.section(name) else { continue }
-                limits.byTenant[name] = try entry.limits(over: limits.common)
+                var lines = lineLimits.common
+                limits.byTenant[name] = try entry.limits(over: limits.common, &lines)
+                lineLimits.byTenant[name] = lines
                 try entry.finish()
             }
             try tenants.finish()
@@ -33,7 +36,7 @@ extension Configuration {
 extension YAMLSection {
     /// The keys of one tenant; those that are absent are as in `common`.
     fileprivate mutating func limits(
-        over common: TenantLimits
+        over common: TenantLimits, _ lines: inout LogLimits
     ) throws(ConfigurationError) -> TenantLimits {
         var limits = common
         func key(_ reason: LimitReason) -> String { reason.rawValue }
@@ -47,6 +50,7 @@ extension YAMLSection {
             try int(key(.maxSamplesPerRequest)) ?? limits.maxSamplesPerRequest
         if var logs = try section("logs") {
             try logs.readLogLimits(&limits.logs)
+            try logs.readLineLimits(&lines)
             try logs.finish()
         }
         return limits

@@ -31,6 +31,8 @@ package struct Configuration: Sendable {
     package var tracing: TracingSettings?
     /// Our section `limits`.
     package var limits = TenantLimitTable()
+    /// Its keys for lines and streams of logs.
+    var lineLimits = LogLineLimits.Table()
     /// What is added to log lines.
     package var logs = LogEnrichment()
     /// Our section `span_metrics`.

@@ -20,6 +20,8 @@ struct Route: Sendable {
     var bodyLimit: Int
     /// Whether the answer depends on the tenant.
     var needsTenant = true
+    /// Whether one request may ask for several tenants, `a|b`; the request's tenant has that name then.
+    var takesTenants = false
     var handler: @Sendable (APIRequest) async throws -> APIResponse
     /// Takes the body while it arrives, whatever its length; then `handler` is not called.
     var streamHandler: (@Sendable (APIRequest, BodyPieces) async throws -> APIResponse)?
@@ -33,6 +35,13 @@ struct Route: Sendable {
             throw APIError(.internal, "a streamed route was asked for a whole body")
         }
         streamHandler = handler
+    }
+
+    /// The same route for requests of several tenants too.
+    func ofSeveralTenants() -> Route {
+        var route = self
+        route.takesTenants = true
+        return route
     }
 
     /// A route that answers whoever asks, the same.
@@ -249,7 +258,8 @@ final class HTTPEndpoint: HTTPResponder {
                 call.pathParameters[String(name)] = percentDecoded(value.utf8)
             }
             if route.needsTenant {
-                call.tenant = try HTTPEndpoint.tenant(of: request.headers, options.tenancy)
+                call.tenant = try HTTPEndpoint.tenant(
+                    of: request.headers, options.tenancy, takesSeveral: route.takesTenants)
             }
             call.parameters = decodeForm(request.uri.query ?? "")
             if let streamHandler = route.streamHandler {
@@ -330,16 +340,27 @@ final class HTTPEndpoint: HTTPResponder {
         return bytes
     }
 
-    private static func tenant(of headers: HTTPFields, _ tenancy: Tenancy) throws -> Tenant {
+    /// Most tenants of one request.
+    private static let mostTenants = 100
+
+    private static func tenant(
+        of headers: HTTPFields, _ tenancy: Tenancy, takesSeveral: Bool = false
+    ) throws -> Tenant {
         guard tenancy == .header else { return .anonymous }
         guard let name = headers[.scopeOrgID], !name.isEmpty else {
             throw APIError(.unauthorized, "no org id")
         }
-        let tenant = Tenant(name)
-        guard tenant.isValid else {
+        let names = Set(name.split(separator: "|", omittingEmptySubsequences: false)).sorted()
+        for name in names where !Tenant(String(name)).isValid {
             throw APIError(.badData, "tenant \"\(name)\" has characters that are not allowed")
         }
-        return tenant
+        guard names.count == 1 || takesSeveral else {
+            throw APIError(.badData, "multiple org IDs present")
+        }
+        guard names.count <= mostTenants else {
+            throw APIError(.badData, "more than \(mostTenants) tenants")
+        }
+        return Tenant(names.joined(separator: "|"))
     }
 }
 

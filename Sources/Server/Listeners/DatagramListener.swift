@@ -28,19 +28,25 @@ struct DatagramListener: Service {
 
     let address: ListenAddress
     let clock: any Clock
-    let counters: LogDoorCounters
+    let counters: ListenerCounters
     /// Told the port once the socket is bound.
     let onRunning: @Sendable (Int) -> Void
     let take: @Sendable (MessageBlock) async throws -> Void
 
-    private typealias Datagrams = NIOAsyncChannel<
+    typealias Datagrams = NIOAsyncChannel<
         AddressedEnvelope<ByteBuffer>, AddressedEnvelope<ByteBuffer>
     >
 
     func run() async throws {
-        let datagrams: Datagrams
+        let channel = try await bind()
+        onRunning(channel.channel.localAddress?.port ?? address.port)
+        try await serve(channel)
+    }
+
+    /// - Throws: `ListenError`.
+    func bind() async throws(ListenError) -> Datagrams {
         do {
-            datagrams = try await DatagramBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            return try await DatagramBootstrap(group: MultiThreadedEventLoopGroup.singleton)
                 .channelOption(.socketOption(.so_rcvbuf), value: Self.kernelBytes)
                 .channelOption(
                     .datagramVectorReadMessageCount, value: Self.datagramsPerRead
@@ -62,14 +68,17 @@ struct DatagramListener: Service {
         } catch {
             throw ListenError(address.host, address.port, error)
         }
-        onRunning(datagrams.channel.localAddress?.port ?? address.port)
+    }
+
+    /// Collects and hands over until the server stops.
+    func serve(_ datagrams: Datagrams) async throws {
         let waiting = WaitingDatagrams(limit: Self.maxWaitingBytes)
         try await datagrams.executeThenClose { inbound, _ in
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask {
                     for try await envelope in inbound.cancelOnGracefulShutdown() {
                         let isKept = envelope.data.withUnsafeReadableBytes { waiting.add($0) }
-                        if !isKept { LineCounters.add(1, to: counters.datagramsDropped) }
+                        if !isKept { counters.drop(datagrams: 1) }
                     }
                     waiting.end()
                 }

@@ -7,6 +7,19 @@ import NIOCore
 import NIOPosix
 import NIOSSL
 import ServiceLifecycle
+import Synchronization
+
+/// What listeners of one kind counted since the start.
+final class ListenerCounters: Sendable {
+    /// Datagrams that found no room.
+    let datagramsDropped = Atomic<Int>(0)
+    /// Connections closed: too many, or what no message is.
+    let connectionsRefused = Atomic<Int>(0)
+
+    func drop(datagrams: Int) {
+        if datagrams != 0 { datagramsDropped.wrappingAdd(datagrams, ordering: .relaxed) }
+    }
+}
 
 /// One connection's side of a protocol.
 protocol StreamConversation: Sendable {
@@ -32,27 +45,27 @@ struct StreamListener: Service {
     let name: String
     let tls: NIOSSLContext?
     let logger: Logger
-    let counters: LogDoorCounters
+    let counters: ListenerCounters
     /// Told the port once the socket is bound.
     let onRunning: @Sendable (Int) -> Void
     let converse: @Sendable () -> any StreamConversation
 
-    private typealias Connection = NIOAsyncChannel<ByteBuffer, ByteBuffer>
+    typealias Connection = NIOAsyncChannel<ByteBuffer, ByteBuffer>
 
     func run() async throws {
-        let server: NIOAsyncChannel<Connection, Never>
-        do {
-            server = try await bind()
-        } catch {
-            throw ListenError(address.host, address.port, error)
-        }
+        let server = try await bind()
         onRunning(server.channel.localAddress?.port ?? address.port)
+        try await serve(server)
+    }
+
+    /// Leads conversations until the server stops.
+    func serve(_ server: NIOAsyncChannel<Connection, Never>) async throws {
         let open = OpenCount()
         try await server.executeThenClose { connections in
             try await withThrowingDiscardingTaskGroup { group in
                 for try await connection in connections.cancelOnGracefulShutdown() {
                     guard open.enter(limit: Self.maxConnections) else {
-                        LineCounters.add(1, to: counters.connectionsRefused)
+                        counters.connectionsRefused.wrappingAdd(1, ordering: .relaxed)
                         connection.channel.close(promise: nil)
                         continue
                     }
@@ -65,7 +78,14 @@ struct StreamListener: Service {
         }
     }
 
-    private func bind() async throws -> NIOAsyncChannel<Connection, Never> {
+    /// - Throws: `ListenError`.
+    func bind() async throws(ListenError) -> NIOAsyncChannel<Connection, Never> {
+        do { return try await bound() } catch {
+            throw ListenError(address.host, address.port, error)
+        }
+    }
+
+    private func bound() async throws -> NIOAsyncChannel<Connection, Never> {
         let tls = self.tls
         return try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -99,10 +119,23 @@ struct StreamListener: Service {
                 _ = try await conversation.take([], isAtEnd: true)
             }
         } catch let error as RefusedStream {
-            LineCounters.add(1, to: counters.connectionsRefused)
+            counters.connectionsRefused.wrappingAdd(1, ordering: .relaxed)
             logger.warning("\(name) connection closed", metadata: ["reason": "\(error)"])
         } catch {
             logger.debug("\(name) connection ended", metadata: ["reason": "\(error)"])
         }
     }
+}
+
+/// Connections that are open.
+private final class OpenCount: Sendable {
+    private let count = Atomic<Int>(0)
+
+    func enter(limit: Int) -> Bool {
+        if count.wrappingAdd(1, ordering: .relaxed).newValue <= limit { return true }
+        leave()
+        return false
+    }
+
+    func leave() { count.wrappingSubtract(1, ordering: .relaxed) }
 }

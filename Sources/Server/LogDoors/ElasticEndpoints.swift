@@ -80,7 +80,8 @@ struct ElasticEndpoints: Sendable {
                 decoded = try plain.withUnsafeBytes {
                     try ElasticBulk.decode(
                         $0, index: request.pathParameters["index"] ?? "", mapping,
-                        receivedNanos: writer.clock.wallNanos)
+                        receivedNanos: writer.clock.wallNanos,
+                        limits: writer.lineLimits.limits(of: request.tenant))
                 }
             } catch let error as MalformedBulk {
                 throw APIError(.badData, error.description)
@@ -106,7 +107,8 @@ struct ElasticEndpoints: Sendable {
             var decoded = try body.withUnsafeBytes {
                 try ElasticBulk.decode(
                     $0, index: request.pathParameters["index"] ?? "", mapping,
-                    receivedNanos: writer.clock.wallNanos, id: request.pathParameters["id"] ?? "")
+                    receivedNanos: writer.clock.wallNanos, id: request.pathParameters["id"] ?? "",
+                    limits: writer.lineLimits.limits(of: request.tenant))
             }
             let report = try await writer.write(decoded.logs, from: .elasticsearch, request.tenant)
             decoded.refuse(report)

@@ -12,13 +12,13 @@ struct EventEndpoints: Sendable {
     func routes() -> [Route] {
         [
             route("/insert/falco", .falco, FalcoEvents.mapping) {
-                try FalcoEvents.decode($0, $1, receivedNanos: $2)
+                try FalcoEvents.decode($0, $1, receivedNanos: $2, limits: $3)
             },
             route("/insert/kubernetes-audit", .audit, AuditEvents.mapping) {
-                try AuditEvents.decode($0, $1, receivedNanos: $2)
+                try AuditEvents.decode($0, $1, receivedNanos: $2, limits: $3)
             },
             route("/insert/trivy", .trivy, TrivyReport.mapping) {
-                try TrivyReport.decode($0, $1, receivedNanos: $2)
+                try TrivyReport.decode($0, $1, receivedNanos: $2, limits: $3)
             },
         ]
     }
@@ -26,7 +26,7 @@ struct EventEndpoints: Sendable {
     private func route(
         _ path: String, _ door: LogDoor, _ mapping: LogRecordMapping,
         _ decode:
-            @escaping @Sendable (UnsafeRawBufferPointer, LogRecordMapping, Int64) throws
+            @escaping @Sendable (UnsafeRawBufferPointer, LogRecordMapping, Int64, LogLimits) throws
             -> DecodedLogs
     ) -> Route {
         Route([.post, .put], path, .plain, bodyLimit: LogDoorWriter.bodyLimit) { request in
@@ -34,8 +34,9 @@ struct EventEndpoints: Sendable {
                 let mapping = try request.recordMapping(mapping)
                 let plain = try request.plainBody(
                     accepting: LogDoorWriter.codings, limit: LogDoorWriter.bodyLimit)
+                let limits = writer.lineLimits.limits(of: request.tenant)
                 let decoded = try plain.withUnsafeBytes {
-                    try decode($0, mapping, writer.clock.wallNanos)
+                    try decode($0, mapping, writer.clock.wallNanos, limits)
                 }
                 return try await writer.answer(decoded, from: door, request.tenant)
             }

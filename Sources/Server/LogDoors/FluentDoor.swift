@@ -81,8 +81,8 @@ struct FluentConversation: StreamConversation {
                     try FluentForward.chunk(of: UnsafeRawBufferPointer(rebasing: bytes[$0]))
                 }
             }
-            try await writer.write(whole.count, from: .forward) { now in
-                var forward = FluentForward(receivedNanos: now)
+            try await writer.write(whole.count, from: .forward) { now, limits in
+                var forward = FluentForward(receivedNanos: now, limits: limits)
                 try whole.withUnsafeBytes { bytes in
                     for message in messages {
                         try forward.decode(UnsafeRawBufferPointer(rebasing: bytes[message]))

@@ -20,8 +20,10 @@ struct JSONLinesEndpoint: Sendable {
             let mapping = try request.recordMapping()
             let plain = try request.plainBody(
                 accepting: LogDoorWriter.codings, limit: LogDoorWriter.bodyLimit)
+            let limits = writer.lineLimits.limits(of: request.tenant)
             let decoded = try plain.withUnsafeBytes {
-                try JSONLines.decode($0, mapping, receivedNanos: writer.clock.wallNanos)
+                try JSONLines.decode(
+                    $0, mapping, receivedNanos: writer.clock.wallNanos, limits: limits)
             }
             return try await writer.answer(decoded, from: .jsonline, request.tenant)
         }

@@ -41,7 +41,8 @@ struct JournalEndpoint: Sendable {
         }
         var reader = JournalExportReader(
             try request.recordMapping(JournalExportReader.mapping),
-            receivedNanos: writer.clock.wallNanos)
+            receivedNanos: writer.clock.wallNanos,
+            limits: writer.lineLimits.limits(of: request.tenant))
         var problems: [String] = []
         var refused = 0
         var writtenNanos = writer.clock.monotonicNanos

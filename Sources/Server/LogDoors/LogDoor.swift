@@ -20,10 +20,7 @@ final class LogDoorCounters: Sendable {
         var rejected = 0
     }
     private let counts = Mutex<[LogDoor: Count]>([:])
-    /// Datagrams that found no room.
-    let datagramsDropped = Atomic<Int>(0)
-    /// Connections closed: too many, or what no message is.
-    let connectionsRefused = Atomic<Int>(0)
+    let listeners = ListenerCounters()
 
     func add(_ door: LogDoor, lines: Int, rejected: Int) {
         counts.withLock {
@@ -40,6 +37,7 @@ struct LogDoorWriter: Sendable {
     let pipeline: IngestPipeline
     let clock: any Clock
     let counters: LogDoorCounters
+    let lineLimits: LogLineLimits
 
     /// Bytes of a body after decompression.
     static let bodyLimit = 64 << 20

@@ -30,13 +30,14 @@ func logDoorServices(
         services.append(
             StreamListener(
                 address: address, name: name, tls: tls, logger: logger,
-                counters: startup.logDoors, onRunning: { announce(address.host, $0, name) },
+                counters: startup.logDoors.listeners,
+                onRunning: { announce(address.host, $0, name) },
                 converse: converse))
     }
     if let address = options.syslogUDP {
         services.append(
             DatagramListener(
-                address: address, clock: clock, counters: startup.logDoors,
+                address: address, clock: clock, counters: startup.logDoors.listeners,
                 onRunning: { announce(address.host, $0, "syslog-udp") }
             ) { try await sink.write($0) })
     }

@@ -18,11 +18,11 @@ struct PatientLogWriter: Sendable {
 
     /// - Parameters:
     ///   - byteCount: of what came.
-    ///   - decode: makes lines of it at a time of arrival, in nanoseconds since 1970.
+    ///   - decode: makes lines of it at a time of arrival, in nanoseconds since 1970, within limits.
     /// - Throws: what `decode` throws; `CancellationError` when the server stops meanwhile.
     func write(
         _ byteCount: Int, from door: LogDoor,
-        _ decode: @escaping @Sendable (Int64) throws -> DecodedLogs
+        _ decode: @escaping @Sendable (Int64, LogLimits) throws -> DecodedLogs
     ) async throws {
         let now = clock.wallNanos
         while true {
@@ -30,10 +30,13 @@ struct PatientLogWriter: Sendable {
                 try await clock.sleep(seconds: 0.1)
                 continue
             }
-            let writer = LogDoorWriter(pipeline: core.pipeline, clock: clock, counters: counters)
+            let writer = LogDoorWriter(
+                pipeline: core.pipeline, clock: clock, counters: counters,
+                lineLimits: core.lineLimits)
+            let limits = core.lineLimits.limits(of: .anonymous)
             do {
                 try await core.pipeline.perform(bytes: byteCount) {
-                    let decoded = try decode(now)
+                    let decoded = try decode(now, limits)
                     let report = try await writer.write(decoded, from: door, .anonymous)
                     let problems = [decoded.message, report.refusals.summary]
                         .filter { !$0.isEmpty }

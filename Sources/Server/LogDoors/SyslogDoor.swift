@@ -17,8 +17,9 @@ struct SyslogSink: Sendable {
 
     func write(_ block: MessageBlock) async throws {
         if block.messages.isEmpty { return }
-        try await writer.write(block.bytes.count, from: .syslog) { now in
+        try await writer.write(block.bytes.count, from: .syslog) { now, limits in
             var options = Syslog.Options(nowNanos: now)
+            options.limits = limits
             options.offsetSeconds = offsetSeconds(now)
             return try block.bytes.withUnsafeBytes {
                 try Syslog.decode($0, messages: block.messages, options)

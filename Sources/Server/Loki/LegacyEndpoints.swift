@@ -75,7 +75,7 @@ struct LegacyEndpoints: Sendable {
         let wanted = LogRequest(
             tenant: request.tenant, matchers: [],
             range: NanosRange(first: Nanos(start), last: Nanos(end)))
-        let (reader, name) = (logs.service.logs, request.pathParameters["name"])
+        let (reader, name) = (logs.reader, request.pathParameters["name"])
         return try await logs.run { context in
             let values =
                 if let name { try reader.labelValues(name, wanted, context) } else {

@@ -136,6 +136,30 @@ struct LogQueryLimits: Sendable {
     }
 }
 
+extension LogTenantLimits {
+    /// What a query may ask for that each of several tenants must allow; limits of what is sent are those
+    /// of the first.
+    static func strictest(_ all: [LogTenantLimits]) -> LogTenantLimits {
+        guard var result = all.first else { return LogTenantLimits() }
+        /// 0 is no limit.
+        func narrow<Value: Numeric & Comparable>(_ limit: inout Value, _ other: Value) {
+            if other > 0, limit == 0 || other < limit { limit = other }
+        }
+        for other in all.dropFirst() {
+            narrow(&result.maxEntriesPerQuery, other.maxEntriesPerQuery)
+            narrow(&result.maxQueryTextBytes, other.maxQueryTextBytes)
+            narrow(&result.maxQueryLengthSeconds, other.maxQueryLengthSeconds)
+            narrow(&result.maxQueryRangeSeconds, other.maxQueryRangeSeconds)
+            narrow(&result.maxQueryBytesRead, other.maxQueryBytesRead)
+            result.requiredLabels += other.requiredLabels
+                .filter { !result.requiredLabels.contains($0) }
+            result.requiredNumberLabels = max(
+                result.requiredNumberLabels, other.requiredNumberLabels)
+        }
+        return result
+    }
+}
+
 extension MetricExpression {
     /// The longest `[range]` of the query; 0 without one.
     fileprivate var longestRangeNanos: Int64 {

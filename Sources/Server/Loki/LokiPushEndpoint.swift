@@ -10,6 +10,7 @@ import Wire
 /// Loki's push, in JSON and snappy-compressed protobuf.
 struct LokiPushEndpoint: Sendable {
     let pipeline: IngestPipeline
+    let lineLimits: LogLineLimits
     /// Bytes of a body after decompression.
     static let bodyLimit = 64 << 20
 
@@ -36,11 +37,12 @@ struct LokiPushEndpoint: Sendable {
     }
 
     private func decode(_ request: APIRequest) throws -> DecodedLogs {
+        let limits = lineLimits.limits(of: request.tenant)
         if request.mediaType == "application/json" {
             let plain = try request.plainBody(
                 accepting: [.identity, .gzip, .deflate], limit: Self.bodyLimit)
             do {
-                return try plain.withUnsafeBytes { try LokiPush.decodeJSON($0) }
+                return try plain.withUnsafeBytes { try LokiPush.decodeJSON($0, limits: limits) }
             } catch {
                 throw APIError(.badData, "push request: \(error)")
             }
@@ -53,7 +55,7 @@ struct LokiPushEndpoint: Sendable {
         }
         let plain = try inner.snappyBody(limit: Self.bodyLimit)
         do {
-            return try plain.withUnsafeBytes { try LokiPush.decodeProtobuf($0) }
+            return try plain.withUnsafeBytes { try LokiPush.decodeProtobuf($0, limits: limits) }
         } catch {
             throw APIError(.badData, "push request: \(error)")
         }

@@ -12,7 +12,9 @@ import Wire
 struct LokiQueryEndpoints: Sendable {
     let service: QueryService
     let tenantLimits: @Sendable (Tenant) -> LogTenantLimits
-    var engine: LogQLEngine { LogQLEngine(reader: service.logs, clock: service.clock) }
+    /// The lines of one tenant, or of several.
+    var reader: any LogReading { JoinedTenants(reader: service.logs) }
+    var engine: LogQLEngine { LogQLEngine(reader: reader, clock: service.clock) }
 
     /// What ingest adds to lines.
     let enrichment: LogEnrichment
@@ -28,9 +30,11 @@ struct LokiQueryEndpoints: Sendable {
         self.tenantLimits = tenantLimits
     }
 
-    /// What the request may ask for.
+    /// What the request may ask for: of several tenants what each of them allows.
     func limits(_ request: APIRequest) throws(APIError) -> LogQueryLimits {
-        try LogQueryLimits(tenantLimits(request.tenant), request)
+        let names = JoinedTenants.names(of: request.tenant)
+        return try LogQueryLimits(
+            .strictest(names.map { tenantLimits(Tenant($0)) }), request)
     }
 
     /// The query of a request, within its limits.
@@ -44,7 +48,7 @@ struct LokiQueryEndpoints: Sendable {
     }
 
     func engine(_ limits: LogQueryLimits) -> LogQLEngine {
-        LogQLEngine(reader: limits.bounded(service.logs), clock: service.clock)
+        LogQLEngine(reader: limits.bounded(reader), clock: service.clock)
     }
 
     func parse(_ text: String) throws(APIError) -> LogQLExpression {
@@ -152,7 +156,7 @@ struct LokiQueryEndpoints: Sendable {
         let wanted = LogRequest(
             tenant: request.tenant, matchers: matchers,
             range: NanosRange(first: Nanos(start), last: Nanos(end)))
-        let reader = service.logs
+        let reader = self.reader
         return try await service.run(wording: lokiWording) { context in
             let values = try read(reader, wanted, context)
             return prometheusSuccess(warnings: context.warnings) { json in
@@ -168,7 +172,7 @@ struct LokiQueryEndpoints: Sendable {
         let texts = request.parameters(named: "match[]") + request.parameters(named: "match")
         let selectors = try (texts.isEmpty ? [""] : texts).map(selector)
         let tenant = request.tenant
-        let reader = service.logs
+        let reader = self.reader
         return try await service.run(wording: lokiWording) { context in
             var found: Set<Labels> = []
             for matchers in selectors {

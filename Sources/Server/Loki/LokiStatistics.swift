@@ -5,8 +5,9 @@ import Base
 import LogQL
 import Telemetry
 
-/// What a query cost. Source: grafana/loki `pkg/logqlmodel/stats/stats.proto`; what has no equivalent
-/// in one process without chunks and caches is 0.
+/// What a query cost. Blocks of rows stand for chunks: those that the query came across, those that were
+/// opened, and whether filters spared any. Source: grafana/loki `pkg/logqlmodel/stats/stats.proto`; what
+/// has no equivalent in one process without caches is 0.
 struct LokiStatistics: Sendable {
     var query: LogQLStatistics
     /// Lines or samples of the answer.
@@ -14,6 +15,8 @@ struct LokiStatistics: Sendable {
     /// Rows that the store decoded, and bytes of their lines: before the query's own filters.
     var decodedRows: Int
     var decodedBytes: Int
+    /// Blocks by what became of them.
+    private var blocks: [BlockFate: Int] = [:]
     var execSeconds: Double
     var queueSeconds: Double
 
@@ -25,6 +28,7 @@ struct LokiStatistics: Sendable {
         self.returned = returned
         decodedRows = context.samplesRead
         decodedBytes = context.bytesRead
+        for fate in BlockFate.allCases { blocks[fate] = context.blockCount(fate) }
         execSeconds = Double(max(0, context.elapsedNanos - queueNanos)) / 1e9
         queueSeconds = Double(queueNanos) / 1e9
     }
@@ -74,14 +78,23 @@ struct LokiStatistics: Sendable {
         json.endObject()
         json.key("index")
         json.beginObject()
-        for name in ["totalChunks", "postFilterChunks", "shardsDuration"] { json.member(name, 0) }
-        json.member("usedBloomFilters", false)
+        json.member("totalChunks", blockCount)
+        json.member("postFilterChunks", blockCount - sparedCount)
+        json.member("shardsDuration", 0)
+        json.member("usedBloomFilters", sparedCount > 0)
         for name in ["totalStreams", "chunkRefsLookupTime", "bloomFilterTime"] {
             json.member(name, 0)
         }
         json.endObject()
         json.endObject()
     }
+
+    private func count(_ fates: BlockFate...) -> Int { fates.reduce(0) { $0 + (blocks[$1] ?? 0) } }
+
+    private var blockCount: Int { blocks.values.reduce(0, +) }
+
+    /// Blocks that were not opened because nothing in them could be wanted.
+    private var sparedCount: Int { count(.skippedByWords, .skippedByIDs, .skippedByMetadata) }
 
     private func writeSummary(into json: inout JSONWriter) {
         json.key("summary")
@@ -105,9 +118,9 @@ struct LokiStatistics: Sendable {
 
     private func writeStore(isRead: Bool, into json: inout JSONWriter) {
         json.beginObject()
-        for name in ["totalChunksRef", "totalChunksDownloaded", "chunksDownloadTime"] {
-            json.member(name, 0)
-        }
+        json.member("totalChunksRef", isRead ? blockCount : 0)
+        json.member("totalChunksDownloaded", isRead ? count(.read, .searched) : 0)
+        json.member("chunksDownloadTime", 0)
         json.member("queryReferencedStructuredMetadata", isRead && query.metadataBytesRead > 0)
         json.member("queryUsedV2Engine", false)
         json.key("chunk")

@@ -18,19 +18,22 @@ struct OTLPIntake: Sendable {
     /// How metrics are translated, from the configuration in force.
     let translation = OTLPTranslation()
     let traceDoors: TraceDoorCounters
+    let lineLimits: LogLineLimits
     private let deltas = DeltaAccumulator()
     private let names = OTLPNameMemory()
     var deltaStreams: Int { deltas.streamCount }
 
     init(
         pipeline: IngestPipeline, tenancy: Tenancy, clock: any Clock,
-        lookbackMillis: Int64 = 300_000, traceDoors: TraceDoorCounters = TraceDoorCounters()
+        lookbackMillis: Int64 = 300_000, traceDoors: TraceDoorCounters = TraceDoorCounters(),
+        lineLimits: LogLineLimits = LogLineLimits()
     ) {
         self.pipeline = pipeline
         self.tenancy = tenancy
         self.clock = clock
         self.lookbackMillis = lookbackMillis
         self.traceDoors = traceDoors
+        self.lineLimits = lineLimits
     }
 
     /// Bytes of a body after decompression. Source: the OTLP specification's recommendation.
@@ -95,10 +98,12 @@ struct OTLPIntake: Sendable {
     private func logs(
         _ body: [UInt8], _ encoding: OTLPEncoding, _ tenant: Tenant
     ) async throws -> [UInt8] {
-        let options = OTLPLogs.Options(receivedNanos: clock.wallNanos)
+        var options = OTLPLogs.Options(receivedNanos: clock.wallNanos)
+        options.limits = lineLimits.limits(of: tenant)
+        let wanted = options
         var decoded = try body.withUnsafeBytes {
             encoding == .json
-                ? try OTLPLogs.decodeJSON($0, options) : try OTLPLogs.decodeProtobuf($0, options)
+                ? try OTLPLogs.decodeJSON($0, wanted) : try OTLPLogs.decodeProtobuf($0, wanted)
         }
         let report = try await pipeline.write(logs: decoded.takeBatch(), tenant: tenant)
         if report.isLimited, report.rows == 0 {

@@ -19,10 +19,7 @@ final class LineCounters: Sendable {
     let statsDObservations = Atomic<Int>(0)
     let statsDRejected = Atomic<Int>(0)
     let statsDSeries = Atomic<Int>(0)
-    /// Datagrams that found no room.
-    let datagramsDropped = Atomic<Int>(0)
-    /// Connections closed: too many, or a line without an end.
-    let connectionsRefused = Atomic<Int>(0)
+    let listeners = ListenerCounters()
 
     static func add(_ count: Int, to counter: borrowing Atomic<Int>) {
         if count != 0 { counter.wrappingAdd(count, ordering: .relaxed) }

@@ -27,7 +27,7 @@ func pushServices(
         services.append(
             LineListener(
                 address: address, name: "graphite", clock: clock, logger: logger,
-                counters: counters
+                counters: counters.listeners
             ) {
                 announce(address.host, $0, "graphite")
             } take: {
@@ -43,7 +43,7 @@ func pushServices(
         services.append(
             LineListener(
                 address: address, name: "statsd", clock: clock, logger: logger,
-                counters: counters
+                counters: counters.listeners
             ) {
                 announce(address.host, $0, "statsd")
             } take: {

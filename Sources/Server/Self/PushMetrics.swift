@@ -31,11 +31,11 @@ struct PushMetrics: Sendable {
             "Fields of InfluxDB lines left out because they are text.", load(lines.influxTexts))
         metrics.show(
             "tern_lines_datagrams_dropped_total", .counter, "Datagrams that found no room.",
-            load(lines.datagramsDropped))
+            load(lines.listeners.datagramsDropped))
         metrics.show(
             "tern_lines_connections_refused_total", .counter,
             "Connections closed: too many, or a line without an end.",
-            load(lines.connectionsRefused))
+            load(lines.listeners.connectionsRefused))
         metrics.show(
             "tern_statsd_series", .gauge, "Series of StatsD that are known.",
             load(lines.statsDSeries))
@@ -73,11 +73,11 @@ struct PushMetrics: Sendable {
         }
         metrics.show(
             "tern_log_door_datagrams_dropped_total", .counter,
-            "Datagrams of log lines that found no room.", load(doors.datagramsDropped))
+            "Datagrams of log lines that found no room.", load(doors.listeners.datagramsDropped))
         metrics.show(
             "tern_log_door_connections_refused_total", .counter,
             "Connections for log lines closed: too many, or what no message is.",
-            load(doors.connectionsRefused))
+            load(doors.listeners.connectionsRefused))
     }
 
     private func load(_ counter: borrowing Atomic<Int>) -> Double {

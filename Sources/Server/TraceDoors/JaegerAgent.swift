@@ -30,8 +30,7 @@ struct JaegerAgent: Sendable {
         if block.messages.isEmpty { return }
         let counters = startup.traceDoors
         guard let core = startup.core else {
-            return LineCounters.add(
-                block.messages.count, to: counters.datagrams.datagramsDropped)
+            return counters.datagrams.drop(datagrams: block.messages.count)
         }
         let writer = TraceDoorWriter(pipeline: core.pipeline, clock: clock, counters: counters)
         // Datagrams name no tenant.
@@ -46,7 +45,7 @@ struct JaegerAgent: Sendable {
             }
         } catch {
             logger.warning("spans of datagrams not stored: \(error)")
-            LineCounters.add(block.messages.count, to: counters.datagrams.datagramsDropped)
+            counters.datagrams.drop(datagrams: block.messages.count)
         }
     }
 }

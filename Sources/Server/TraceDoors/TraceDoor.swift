@@ -23,7 +23,7 @@ final class TraceDoorCounters: Sendable {
     /// Attributes of spans, by any way in, whose key came before in their list.
     let repeatedKeys = Atomic<Int>(0)
     /// Of datagrams.
-    let datagrams = LogDoorCounters()
+    let datagrams = ListenerCounters()
 
     func add(_ door: TraceDoor, spans: Int, rejected: Int) {
         counts.withLock {
