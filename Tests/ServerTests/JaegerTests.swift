@@ -250,6 +250,7 @@ import Testing
                     "/api/v3/traces?query.service_name=none&query.start_time_min=\(range)"
                         + "&query.start_time_max=\(end)", 404
                 ), ("/api/v3/trace-summaries?query.filter=%7B%7D", 400),
+                ("/api/v3/trace-summaries?query.orderBy=x", 400),
             ] {
                 expect(failure, try await server.get(target), status: status, target)
             }
@@ -287,6 +288,132 @@ import Testing
                 }
             }
             #expect(count >= 20)
+        }
+    }
+
+    // MARK: structured filters
+
+    private func attribute(_ key: String, _ level: String = "") -> String {
+        level.isEmpty
+            ? #"{"attr":{"key":"\#(key)"}}"# : #"{"attr":{"key":"\#(key)","level":"\#(level)"}}"#
+    }
+
+    private func field(_ level: String, _ name: String) -> String {
+        #"{"field":{"level":"\#(level)","name":"\#(name)"}}"#
+    }
+
+    private func scalar(_ value: String, _ type: String = "") -> String {
+        #"{"scalar":{"value":"\#(value)","type":"\#(type)"}}"#
+    }
+
+    private func call(_ name: String, _ operands: String...) -> String {
+        #"{"op":"\#(name)","args":[\#(operands.joined(separator: ","))]}"#
+    }
+
+    private func inner(_ call: String) -> String { #"{"call":\#(call)}"# }
+
+    @Test func filtersSelectSpans() async throws {
+        let service = field("resource", "service")
+        let shop = call("eq", service, scalar("shop"))
+        let code = attribute("http.status_code")
+        try await withTraces { server, _ in
+            let (order, cart) = (ShopTraces.order, ShopTraces.cart)
+            let both = [order, cart]
+            for (filter, found) in [
+                (shop, both),
+                (
+                    call(
+                        "and", inner(shop),
+                        inner(call("eq", field("span", "name"), scalar("charge")))), [order]
+                ),
+                // Its own text, whatever the type that is stored.
+                (call("eq", code, scalar("500")), [order]),
+                (call("eq", code, scalar("500", "int")), [order]),
+                (call("eq", code, scalar("500", "string")), []),
+                (call("gte", code, scalar("400")), [order]),
+                (call("lt", scalar("499"), code), [order]),
+                (call("gt", attribute("load", "span"), scalar("0.4")), [order]),
+                (call("gt", attribute("load", "resource"), scalar("0.4")), []),
+                (call("gt", field("span", "duration"), scalar("50ms")), [order]),
+                (call("eq", field("span", "status"), scalar("error")), [order]),
+                (call("eq", field("span", "kind"), scalar("client")), [order]),
+                (call("regex", field("span", "name"), scalar("ca")), [cart]),
+                (call("exists", attribute("region")), [order]),
+                (call("exists", attribute("nothing")), []),
+                // What is absent is not unequal; `not` turns that round.
+                (call("ne", attribute("region"), scalar("us")), [order]),
+                (call("ne", attribute("region"), scalar("eu")), []),
+                (
+                    call(
+                        "and", inner(shop),
+                        inner(call("not", inner(call("eq", attribute("region"), scalar("eu")))))),
+                    both
+                ),
+                (call("in", attribute("region"), #"{"list":{"values":["us","eu"]}}"#), [order]),
+                (call("not_in", attribute("region"), #"{"list":{"values":["us","eu"]}}"#), []),
+                (
+                    call(
+                        "some", #"{"nested":{"level":"event"}}"#,
+                        inner(call("eq", field("event", "name"), scalar("picked")))),
+                    [order]
+                ),
+                (
+                    call(
+                        "or", inner(call("eq", field("span", "name"), scalar("GET /cart"))),
+                        inner(call("eq", service, scalar("bank")))),
+                    both
+                ),
+                (call("eq", field("span", "traceID"), scalar(order)), [order]),
+            ] {
+                let range =
+                    "query.start_time_min=2020-01-01T00:00:00Z"
+                    + "&query.start_time_max=2100-01-01T00:00:00Z"
+                let target = "/api/v3/trace-summaries?\(range)&query.filter=\(escaped(filter))"
+                let reply = try await server.get(target)
+                #expect(reply.status == 200, "\(filter): \(reply.text)")
+                let all = [order, cart, ShopTraces.old]
+                #expect(
+                    Set(all.filter { reply.text.contains("\"\($0)\"") }) == Set(found), "\(filter)")
+            }
+        }
+    }
+
+    @Test func filtersThatCannotBeAreRefused() async throws {
+        let range =
+            "query.startTimeMin=2026-01-01T00:00:00Z&query.startTimeMax=2026-01-02T00:00:00Z"
+        let name = field("span", "name")
+        let deep = (0..<30).reduce(call("exists", name)) { text, _ in call("not", inner(text)) }
+        try await withServer { server in
+            for filter in [
+                "{}", "[]", "7", #"{"op":"eq"}"#, call("eq", name), call("like", name, scalar("x")),
+                call("and", inner(call("exists", name))), call("not", name),
+                call("eq", field("span", "startTime"), scalar("x")),
+                call("eq", field("trace", "name"), scalar("x")),
+                call("gt", field("span", "kind"), scalar("server")),
+                call("eq", field("span", "kind"), scalar("nonsense")),
+                call("gt", field("span", "duration"), scalar("soon")),
+                call("eq", attribute("a", "trace"), scalar("x")),
+                call("eq", attribute("a"), scalar("x", "int")),
+                call("in", attribute("a"), #"{"list":{"values":[]}}"#),
+                call("regex", attribute("a"), scalar("(")),
+                call("phrase", attribute("a"), #"{"list":{"values":["x"]}}"#),
+                call(
+                    "some", #"{"nested":{"level":"event"}}"#,
+                    inner(call("ne", field("event", "name"), scalar("x")))),
+                call(
+                    "some", #"{"nested":{"level":"link"}}"#,
+                    inner(call("eq", field("event", "name"), scalar("x")))),
+                deep,
+            ] {
+                let reply = try await server.get(
+                    "/api/v3/traces?\(range)&query.filter=\(escaped(filter))")
+                #expect(reply.status == 400, "\(filter): \(reply.status) \(reply.text)")
+            }
+            let mixed = try await server.get(
+                "/api/v3/traces?\(range)&query.serviceName=a&query.filter="
+                    + escaped(call("exists", name)))
+            #expect(mixed.status == 400)
+            #expect(mixed.text.contains("stands alone"))
         }
     }
 }

@@ -9,8 +9,8 @@ import Wire
 /// `/api/metrics/{latencies,calls,errors,minstep}`.
 ///
 /// Numbers come from the rates that the trace store keeps by operation and minute: of a minute that a
-/// window cuts, it takes the share that lies inside. Quantiles are off by at most 1 %. Source: jaegertracing/jaeger, query parser of the query extension (parameters and
-/// defaults).
+/// window cuts, it takes the share that lies inside. Quantiles are off by at most 1 %. Source:
+/// jaegertracing/jaeger, query parser of the query extension (parameters and defaults).
 struct JaegerMetricsEndpoint: Sendable {
     let service: QueryService
     let rates: any SpanRateReading
@@ -99,7 +99,7 @@ struct JaegerMetricsEndpoint: Sendable {
         let tenant = request.tenant
         let now = service.clock.wallNanos
         return try await service.run { context in
-            let first = wanted.start.subtractingReportingOverflow(wanted.window).partialValue
+            let first = wanted.start.less(wanted.window)
             let range = NanosRange(first: Nanos(first), last: Nanos(wanted.end))
             let found = try rates.rates(
                 SpanRateRequest(tenant: tenant, range: range, services: Set(wanted.services)),
@@ -166,7 +166,7 @@ struct JaegerMetricsEndpoint: Sendable {
         var first = minutes.startIndex
         while moment <= wanted.end {
             try check()
-            let begin = moment.subtractingReportingOverflow(wanted.window).partialValue
+            let begin = moment.less(wanted.window)
             while first < minutes.endIndex,
                 minutes[first].start <= begin &- JaegerMetricsEndpoint.minute
             { first += 1 }
@@ -206,6 +206,14 @@ struct JaegerMetricsEndpoint: Sendable {
         case .calls: return calls / (Double(end - begin) / 1e9)
         case .errors: return errors / calls
         }
+    }
+}
+
+extension Int64 {
+    /// The difference, held at the end of what can be told.
+    fileprivate func less(_ other: Int64) -> Int64 {
+        let (difference, overflow) = subtractingReportingOverflow(other)
+        return overflow ? .min : difference
     }
 }
 

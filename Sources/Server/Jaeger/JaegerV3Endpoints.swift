@@ -10,9 +10,10 @@ import Wire
 /// Traces as OTLP's JSON, summaries, services, operations and dependencies.
 ///
 /// Parameters are taken under their names in protobuf's JSON (`query.serviceName`) and under the
-/// older ones of the schema (`query.service_name`); a search may come as a JSON body. Structured
-/// filters and pages are refused by name. Spans are as stored: `raw_traces` has nothing to turn off.
-/// Source: jaegertracing/jaeger-idl `proto/api_v3/query_service.proto`.
+/// older ones of the schema (`query.service_name`); a search may come as a JSON body, with the
+/// structured `filter` in place of the other conditions (`JaegerFilter`). Pages and orders, of which
+/// there is only a draft, are refused by name. Spans are as stored: `raw_traces` has nothing to turn
+/// off. Source: jaegertracing/jaeger-idl `proto/api_v3/query_service.proto`.
 struct JaegerV3Endpoints: Sendable {
     let service: QueryService
     let catalogue: ServiceCatalogue
@@ -86,6 +87,8 @@ struct JaegerV3Endpoints: Sendable {
 struct JaegerV3Query {
     private var values: [String: String] = [:]
     private var attributes: [(key: String, value: String)] = []
+    /// A structured filter, which stands alone.
+    private var filter: JSONValue?
 
     /// Parameters of the query string.
     init(_ request: APIRequest) {
@@ -102,14 +105,18 @@ struct JaegerV3Query {
             attributes += try JaegerEndpoints.stringMap(
                 text, "malformed parameter query.attributes")
         }
-        for name in [
-            "filter", "orderBy", "pagination", "pagination.pageSize", "pagination.pageToken",
-        ]
+        if let text = values["filter"] { try readFilter(Array(text.utf8)) }
+        for name in ["orderBy", "pagination", "pagination.pageSize", "pagination.pageToken"]
         where values[name] != nil {
             throw APIError(
                 .badData,
-                "query.\(name) is not offered: search by serviceName, operationName, attributes and "
-                    + "durations")
+                "query.\(name) is not offered: the newest traces come first, searchDepth of them")
+        }
+    }
+
+    private mutating func readFilter(_ text: [UInt8]) throws(APIError) {
+        do { filter = try JSONValue(parsing: text) } catch {
+            throw APIError(.badData, "malformed parameter query.filter: \(error)")
         }
     }
 
@@ -145,6 +152,8 @@ struct JaegerV3Query {
                 }
                 try reader.end()
             }
+        } catch let error as APIError {
+            throw error
         } catch {
             throw APIError(.badData, "malformed body: \(error)")
         }
@@ -164,6 +173,7 @@ struct JaegerV3Query {
                 while let key = try reader.nextKey() {
                     attributes.append((key.string, try reader.string().string))
                 }
+            case .object where name == "filter": try readFilter(Array(reader.skipValue()))
             case .object, .array:
                 set(name, "…")
                 _ = try reader.skipValue()
@@ -202,6 +212,23 @@ struct JaegerV3Query {
         }
     }
 
+    /// The structured filter as TraceQL; nil without one.
+    private func filterText() throws(APIError) -> String? {
+        guard let filter else { return nil }
+        let others = ["serviceName", "operationName", "durationMin", "durationMax"]
+        guard attributes.isEmpty, !others.contains(where: { values[$0] != nil }) else {
+            throw APIError(
+                .badData,
+                "query.filter stands alone: serviceName, operationName, attributes and durations "
+                    + "are written as parts of it")
+        }
+        do throws(JaegerFilterError) {
+            return "{ \(try JaegerFilter(filter).condition) }"
+        } catch {
+            throw APIError(.badData, "query.filter: \(error)")
+        }
+    }
+
     /// The search that the parameters describe; its end is exclusive.
     func wanted() throws(APIError) -> TraceFinder.Wanted {
         guard let start = try time("startTimeMin"), let end = try time("startTimeMax") else {
@@ -228,7 +255,7 @@ struct JaegerV3Query {
             if depth > 0 { limit = depth }
         }
         return TraceFinder.Wanted(
-            text: conditions.text,
+            text: try filterText() ?? conditions.text,
             range: try JaegerV3Query.range(start, max(start, end - (end == .min ? 0 : 1))),
             limit: limit)
     }

@@ -4,7 +4,7 @@
 import HTTPTypes
 
 /// Query parameters by path; a form post takes the same.
-private let parametersByPath: [String: [String]] = [
+let parametersByPath: [String: [String]] = [
     "/api/v1/query": ["query", "time", "timeout", "limit", "lookback_delta", "stats"],
     "/api/v1/query_range": [
         "query", "start", "end", "step", "timeout", "limit", "lookback_delta", "stats",
@@ -43,8 +43,39 @@ private let parametersByPath: [String: [String]] = [
     "/query": ["q"], "/influx/query": ["q"],
     "/api/v1/import/prometheus": ["timestamp", "extra_label"],
     "/api/v1/import/prometheus/metrics/job/{labels}": ["timestamp", "extra_label"],
-    "/loki/api/v1/query": ["query", "time", "limit", "direction"],
-    "/loki/api/v1/query_range": ["query", "start", "end", "since", "step", "limit", "direction"],
+    "/loki/api/v1/query": ["query", "time", "since", "limit", "direction"],
+    "/loki/api/v1/query_range": [
+        "query", "start", "end", "since", "step", "interval", "limit", "direction",
+    ],
+    "/loki/api/v1/labels": logNameParameters,
+    "/loki/api/v1/label/{name}/values": logNameParameters,
+    "/loki/api/v1/series": ["match[]", "start", "end", "since"],
+    "/loki/api/v1/format_query": ["query"],
+    "/loki/api/v1/index/stats": logNameParameters,
+    "/loki/api/v1/index/volume": logVolumeParameters,
+    "/loki/api/v1/index/volume_range": logVolumeParameters + ["step"],
+    "/loki/api/v1/patterns": ["query", "start", "end", "since", "step"],
+    "/loki/api/v1/detected_labels": logNameParameters,
+    "/loki/api/v1/detected_fields": logFieldParameters,
+    "/loki/api/v1/detected_field/{name}/values": logFieldParameters,
+    "/loki/api/v1/tail": logTailParameters, "/api/prom/tail": logTailParameters,
+    "/loki/api/v1/delete": ["query", "start", "end", "max_interval", "request_id"],
+    "/api/prom/query": ["query", "start", "end", "since", "limit", "direction"],
+    "/api/prom/label": ["start", "end", "since"],
+    "/api/prom/label/{name}/values": ["start", "end", "since"],
+    "/api/prom/series": ["match[]", "start", "end", "since"],
+    "/api/v1/correlate/trace/{id}": ["include", "limit"],
+    "/api/v1/correlate/services": ["start", "end"],
+    "/api/v1/correlate/service/{name}": ["start", "end", "explain"],
+    "/api/v1/correlate/series": ["match[]", "time", "window"],
+    "/api/v1/correlate/logline": ["query", "time", "window"],
+    "/api/v1/correlate/diagnose": [
+        "start", "end", "baselineStart", "baselineEnd", "service", "trace", "match[]", "limit",
+    ],
+    "/api/v1/correlate/compare": [
+        "query", "language", "baseline", "start", "end", "baselineStart", "baselineEnd", "limit",
+    ],
+    "/api/v1/correlate/coverage": ["start", "end"],
     "/_bulk": recordParameters, "/{index}/_bulk": recordParameters,
     "/insert/elasticsearch/_bulk": recordParameters,
     "/insert/elasticsearch/{index}/_bulk": recordParameters,
@@ -91,7 +122,16 @@ private let monitorParameters = [
 private let jaegerSearchParameters = [
     "query.serviceName", "query.operationName", "query.attributes", "query.startTimeMin",
     "query.startTimeMax", "query.durationMin", "query.durationMax", "query.searchDepth",
+    "query.filter",
 ]
+private let logNameParameters = ["query", "start", "end", "since"]
+private let logVolumeParameters = [
+    "query", "start", "end", "since", "limit", "targetLabels", "aggregateBy",
+]
+private let logFieldParameters = [
+    "query", "start", "end", "since", "limit", "line_limit", "field_limit",
+]
+private let logTailParameters = ["query", "start", "limit", "delay_for"]
 private let recordParameters = [
     "stream_fields", "message_field", "time_field", "ignore_fields", "extra_fields",
 ]
