@@ -232,6 +232,10 @@ private func target(_ path: String, _ pairs: [(String, String)]) -> String {
                 described.insert(String(line.split(separator: "\"")[1]))
             }
             #expect(described == served)
+            // Parameters of a path that is not served are parameters of nothing.
+            let paths = Set(served.map { String($0.split(separator: " ")[1]) })
+            #expect(Set(parametersByPath.keys).subtracting(paths).isEmpty)
+            #expect(reply.text.contains("{name: \"line_limit\", in: query"))
         }
     }
 }

@@ -182,6 +182,18 @@ struct QueryRecordTests {
             let reply = try await server.get("/api/v1/status/active_queries")
             #expect(reply.text.contains(#"{"family":"promql","query":"sum(up)","start":""#))
             server.core.queries.active?.leave(slot)
+            // How far it is comes from the query's own counters.
+            var tagged = query("rate(up[5m])")
+            tagged.tags = "Source=test"
+            let context = ReadContext()
+            try context.count(samples: 12, bytes: 34)
+            let other = server.core.queries.active?.enter(tagged, context)
+            let progress = try await server.get("/api/v1/status/active_queries")
+            #expect(
+                progress.text.contains(
+                    #""samplesRead":12,"bytesRead":34,"memoryBytes":0,"tags":"Source=test"}"#),
+                "\(progress.text)")
+            server.core.queries.active?.leave(other)
             let after = try await server.get("/api/v1/status/active_queries")
             #expect(after.text == #"{"status":"success","data":[]}"#)
         }

@@ -28,6 +28,8 @@ package final class ActiveQueryLog: Sendable {
     package struct Entry: Sendable {
         package var query: QueryDescription
         package var startNanos: Int64
+        /// What it has read and holds by now; nil for entries that were made without.
+        package var context: ReadContext?
     }
 
     private struct State {
@@ -105,8 +107,8 @@ package final class ActiveQueryLog: Sendable {
     /// Records a query that begins now.
     ///
     /// - Returns: what `leave` takes; nil when all slots are taken.
-    package func enter(_ query: QueryDescription) -> Int? {
-        let entry = Entry(query: query, startNanos: clock.wallNanos)
+    package func enter(_ query: QueryDescription, _ context: ReadContext? = nil) -> Int? {
+        let entry = Entry(query: query, startNanos: clock.wallNanos, context: context)
         let (slot, file) = state.withLock { state -> (Int?, (any WritableFile)?) in
             guard let free = state.entries.firstIndex(where: { $0 == nil }) else {
                 return (nil, nil)

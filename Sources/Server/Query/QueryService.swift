@@ -124,7 +124,7 @@ package final class QueryService: Sendable {
     ) throws -> T {
         guard let query else { return try work() }
         let queueNanos = context.elapsedNanos
-        let slot = active?.enter(query)
+        let slot = active?.enter(query, context)
         defer { active?.leave(slot) }
         let result = Result { try work() }
         if let queryLog {

@@ -18,9 +18,21 @@ struct StreamingQuerier: RegistrableRPCService {
 
     let startup: Startup
 
-    private typealias Method = @Sendable (UnsafeRawBufferPointer) throws -> Answer
-    /// Makes the answer of a request that was read.
-    private typealias Answer = @Sendable (Core, Tenant) async throws -> [UInt8]
+    private typealias Method = @Sendable (UnsafeRawBufferPointer) throws -> Reading
+    /// A request that was read.
+    private struct Reading: Sendable {
+        /// TraceQL, for the logs of queries; may be empty.
+        var text: String
+        /// Makes the answer.
+        var answer: @Sendable (Core, Tenant) async throws -> [UInt8]
+
+        init(
+            _ text: String, _ answer: @escaping @Sendable (Core, Tenant) async throws -> [UInt8]
+        ) {
+            self.text = text
+            self.answer = answer
+        }
+    }
 
     func registerMethods<Transport: ServerTransport>(with router: inout RPCRouter<Transport>) {
         let methods: [(name: String, read: Method)] = [
@@ -49,7 +61,13 @@ struct StreamingQuerier: RegistrableRPCService {
                         message: "request exceeds \(StreamingQuerier.requestLimit) bytes")
                 }
                 do {
-                    let answer = try await body.withUnsafeBytes { try read($0) }(core, tenant)
+                    let reading = try body.withUnsafeBytes { try read($0) }
+                    let query = QueryDescription(
+                        .traceql, reading.text, tenant: tenant, method: "gRPC",
+                        path: "/\(StreamingQuerier.serviceName)/\(name)")
+                    let answer = try await QueryDescription.$current.withValue(
+                        reading.text.isEmpty ? nil : query
+                    ) { try await reading.answer(core, tenant) }
                     return StreamingServerResponse(single: ServerResponse(message: answer))
                 } catch let error as APIError {
                     throw RPCError(code: error.queryCode, message: error.message)
@@ -60,10 +78,10 @@ struct StreamingQuerier: RegistrableRPCService {
         }
     }
 
-    private func search(_ message: UnsafeRawBufferPointer) throws -> Answer {
+    private func search(_ message: UnsafeRawBufferPointer) throws -> Reading {
         let request = try TempoRequests.search(message)
         let wanted = try TempoQueries.Search(request)
-        return { core, tenant in
+        return Reading(wanted.text) { core, tenant in
             try await TempoQueries(service: core.queries).search(wanted, tenant: tenant).protobuf()
         }
     }
@@ -71,13 +89,13 @@ struct StreamingQuerier: RegistrableRPCService {
     private func tags(
         _ message: UnsafeRawBufferPointer,
         _ encode: @escaping @Sendable (TempoTagsAnswer) -> [UInt8]
-    ) throws -> Answer {
+    ) throws -> Reading {
         let request = try TempoRequests.tags(message)
         let wanted = TempoQueries.Tags(
             scope: try .named(request.scope), query: request.query,
             range: try APIRequest.tempoRange(start: Int64(request.start), end: Int64(request.end)),
             limit: min(Int(request.limit), TempoQueries.maxValues))
-        return { core, tenant in
+        return Reading(request.query) { core, tenant in
             encode(try await TempoQueries(service: core.queries).tags(wanted, tenant: tenant))
         }
     }
@@ -85,23 +103,23 @@ struct StreamingQuerier: RegistrableRPCService {
     private func tagValues(
         _ message: UnsafeRawBufferPointer,
         _ encode: @escaping @Sendable (TempoTagValuesAnswer) -> [UInt8]
-    ) throws -> Answer {
+    ) throws -> Reading {
         let request = try TempoRequests.tagValues(message)
         let limit = request.limit == 0 ? TempoQueries.defaultValues : Int(request.limit)
         let wanted = TempoQueries.TagValues(
             name: request.name, query: request.query,
             range: try APIRequest.tempoRange(start: Int64(request.start), end: Int64(request.end)),
             limit: min(limit, TempoQueries.maxValues))
-        return { core, tenant in
+        return Reading(request.query) { core, tenant in
             encode(try await TempoQueries(service: core.queries).tagValues(wanted, tenant: tenant))
         }
     }
 
     private func metrics(
         _ message: UnsafeRawBufferPointer, isInstant: Bool
-    ) throws -> Answer {
+    ) throws -> Reading {
         let request = try TempoRequests.metrics(message)
-        return { core, tenant in
+        return Reading(request.query) { core, tenant in
             let queries = TempoQueries(service: core.queries)
             let now = core.queries.clock.wallNanos
             let end = request.end == 0 ? now : Int64(clamping: request.end)
