@@ -2,6 +2,7 @@
 // Keys, completion, faults and colours, without a terminal.
 
 import Base
+import TestKit
 import Testing
 
 @testable import Shell
@@ -203,6 +204,32 @@ private func sources(_ text: String, _ language: QueryLanguage) -> [CompletionSo
             #expect(found.allSatisfy { wanted.contains($0) })
             let longest = found.map(\.utf8.count).max() ?? 0
             #expect(wanted.count { $0.utf8.count < longest } <= limit)
+        }
+    }
+}
+
+@Test func typingOnFindsWhatAFreshSearchFinds() {
+    var chance = Chance(seed: 11, 0)
+    let letters = Array("abc_")
+    let names = (0..<300).map { _ in
+        String((0..<(1 + chance.below(12))).map { _ in letters[chance.below(letters.count)] })
+    }
+    let index = FuzzyIndex(names)
+    for _ in 0..<10 {
+        var text = ""
+        for _ in 0..<8 {
+            // Sometimes back, as one types.
+            if chance.happens(1, in: 5) {
+                text = String(text.dropLast())
+            } else {
+                text.append(letters[chance.below(letters.count)])
+            }
+            for limit in [1, 20, 3000] {
+                #expect(
+                    index.search(text, limit: limit)
+                        == FuzzyIndex(names).search(text, limit: limit),
+                    "\(text)")
+            }
         }
     }
 }

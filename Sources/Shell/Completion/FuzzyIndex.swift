@@ -2,6 +2,7 @@
 // Names that fit what is typed.
 
 import Base
+import Synchronization
 
 /// Many names, ready to be searched at every key press.
 ///
@@ -20,6 +21,7 @@ package struct FuzzyIndex: Sendable {
     /// Positions in ascending order of the lower-case bytes; nil when the names stand so already, as
     /// servers send them.
     private let order: [Int]?
+    private let last = LastSearch()
     /// Names that are kept; of a server that has more the first ones are.
     package static let most = 500_000
 
@@ -72,7 +74,8 @@ package struct FuzzyIndex: Sendable {
     ///
     /// - Returns: positions in `names`; equal ones by length and then as they were given.
     /// - Complexity: a look at the length of each name that begins with the text; where these are fewer
-    ///   than `limit`, one search through the bytes of all names, and a look at each name.
+    ///   than `limit`, one search through the bytes of all names, and a look at each name. A text that
+    ///   goes on from the one before is only looked for where that one was found.
     package func search(_ text: String, limit: Int) -> [Int] {
         let wanted = text.utf8.map(lower)
         guard !wanted.isEmpty else { return Array(names.indices.prefix(limit)) }
@@ -81,14 +84,18 @@ package struct FuzzyIndex: Sendable {
         if begins.count >= limit {
             return shortest(order.map { Array($0[begins]) } ?? Array(begins), limit)
         }
+        let among = last.found(goingOnTo: wanted)
         var ranks = [UInt8](repeating: Self.none, count: names.count)
-        var count = rankContaining(wanted, &ranks)
-        if count < limit { count += rankInOrder(wanted, &ranks) }
-        guard count > 0 else { return [] }
+        var count = rankContaining(wanted, among, &ranks)
+        let isComplete = count < limit
+        if isComplete { count += rankInOrder(wanted, among, &ranks) }
         var byRank = [[Int]](repeating: [], count: 4)
-        for (index, rank) in ranks.enumerated() where rank < Self.none {
-            byRank[Int(rank)].append(index)
+        func note(_ index: Int) {
+            if ranks[index] < Self.none { byRank[Int(ranks[index])].append(index) }
         }
+        if let among { among.forEach(note) } else { ranks.indices.forEach(note) }
+        if isComplete { last.set(wanted, byRank.joined().sorted()) }
+        guard count > 0 else { return [] }
         var out: [Int] = []
         for rank in byRank where out.count < limit {
             out.append(contentsOf: shortest(rank, limit - out.count))
@@ -133,25 +140,43 @@ package struct FuzzyIndex: Sendable {
     }
 
     /// Ranks the names that contain the text and returns how many there are.
-    private func rankContaining(_ wanted: [UInt8], _ ranks: inout [UInt8]) -> Int {
+    ///
+    /// - Parameter among: the names to look at, ascending; nil for all.
+    private func rankContaining(
+        _ wanted: [UInt8], _ among: [Int]?, _ ranks: inout [UInt8]
+    ) -> Int {
         var count = 0
         bytes.withUnsafeBytes { all in
             wanted.withUnsafeBytes { wanted in
-                var position = 0
-                var index = 0
-                while position < all.count,
-                    let found = find(wanted, in: UnsafeRawBufferPointer(rebasing: all[position...]))
-                {
-                    let place = position + found
-                    while offsets[index + 1] <= place { index += 1 }
+                func next(from position: Int, to end: Int) -> Int? {
+                    guard position < end else { return nil }
+                    return find(wanted, in: UnsafeRawBufferPointer(rebasing: all[position..<end]))
+                        .map { position + $0 }
+                }
+                /// Takes a place where the text stands; returns where a better one may follow.
+                func take(_ place: Int, _ index: Int) -> Int {
                     let rank =
                         place == offsets[index]
                         ? Self.isPrefix
                         : startsPart(after: all[place - 1]) ? Self.isPart : Self.contains
                     if ranks[index] == Self.none { count += 1 }
                     ranks[index] = min(ranks[index], rank)
-                    // A better place may follow in the same name.
-                    position = rank == Self.contains ? place + 1 : offsets[index + 1]
+                    return rank == Self.contains ? place + 1 : offsets[index + 1]
+                }
+                if let among {
+                    for index in among {
+                        var position = offsets[index]
+                        while let place = next(from: position, to: offsets[index + 1]) {
+                            position = take(place, index)
+                        }
+                    }
+                    return
+                }
+                var position = 0
+                var index = 0
+                while let place = next(from: position, to: all.count) {
+                    while offsets[index + 1] <= place { index += 1 }
+                    position = take(place, index)
                 }
             }
         }
@@ -159,20 +184,27 @@ package struct FuzzyIndex: Sendable {
     }
 
     /// Ranks the names left that have the letters in order and returns how many there are.
-    private func rankInOrder(_ wanted: [UInt8], _ ranks: inout [UInt8]) -> Int {
+    private func rankInOrder(
+        _ wanted: [UInt8], _ among: [Int]?, _ ranks: inout [UInt8]
+    ) -> Int {
         let mask = wanted.reduce(0) { $0 | letterBit($1) }
         var count = 0
-        for index in names.indices where ranks[index] == Self.none && letters[index] & mask == mask
-        {
-            var matched = 0
-            for place in offsets[index]..<(offsets[index + 1] - 1)
-            where bytes[place] == wanted[matched] {
-                matched += 1
-                if matched == wanted.count { break }
-            }
-            if matched == wanted.count {
-                ranks[index] = Self.inOrder
-                count += 1
+        bytes.withUnsafeBytes { all in
+            wanted.withUnsafeBytes { wanted in
+                func look(_ index: Int) {
+                    guard ranks[index] == Self.none, letters[index] & mask == mask else { return }
+                    var matched = 0
+                    var place = offsets[index]
+                    let end = offsets[index + 1] - 1
+                    while place < end, matched < wanted.count {
+                        if all[place] == wanted[matched] { matched += 1 }
+                        place += 1
+                    }
+                    guard matched == wanted.count else { return }
+                    ranks[index] = Self.inOrder
+                    count += 1
+                }
+                if let among { among.forEach(look) } else { names.indices.forEach(look) }
             }
         }
         return count
@@ -209,4 +241,18 @@ private func letterBit(_ byte: UInt8) -> UInt64 {
     case UInt8(ascii: "0")...UInt8(ascii: "9"): 1 << UInt64(26 + byte - UInt8(ascii: "0"))
     default: 1 << 36
     }
+}
+
+/// Where a text was found: every name that fits a text that goes on from it is among those.
+private final class LastSearch: Sendable {
+    private let state = Mutex<(text: [UInt8], found: [Int])>(([], []))
+
+    /// Ascending; nil when the text does not go on from the one before.
+    func found(goingOnTo text: [UInt8]) -> [Int]? {
+        state.withLock { last in
+            !last.text.isEmpty && text.starts(with: last.text) ? last.found : nil
+        }
+    }
+
+    func set(_ text: [UInt8], _ found: [Int]) { state.withLock { $0 = (text, found) } }
 }
