@@ -20,16 +20,18 @@ struct SuspectNaming {
 
     let observations: Observations
 
-    /// Most suspicious first, scores not ascending: who is less suspect cannot be a surer incident.
+    /// Most suspicious first, scores not ascending: who is less suspect cannot be a surer incident. What
+    /// chance may have made is left out before that, so that it holds nobody's score down.
     func names(_ candidates: [Candidate]) -> [Naming] {
         var result = candidates.flatMap { names($0) }
+            .filter { $0.suspect.score >= Suspect.leastScore }
             .sorted { $0.strength > $1.strength }
         var highest = 1.0
         for index in result.indices {
             highest = min(highest, result[index].suspect.score)
             result[index].suspect.score = highest
         }
-        return result.filter { $0.suspect.score >= Suspect.leastScore }
+        return result
     }
 
     private func names(_ candidate: Candidate) -> [Naming] {
