@@ -210,9 +210,9 @@ struct JoinedTenants: LogReading {
     }
 
     func rows(
-        tenant: Tenant, streamHash: UInt64, nanos: Int64, _ context: ReadContext
+        tenant: Tenant, streamHash: UInt64, range: NanosRange, _ context: ReadContext
     ) throws -> LogBatch {
-        try reader.rows(tenant: tenant, streamHash: streamHash, nanos: nanos, context)
+        try reader.rows(tenant: tenant, streamHash: streamHash, range: range, context)
     }
 }
 
