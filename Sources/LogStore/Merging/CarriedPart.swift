@@ -41,7 +41,9 @@ final class CarriedPart {
         }
         let index = store.reserve()
         if recompresses {
-            store.store(Array(try part.frame(place.frame, nil).buffer), as: index)
+            // Nothing else keeps the frame while it is copied.
+            let plain = try part.frame(place.frame, nil).withBytes { Array($0) }
+            store.store(plain, as: index)
         } else {
             try part.withStored(place.frame) { store.copy($0, $1, as: index) }
         }
