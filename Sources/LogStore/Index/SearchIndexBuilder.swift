@@ -39,6 +39,8 @@ struct SearchIndexBuilder {
     private var open = 0
     /// Whether some units' ids are known by their filters only.
     private var hasCarriedIDs = false
+    /// Whether words were added to units that are not the last.
+    private var hasCarriedWords = false
     private var words = TextTable()
     /// Units of each word, ascending.
     private var postings: [[UInt32]] = []
@@ -191,6 +193,7 @@ struct SearchIndexBuilder {
     mutating func carryWords(
         of dictionary: WordDictionary, _ carried: [Int: Int]
     ) throws(MalformedBytes) {
+        hasCarriedWords = true
         try dictionary.forEach { word, unit in
             guard let here = carried[unit], units[here].isListed else { return }
             add(word: word, to: here)
@@ -287,7 +290,7 @@ struct SearchIndexBuilder {
     /// Brings units into the order of frames, which those taken over are not in.
     private mutating func sortUnits() {
         let order = units.indices.sorted { units[$0].frame < units[$1].frame }
-        if order.elementsEqual(units.indices) { return }
+        if order.elementsEqual(units.indices), !hasCarriedWords { return }
         var ranks = [UInt32](repeating: 0, count: units.count)
         for (rank, unit) in order.enumerated() { ranks[unit] = UInt32(rank) }
         units = order.map { units[$0] }

@@ -61,7 +61,11 @@ private struct PatternScan {
                 }
             case UInt8(ascii: "\\"):
                 guard takeEscape() else { return false }
-            default: take(characterCount())
+            case 0x80...:
+                // U+FFFD matches bytes that are not UTF-8.
+                close()
+                at += characterCount()
+            default: take(1)
             }
         }
         close()

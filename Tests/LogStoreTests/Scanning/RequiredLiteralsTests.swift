@@ -17,7 +17,7 @@ struct RequiredLiteralsTests {
         #expect(texts("^GET /api/v\\d+/cart$") == ["GET /api/v", "/cart"])
         #expect(texts("status=5\\d\\d (bad|late) gateway") == ["status=5", " gateway"])
         #expect(texts("a\\.b\\.c[x-z]+def") == ["a.b.c", "def"])
-        #expect(texts("colou?r of étés?") == ["colo", "r of été"])
+        #expect(texts("colou?r of étés?") == ["colo", "r of "])
         #expect(texts("abc+def{2}ghi{x}") == ["abc", "ghi{x}"])
         #expect(texts("[]abc]xyz[[:alpha:])]uvw") == ["xyz", "uvw"])
         #expect(texts("(?:abc(?P<n>d)|[)]e)fgh") == ["fgh"])
