@@ -86,7 +86,8 @@ import Testing
         try await withTemporaryDirectory { path in
             let path = path + "/data"
             let before = try await CorrelateServer.run(path) { server in
-                for step in Step.allCases {
+                // Parts of one day are merged when four times the largest are there.
+                for step in Step.allCases + [Step](repeating: .frontLine, count: 5) {
                     try await send(step, shop, to: server)
                     try await server.core.kernel.sealNow()
                 }
