@@ -28,9 +28,9 @@ private struct TenantLogs: LogReading {
         _ name: String, _ request: LogRequest, _ context: ReadContext
     ) throws -> [String] { try logs(request.tenant).labelValues(name, request, context) }
     func rows(
-        tenant: Tenant, streamHash: UInt64, nanos: Int64, _ context: ReadContext
+        tenant: Tenant, streamHash: UInt64, range: NanosRange, _ context: ReadContext
     ) throws -> LogBatch {
-        try logs(tenant).rows(tenant: tenant, streamHash: streamHash, nanos: nanos, context)
+        try logs(tenant).rows(tenant: tenant, streamHash: streamHash, range: range, context)
     }
 }
 
