@@ -334,7 +334,7 @@ import Testing
                 (call("lt", scalar("499"), code), [order]),
                 (call("gt", attribute("load", "span"), scalar("0.4")), [order]),
                 (call("gt", attribute("load", "resource"), scalar("0.4")), []),
-                (call("gt", field("span", "duration"), scalar("50ms")), [order]),
+                (call("gt", field("span", "duration"), scalar("50ms")), [order, ShopTraces.old]),
                 (call("eq", field("span", "status"), scalar("error")), [order]),
                 (call("eq", field("span", "kind"), scalar("client")), [order]),
                 (call("regex", field("span", "name"), scalar("ca")), [cart]),

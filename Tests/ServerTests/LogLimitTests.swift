@@ -99,7 +99,7 @@ import Wire
         let text = """
             limits:
               logs:
-                max_line_size: 20
+                max_line_size: 20B
                 max_label_names_per_series: 2
               tenants:
                 roomy: {logs: {max_line_size: 1KiB}}
