@@ -5,8 +5,8 @@ import Glibc
 import Synchronization
 
 /// Hands out memory of one head in regions of 2 MiB, for which the kernel is asked to use huge pages:
-/// lines fill a head faster than pages of 4 KiB come one fault at a time, which would be a sixth of
-/// taking a line. A region goes back to the system when the last piece of it is let go; pieces of a
+/// lines fill a head faster than pages of 4 KiB come one fault at a time. On a virtual machine that
+/// made no clear difference. A region goes back to the system when the last piece of it is let go; pieces of a
 /// head go together, when it is sealed.
 final class HeadMemory: Sendable {
     /// Pieces below this are the allocator's: streams of few lines are many.
