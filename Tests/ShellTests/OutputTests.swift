@@ -321,3 +321,15 @@ private let sample = """
         #expect(NamedQueries(path: path).queries.map(\.query) == ["up"])
     }
 }
+
+@Test func whatIsNotUnderstoodOfKeptQueriesIsNotLost() async throws {
+    try await withTemporaryDirectory { directory in
+        let path = directory + "/queries"
+        let text = "{\"name\":\"a\",\"query\":\"up\"}\nnot a query\n"
+        try StatePath.replace(path, with: text)
+        var saved = NamedQueries(path: path)
+        #expect(try saved.query("a", arguments: []) == "up")
+        #expect(throws: ShellError.self) { try saved.save("b", "down") }
+        #expect(try readFile(path) == text)
+    }
+}

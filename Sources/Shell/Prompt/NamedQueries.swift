@@ -2,6 +2,7 @@
 // Queries kept under names.
 
 import Base
+import Glibc
 
 /// Queries by name, in a file of JSON lines `{"name":…,"query":…}`; the last of a name counts.
 package struct NamedQueries: Sendable {
@@ -11,15 +12,26 @@ package struct NamedQueries: Sendable {
     static let limit = 1000
     private static let byteLimit = 4 << 20
 
-    /// Reads the file when there is one; lines that are not such objects are left out.
+    /// What of the file was not understood. It must not be written anew then: that would lose it.
+    private var fault: String?
+
+    /// Reads the file when there is one. What is wrong with it is said when a query is kept.
     package init(path: String?) {
         self.path = path
-        guard let path, let bytes = try? fileBytes(path, limit: Self.byteLimit) else { return }
-        for line in bytes.split(separator: UInt8(ascii: "\n")) {
-            guard let value = try? JSONValue(parsing: Array(line)) else { continue }
-            let (name, query) = (value["name"].text, value["query"].text)
-            if !name.isEmpty, !query.isEmpty { _ = set(name, query) }
-        }
+        guard let path, access(path, F_OK) == 0 else { return }
+        do {
+            let bytes = try fileBytes(path, limit: Self.byteLimit + 1)
+            if bytes.count > Self.byteLimit { fault = "\(path) is larger than 4 MiB" }
+            let lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+            for (number, line) in lines.enumerated() where !line.isEmpty {
+                let value = try? JSONValue(parsing: Array(line))
+                let (name, query) = (value?["name"].text ?? "", value?["query"].text ?? "")
+                guard !name.isEmpty, !query.isEmpty, set(name, query) else {
+                    fault = fault ?? "line \(number + 1) of \(path) is no kept query"
+                    continue
+                }
+            }
+        } catch { fault = "\(error)" }
     }
 
     /// Returns false when there is no room for another name.
@@ -33,13 +45,16 @@ package struct NamedQueries: Sendable {
     /// Keeps a query.
     ///
     /// - Throws: `ShellError` for a name that is none, for one too many, or when the file can't be
-    ///   written.
+    ///   written or holds what was not understood.
     mutating func save(_ name: String, _ query: String) throws {
         guard !name.isEmpty, name.allSatisfy({ $0.isLetter || $0.isNumber || "-_.".contains($0) })
         else {
             throw ShellError("a name has letters, digits, - _ and .: \\save NAME QUERY", .usage)
         }
         guard !query.isEmpty else { throw ShellError("no query to keep yet", .usage) }
+        if let fault {
+            throw ShellError("\(fault): mend or remove it, so that nothing of it is lost", .usage)
+        }
         guard set(name, query) else {
             throw ShellError("\(Self.limit) queries are kept, the most there may be", .usage)
         }
