@@ -155,6 +155,7 @@ private func traceRoutes(_ core: Core) -> [Route] {
     let service = core.queries
     let catalogue = ServiceCatalogue(service: service, index: core.correlation)
     var routes = TraceEndpoints(service: service).routes()
+    routes += TraceDiffEndpoint(service: service).routes()
     routes += SearchEndpoint(queries: TempoQueries(service: service)).routes()
     routes += TempoMetricsEndpoint(queries: TempoQueries(service: service)).routes()
     routes += JaegerEndpoints(service: service, catalogue: catalogue).routes()

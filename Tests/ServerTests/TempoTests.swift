@@ -182,8 +182,6 @@ import Wire
             let missing = try await server.send(
                 "GET", "/api/traces/ffff", headers: protobufAccept)
             #expect(missing.status == 404 && missing.text.contains("not found"))
-            let diff = try await server.post("/api/v2/traces/diff", "application/json", [])
-            #expect(diff.status == 404 && diff.text.contains("trace diffs are not offered"))
         }
     }
 

@@ -195,7 +195,7 @@ func writeCodeValue(_ code: CodeLocation, into json: inout JSONWriter) {
 }
 
 /// An attribute value as plain JSON.
-private func writeValue(_ value: AttributeValue, into json: inout JSONWriter) {
+func writeValue(_ value: AttributeValue, into json: inout JSONWriter) {
     switch value {
     case .empty: json.null()
     case .string(let text): json.string(text)

@@ -16,12 +16,6 @@ struct TraceEndpoints: Sendable {
         [
             Route([.get], "/api/traces/{id}", .jaeger, byID),
             Route([.get], "/api/v2/traces/{id}", .plain, byIDv2),
-            Route([.post], "/api/v2/traces/diff", .plain) { _ in
-                throw APIError(
-                    .notFound,
-                    "trace diffs are not offered: their format is experimental upstream. "
-                        + "/api/v1/correlate/trace/{id} shows where the time of one trace went")
-            },
         ]
     }
 
