@@ -128,6 +128,7 @@ func makeRoutes(
         Route([.get], base + "compare", .prometheus, correlate.compare),
         Route([.get], base + "coverage", .prometheus, correlate.coverage),
     ]
+    routes += ModelContextEndpoint(routes: routes).routes()
     routes += TempoStatusEndpoints(core: core, paths: routes.map { ($0.methods, $0.path) }).routes()
     routes.append(openAPIRoute(of: routes))
     return routes

@@ -152,7 +152,7 @@ extension CorrelateEndpoints {
                 guard rows.rowCount < CorrelateEndpoints.rowLimit,
                     seen.insert(identity).inserted
                 else { continue }
-                rows.add(spans.attributeRow(row))
+                rows.add(try spans.attributeRow(row))
             }
         }
         return rows
@@ -200,7 +200,9 @@ extension CorrelateEndpoints {
 
 extension SpanBatch {
     /// A span's attributes, those of its resource, and its properties. Lists and maps are left out.
-    fileprivate func attributeRow(_ row: Int) -> [(key: AttributeRows.Key, value: String)] {
+    ///
+    /// - Throws: `MalformedBytes` when attributes cannot be decoded.
+    fileprivate func attributeRow(_ row: Int) throws -> [(key: AttributeRows.Key, value: String)] {
         var result: [(key: AttributeRows.Key, value: String)] = [
             (AttributeRows.Key(.intrinsic, "name"), arena.text(names[row])),
             (AttributeRows.Key(.intrinsic, "kind"), spanKindName(kinds[row])),
@@ -210,16 +212,12 @@ extension SpanBatch {
             ),
             (
                 AttributeRows.Key(.intrinsic, "duration"),
-                String(
-                    max(0, endNanos[row].subtractingReportingOverflow(startNanos[row]).partialValue)
-                )
+                String(distance(startNanos[row], endNanos[row]))
             ),
         ]
-        func add(_ slice: ByteSlice, _ origin: AttributeOrigin) {
-            // What cannot be decoded is left out of the comparison, like what is not there.
-            let pairs =
-                (try? arena.withSlice(slice) { try AttributeCoding.decodeList($0) }) ?? []
-            for (name, value) in pairs {
+        func add(_ slice: ByteSlice, _ origin: AttributeOrigin) throws {
+            for (name, value) in try arena.withSlice(slice, { try AttributeCoding.decodeList($0) })
+            {
                 let text: String? =
                     switch value {
                     case .string(let text): text
@@ -231,8 +229,8 @@ extension SpanBatch {
                 if let text { result.append((AttributeRows.Key(origin, name), text)) }
             }
         }
-        add(resources[Int(rowResources[row])].attributes, .resource)
-        add(attributes[row], .span)
+        try add(resources[Int(rowResources[row])].attributes, .resource)
+        try add(attributes[row], .span)
         return result
     }
 }
