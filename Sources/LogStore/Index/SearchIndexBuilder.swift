@@ -69,7 +69,7 @@ struct SearchIndexBuilder {
             do {
                 let block = try TemplateBlock(
                     shared.buffer, owner: shared, rows: lengths.count, total: lines.count
-                ) { rowIDs }
+                ) { _ in rowIDs }
                 addWords(of: block)
                 var letters = LetterSurvey()
                 for column in try block.columns() {

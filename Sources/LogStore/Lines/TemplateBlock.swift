@@ -47,17 +47,18 @@ final class TemplateBlock {
     private let columnStart: Int
     private var foundColumns: [ValueView]?
     private var foundIDs: [RowIDs]?
-    private let readIDs: () throws -> [RowIDs]
+    private let readIDs: ([UInt32]?) throws -> [RowIDs]
 
     /// - Parameters:
     ///   - bytes: a column of `LogFormat`, inside memory that `owner` keeps alive.
     ///   - n: lines, one at least.
     ///   - total: bytes of all lines.
-    ///   - ids: of each line; asked for when a value is one.
+    ///   - ids: of each line; asked for when a value is one, for some lines, ascending, or all (nil):
+    ///     those of other lines may be missing.
     /// - Throws: `MalformedBytes`; values are checked when they are read.
     init(
         _ bytes: UnsafeRawBufferPointer, owner: SharedBytes, rows n: Int, total: Int,
-        ids: @escaping () throws -> [RowIDs]
+        ids: @escaping ([UInt32]?) throws -> [RowIDs]
     ) throws(MalformedBytes) {
         self.owner = owner
         self.bytes = bytes
@@ -108,9 +109,14 @@ final class TemplateBlock {
     /// Ids of all rows.
     func ids() throws -> [RowIDs] {
         if let foundIDs { return foundIDs }
-        let ids = try readIDs()
-        guard ids.count == rows else { throw ByteReader(bytes).malformed("ids of the rows") }
+        let ids = try ids(of: nil)
         foundIDs = ids
+        return ids
+    }
+
+    private func ids(of wanted: [UInt32]?) throws -> [RowIDs] {
+        let ids = try readIDs(wanted)
+        guard ids.count == rows else { throw ByteReader(bytes).malformed("ids of the rows") }
         return ids
     }
 
@@ -131,14 +137,16 @@ final class TemplateBlock {
     /// - Throws: `MalformedBytes`, also when all lines do not come to `total`.
     func build(_ selection: [UInt32]?) throws -> (text: SharedBytes, lines: [ByteSlice]) {
         let columns = try columns()
-        let rowIDs = columns.contains { $0.needsIDs } ? try ids() : []
-        var cursors: [ValueCursor] = []
-        cursors.reserveCapacity(columns.count)
-        for column in columns {
-            var reader = ByteReader(bytes)
-            try reader.skip(column.start)
-            cursors.append(try ValueCursor(&reader, column.count))
-        }
+        let rowIDs: [RowIDs] =
+            if !columns.contains(where: \.needsIDs) {
+                []
+            } else if let selection, foundIDs == nil {
+                try ids(of: selection)
+            } else {
+                try ids()
+            }
+        let cursors = try cursors(columns, selection)
+        defer { cursors.deinitialize().deallocate() }
         var lines = [ByteSlice](repeating: .empty, count: rows)
         let memory = UnsafeMutableRawBufferPointer.allocate(
             byteCount: max(total, 1), alignment: 16)
@@ -148,14 +156,12 @@ final class TemplateBlock {
                 throw ByteReader(bytes).malformed("memory")
             }
             var out = LineBuffer(base, capacity: total)
-            try cursors.withUnsafeMutableBufferPointer { cursors throws(MalformedBytes) in
-                try pieces.withUnsafeBufferPointer { pieces throws(MalformedBytes) in
-                    if let selection {
-                        try build(selection, cursors, pieces, rowIDs, &lines, &out)
-                    } else {
-                        for row in 0..<rows {
-                            try build(row, cursors, pieces, rowIDs, &lines, &out)
-                        }
+            try pieces.withUnsafeBufferPointer { pieces throws(MalformedBytes) in
+                if let selection {
+                    try build(selection, cursors, pieces, rowIDs, &lines, &out)
+                } else {
+                    for row in 0..<rows {
+                        try build(row, cursors, pieces, rowIDs, &lines, &out)
                     }
                 }
             }
@@ -171,6 +177,27 @@ final class TemplateBlock {
             UnsafeRawBufferPointer(start: memory.baseAddress, count: written),
             release: { memory.deallocate() })
         return (text, lines)
+    }
+
+    /// A cursor for each column; those of templates that no selected row has read nothing.
+    private func cursors(
+        _ columns: [ValueView], _ selection: [UInt32]?
+    ) throws(MalformedBytes) -> UnsafeMutableBufferPointer<ValueCursor> {
+        var isUsed = [Bool](repeating: selection == nil, count: templates.count)
+        for row in selection ?? [] { isUsed[numbers[Int(row)]] = true }
+        let cursors = UnsafeMutableBufferPointer<ValueCursor>.allocate(capacity: columns.count)
+        cursors.initialize(repeating: .unused)
+        do throws(MalformedBytes) {
+            for (number, template) in templates.enumerated() where isUsed[number] {
+                for column in template.firstColumn..<(template.firstColumn + template.places) {
+                    cursors[column] = try ValueCursor(columns[column])
+                }
+            }
+        } catch {
+            cursors.deinitialize().deallocate()
+            throw error
+        }
+        return cursors
     }
 
     @inline(__always)

@@ -212,7 +212,8 @@ enum TemplateColumn {
         _ bytes: SharedBytes, rows n: Int, total: Int,
         ids: @escaping () throws -> [RowIDs]
     ) throws -> (text: SharedBytes, lines: [ByteSlice]) {
-        try TemplateBlock(bytes.buffer, owner: bytes, rows: n, total: total, ids: ids).build(nil)
+        try TemplateBlock(bytes.buffer, owner: bytes, rows: n, total: total) { _ in try ids() }
+            .build(nil)
     }
 }
 

@@ -16,41 +16,38 @@ struct ValueCursor {
     private var width = 0
     private var previous: UInt64 = 0
 
-    /// Takes a column of `n` values off `reader`.
+    /// Reads no values: of a template whose rows are not wanted.
+    static var unused: ValueCursor { ValueCursor() }
+
+    private init() {
+        kind = LogFormat.Value.constant
+        text = ByteReader(UnsafeRawBufferPointer(start: nil, count: 0))
+        reader = text
+    }
+
+    /// Reads the values of a column that was found.
     ///
     /// - Throws: `MalformedBytes`; numbers and indices are checked when they are read.
-    init(_ reader: inout ByteReader, _ n: Int) throws(MalformedBytes) {
+    init(_ view: ValueView) throws(MalformedBytes) {
+        kind = view.kind
         text = ByteReader(UnsafeRawBufferPointer(start: nil, count: 0))
-        self.reader = text
-        kind = try reader.u8()
+        reader = view.values
         switch kind {
         case LogFormat.Value.constant: values = [try reader.lengthPrefixed()]
         case LogFormat.Value.dictionary:
             let count = try reader.length(limit: LogFormat.Value.maxDictionary, "values")
             for _ in 0..<count { values.append(try reader.lengthPrefixed()) }
-            self.reader = ByteReader(try reader.bytes(n))
-        case LogFormat.Value.strings:
-            self.reader = reader
-            text = ByteReader(try reader.bytes(try reader.sumOfVarints(n)))
+        case LogFormat.Value.strings: text = view.text
         case LogFormat.Value.numbers, LogFormat.Value.deltas:
             width = Int(try reader.u8())
             guard width <= LogFormat.Value.maxDigits else {
                 throw reader.malformed("at most \(LogFormat.Value.maxDigits) digits")
             }
-            self.reader = reader
-            try reader.skipVarints(n)
         case LogFormat.Value.hex:
             width = try reader.length(limit: reader.remaining, "bytes of a value")
-            let (total, overflow) = n.multipliedReportingOverflow(by: width)
-            guard !overflow else { throw reader.malformed("bytes of values") }
-            self.reader = ByteReader(try reader.bytes(total))
-        case LogFormat.Value.traceID, LogFormat.Value.spanID: break
-        default: throw reader.malformed("kind of a value column")
+        default: break
         }
     }
-
-    /// Whether values are ids of their rows.
-    var needsIDs: Bool { kind == LogFormat.Value.traceID || kind == LogFormat.Value.spanID }
 
     /// Writes the next value.
     ///

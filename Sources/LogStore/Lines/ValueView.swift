@@ -36,6 +36,13 @@ struct ValueView {
     let count: Int
     /// What follows the kind, up to the end of the column.
     private let body: UnsafeRawBufferPointer
+    /// Of strings, where their text begins in `body`.
+    private var textStart = 0
+
+    /// What follows the kind.
+    var values: ByteReader { ByteReader(body) }
+    /// The text of strings.
+    var text: ByteReader { ByteReader(UnsafeRawBufferPointer(rebasing: body[textStart...])) }
 
     /// Takes a column of `n` values off `reader`.
     ///
@@ -53,6 +60,7 @@ struct ValueView {
             try reader.skip(n)
         case LogFormat.Value.strings:
             let total = try reader.sumOfVarints(n)
+            textStart = reader.offset - first
             try reader.skip(total)
         case LogFormat.Value.numbers, LogFormat.Value.deltas:
             _ = try reader.u8()

@@ -68,13 +68,20 @@ enum IdentifierColumns {
         if !isEverywhere { out.raw(bitmap(of: numbers.count) { numbers[$0] > 0 }) }
     }
 
-    /// - Parameter part: looks up ids that the column refers to.
+    /// - Parameters:
+    ///   - wanted: rows to look ids up for, ascending; nil = all. What the column refers to is
+    ///     looked up for these only, so that a few rows cost a pass over numbers of a byte or two.
+    ///   - part: looks up ids that the column refers to.
+    /// - Returns: an id for each row; of rows that are not wanted it may be missing.
     static func decode(
-        _ bytes: UnsafeRawBufferPointer, rows n: Int, part: TraceReader
+        _ bytes: UnsafeRawBufferPointer, rows n: Int, only wanted: [UInt32]? = nil,
+        part: TraceReader
     ) throws -> [RowIDs] {
         guard bytes.first == LogFormat.Identifier.traceNumbers else {
             return try decode(bytes, rows: n)
         }
+        var isWanted = [Bool](repeating: wanted == nil, count: n)
+        for row in wanted ?? [] { isWanted[Int(row)] = true }
         var ids = [RowIDs](repeating: .none, count: n)
         var reader = ByteReader(bytes)
         _ = try reader.u8()
@@ -87,6 +94,7 @@ enum IdentifierColumns {
             }
             number = sum
             numbers[row] = place
+            guard isWanted[row] else { return }
             (ids[row].traceHigh, ids[row].traceLow) = try part.trace(place)
         }
         switch try reader.u8() {
@@ -95,6 +103,7 @@ enum IdentifierColumns {
             try forEachPresent(&reader, n) { reader, row in
                 let index = try reader.length(limit: LogFormat.Traces.maxCount, "span")
                 guard numbers[row] >= 0 else { throw reader.malformed("span of a trace") }
+                guard isWanted[row] else { return }
                 ids[row].span = try part.span(index, ofTrace: numbers[row])
             }
         default: throw reader.malformed("kind of span column")

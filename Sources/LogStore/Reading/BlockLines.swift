@@ -48,7 +48,7 @@ final class BlockLines {
         templated = try part.naming(block.lines, number) {
             try TemplateBlock(
                 bytes, owner: owner, rows: Int(block.rows), total: Int(block.lineBytes)
-            ) { try reader.ids() }
+            ) { try reader.ids(of: $0) }
         }
     }
 
@@ -74,15 +74,16 @@ final class BlockLines {
         }
     }
 
-    /// Trace and span ids of all rows.
-    func ids() throws -> [RowIDs] { try reader.ids() }
+    /// Trace and span ids of these rows, ascending; those of other rows may be missing.
+    func ids(of rows: [UInt32]) throws -> [RowIDs] { try reader.ids(of: rows) }
 
-    /// Reads ids once.
+    /// Reads ids once for all rows, or for as few as are asked for at a time.
     private final class IDReader {
         private let part: LogPart
         private let number: Int
         private let cache: FrameCache?
         private var found: [RowIDs]?
+        private var few: (rows: [UInt32], ids: [RowIDs])?
 
         init(_ part: LogPart, _ number: Int, _ cache: FrameCache?) {
             self.part = part
@@ -90,10 +91,18 @@ final class BlockLines {
             self.cache = cache
         }
 
-        func ids() throws -> [RowIDs] {
+        /// - Parameter rows: nil = all.
+        func ids(of rows: [UInt32]?) throws -> [RowIDs] {
             if let found { return found }
-            let ids = try part.ids(number, cache)
-            found = ids
+            guard let rows, rows.count * 4 < Int(part.blocks[number].rows) else {
+                let ids = try part.ids(number, cache)
+                found = ids
+                few = nil
+                return ids
+            }
+            if let few, few.rows == rows { return few.ids }
+            let ids = try part.ids(number, cache, only: rows)
+            few = (rows, ids)
             return ids
         }
     }

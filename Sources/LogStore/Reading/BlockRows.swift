@@ -74,7 +74,7 @@ final class BlockRows {
             byteCount: text.count)
         filter.apply(to: rows, needlesAreFound: !source.isPlain)
         if rows.selection.isEmpty { return nil }
-        rows.ids = part.blocks[number].ids.count > 0 ? try source.ids() : []
+        rows.ids = part.blocks[number].ids.count > 0 ? try source.ids(of: selection) : []
         if columns.contains(.metadata) {
             let found = try metadata ?? part.metadata(number, cache)
             metadata = found

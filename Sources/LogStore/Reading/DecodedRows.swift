@@ -173,7 +173,9 @@ final class DecodedRows {
         let rows = DecodedRows(
             nanos: nanos, sequences: [], lines: [], isContiguous: false, owner: nothing,
             base: nothing.buffer, selection: selection, byteCount: 0)
-        if part.blocks[number].ids.count > 0 { rows.ids = try part.ids(number, cache) }
+        if part.blocks[number].ids.count > 0 {
+            rows.ids = try part.ids(number, cache, only: selection)
+        }
         if columns.contains(.metadata) { rows.metadata = try part.metadata(number, cache) }
         return rows
     }
@@ -240,12 +242,17 @@ extension LogPart {
     }
 
     /// Trace and span ids of a block's rows; empty when none has any.
-    func ids(_ number: Int, _ cache: FrameCache?) throws -> [RowIDs] {
+    ///
+    /// - Parameter wanted: rows whose ids are asked for, ascending; nil = all. Those of other rows
+    ///   may be missing.
+    func ids(
+        _ number: Int, _ cache: FrameCache?, only wanted: [UInt32]? = nil
+    ) throws -> [RowIDs] {
         let block = blocks[number]
         if block.ids.count == 0 { return [] }
         return try column(block.ids, number, cache) { bytes, _ in
             try IdentifierColumns.decode(
-                bytes, rows: Int(block.rows), part: TraceReader(self, cache))
+                bytes, rows: Int(block.rows), only: wanted, part: TraceReader(self, cache))
         }
     }
 

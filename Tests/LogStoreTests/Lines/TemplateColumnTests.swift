@@ -134,7 +134,7 @@ private func roundTrip(_ lines: [[UInt8]], ids: [RowIDs] = []) throws -> Bool {
             let shared = SharedBytes(bytes)
             let block = try TemplateBlock(
                 shared.buffer, owner: shared, rows: lines.count, total: text.count
-            ) { [] }
+            ) { _ in [] }
             for needle in needles {
                 _ = try needle.withUnsafeBytes { try block.rowsContaining($0) }
             }
