@@ -47,7 +47,7 @@ extension Correlation {
         }
         let snapshot = snapshot()
         for heads in snapshot.heads.values {
-            let days = heads[tenant.name]?.index.withLock { $0.days } ?? [:]
+            let days = heads[tenant.name]?.index.withLock { $0.settledDays(configuration) } ?? [:]
             for (day, index) in days where range.touches(day: day) {
                 for (number, bucket) in index.services[name]?.buckets(in: range) ?? [:] {
                     add(number, bucket.picks)
@@ -174,7 +174,7 @@ extension Correlation {
         }
         let snapshot = snapshot()
         for (_, heads) in snapshot.heads.sorted(by: { $0.key < $1.key }) {
-            let days = heads[tenant.name]?.index.withLock { $0.days } ?? [:]
+            let days = heads[tenant.name]?.index.withLock { $0.settledDays(configuration) } ?? [:]
             for (day, content) in days where range.touches(day: day) { add(content.services) }
         }
         for part in snapshot.parts
@@ -197,7 +197,7 @@ extension Correlation {
         var faults: [PartCorruption] = []
         let snapshot = snapshot()
         for heads in snapshot.heads.values {
-            let days = heads[tenant.name]?.index.withLock { $0.days } ?? [:]
+            let days = heads[tenant.name]?.index.withLock { $0.settledDays(configuration) } ?? [:]
             for (day, content) in days where near.touches(day: day) {
                 result.merge(content.calls.filtered(range, callees: near))
             }

@@ -11,7 +11,7 @@ extension Correlation {
         let heads = snapshot().heads[generation] ?? [:]
         var drafts: [PartDraft] = []
         for (tenant, head) in heads.sorted(by: { $0.key < $1.key }) {
-            let days = head.index.withLock { $0.days }
+            let days = head.index.withLock { $0.settledDays(configuration) }
             for (day, unjoined) in days.sorted(by: { $0.key < $1.key }) {
                 var index = unjoined
                 index.calls.join()

@@ -217,56 +217,59 @@ struct HeadIndex: Sendable {
     ) {
         let ref = batch.streams[Int(group.stream)]
         let key = KnownStreams.Key(day: utcDay(ofNanos: group.firstNanos), hash: ref.hash)
-        func count(_ service: inout ServiceIndex) {
-            service.see(group.firstNanos)
-            service.see(group.lastNanos)
-            service.buckets[group.bucket]?.logLineCount += group.lines
-            service.buckets[group.bucket]?.errorLogLineCount += group.errors
+        if let known = streams.add(group, to: key) {
+            if let settled = known { settle(settled, limits) }
+            return
         }
-        let known = streams.services[key]
-        let labels = known == nil ? batch.arena.labels(ref) : Labels([])
-        let identity = known == nil ? ServiceIdentity(labels) : nil
+        let labels = batch.arena.labels(ref)
+        let identity = ServiceIdentity(labels)
         var isKept = true
         with(group.firstNanos) { day in
-            day.see(group.lastNanos)
-            if let name = known ?? nil {
-                day.withService(name, limits) { service, _ in count(&service) }
-            } else if let identity {
-                isKept = day.withService(identity.name, limits) { service, bytes in
-                    if service.streams.admit(labels, limits.maxSetEntries) {
-                        bytes += 64 + labels.bytes.count
-                        service.learn(labels, identity, "logs", group.firstNanos, limits)
-                    }
-                    count(&service)
+            guard let identity else { return }
+            isKept = day.withService(identity.name, limits) { service, bytes in
+                if service.streams.admit(labels, limits.maxSetEntries) {
+                    bytes += 64 + labels.bytes.count
+                    service.learn(labels, identity, "logs", group.firstNanos, limits)
                 }
             }
         }
-        if known == nil, isKept { streams.add(key, identity?.name) }
+        guard isKept else { return }
+        if streams.isFull { settle(limits) }
+        streams.add(key, identity?.name, group)
+    }
+
+    /// Tells a service of lines that were counted.
+    private mutating func settle(
+        _ counted: KnownStreams.Counted, _ limits: CorrelationConfiguration
+    ) {
+        let group = counted.group
+        with(group.firstNanos) { day in
+            day.see(group.lastNanos)
+            guard let name = counted.service else { return }
+            day.withService(name, limits) { service, _ in
+                service.see(group.firstNanos)
+                service.see(group.lastNanos)
+                service.buckets[group.bucket]?.logLineCount += group.lines
+                service.buckets[group.bucket]?.errorLogLineCount += group.errors
+            }
+        }
+    }
+
+    /// Tells all services of the lines that were counted.
+    private mutating func settle(_ limits: CorrelationConfiguration) {
+        for counted in streams.takeCounted() { settle(counted, limits) }
+    }
+
+    /// The days with all that was recorded. O(streams that have had lines since).
+    mutating func settledDays(_ limits: CorrelationConfiguration) -> [Int32: DayIndex] {
+        settle(limits)
+        return days
     }
 
     mutating func with(_ nanos: Int64, _ body: (inout DayIndex) -> Void) {
         let day = utcDay(ofNanos: nanos)
         body(&days[day, default: DayIndex()])
         days[day]?.see(nanos)
-    }
-}
-
-/// Streams that their services know, by day, so that labels are looked at once.
-private struct KnownStreams: Sendable {
-    struct Key: Hashable {
-        var day: Int32
-        var hash: UInt64
-    }
-    /// At which it is begun afresh: some 6 MB.
-    private static let most = 1 << 16
-    /// Nil for a stream that names no service.
-    private(set) var services: [Key: String?] = [:]
-
-    var byteCount: Int { services.count * 64 }
-
-    mutating func add(_ key: Key, _ service: String?) {
-        if services.count >= KnownStreams.most { services.removeAll() }
-        services[key] = .some(service)
     }
 }
 
@@ -308,88 +311,6 @@ extension ServiceIndex {
         if let version = labels["service_version"] ?? labels["version"] {
             see(version: version, nanos: nanos, most)
         }
-    }
-}
-
-/// Lines of one stream in one bucket.
-private struct LineGroup {
-    var stream: UInt32
-    var bucket: Int64
-    var firstNanos: Int64
-    var lastNanos: Int64
-    var lines: UInt64 = 0
-    /// Of these, lines of level error, critical or fatal.
-    var errors: UInt64 = 0
-
-    /// In order of appearance; a stream whose lines go back and forth between buckets has several
-    /// of one bucket.
-    static func groups(of batch: LogBatch) -> [LineGroup] {
-        var groups: [LineGroup] = []
-        // The latest group of each stream.
-        var latest = [Int](repeating: -1, count: batch.streams.count)
-        batch.arena.withUnsafeBytes { arena in
-            let streamErrors = batch.streams.map {
-                isErrorLevel(
-                    UnsafeRawBufferPointer(rebasing: arena[$0.slice.range]), ofStream: true)
-                    ?? false
-            }
-            // Most rows have a level that others have too, in the same bytes.
-            var seen = [(metadata: ByteSlice, isError: Bool)](
-                repeating: (.empty, false), count: 16)
-            func isError(_ metadata: ByteSlice, _ stream: Int) -> Bool {
-                if metadata.isEmpty { return streamErrors[stream] }
-                let slot = Int(metadata.offset / 8 % 16)
-                if seen[slot].metadata == metadata { return seen[slot].isError }
-                let bytes = UnsafeRawBufferPointer(rebasing: arena[metadata.range])
-                guard let found = isErrorLevel(bytes, ofStream: false) else {
-                    return streamErrors[stream]
-                }
-                seen[slot] = (metadata, found)
-                return found
-            }
-            for row in 0..<batch.rowCount {
-                let stream = Int(batch.rowStreams[row])
-                let nanos = batch.nanos[row]
-                let bucket = ServiceBucket.number(nanos)
-                if latest[stream] < 0 || groups[latest[stream]].bucket != bucket {
-                    latest[stream] = groups.count
-                    groups.append(
-                        LineGroup(
-                            stream: UInt32(truncatingIfNeeded: stream), bucket: bucket,
-                            firstNanos: nanos, lastNanos: nanos))
-                }
-                let group = latest[stream]
-                groups[group].firstNanos = min(groups[group].firstNanos, nanos)
-                groups[group].lastNanos = max(groups[group].lastNanos, nanos)
-                groups[group].lines += 1
-                if isError(batch.metadata[row], stream) { groups[group].errors += 1 }
-            }
-        }
-        return groups
-    }
-
-    /// Nil when the labels have no level.
-    private static func isErrorLevel(
-        _ labels: UnsafeRawBufferPointer, ofStream: Bool
-    ) -> Bool? {
-        if labels.isEmpty { return nil }
-        func value(_ name: StaticString) -> UnsafeRawBufferPointer? {
-            labelValue(
-                of: name.bytes,
-                in: labels)
-        }
-        let level = value("detected_level") ?? (ofStream ? value("level") : nil)
-        return level.map { text in
-            switch text.count {
-            case 5: isFolded(text, "error") || isFolded(text, "fatal")
-            case 8: isFolded(text, "critical")
-            default: false
-            }
-        }
-    }
-
-    private static func isFolded(_ text: UnsafeRawBufferPointer, _ level: StaticString) -> Bool {
-        text.indices.allSatisfy { text[$0] | 0x20 == level.utf8Start[$0] }
     }
 }
 

@@ -3,6 +3,7 @@
 
 import Base
 import Correlation
+import Glibc
 import Storage
 import Telemetry
 import Testing
@@ -239,6 +240,41 @@ import Testing
         #expect(histogram.count == 4)
         #expect(histogram.quantile(0) == 0)
         #expect(histogram.quantile(1) > Int64.max / 100 * 98)
+    }
+
+    @Test func bucketsOfDurationsAreThoseOfTheLogarithm() {
+        var state: UInt64 = 7
+        var durations = Array(Int64.max - 9...Int64.max) + Array(0...4096)
+        for bit in 0..<63 { durations += [(1 << bit) - 1, 1 << bit, (1 << bit) | 1] }
+        for _ in 0..<200_000 {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            durations.append(Int64((state >> 1) >> (state & 63)))
+        }
+        for nanos in durations {
+            let exact = nanos > 1 ? (log(Double(nanos)) / log(1.02)).rounded(.up) : 0
+            let wanted = min(DurationHistogram.maxIndex, UInt16(exact))
+            #expect(DurationHistogram.index(nanos) == wanted, "\(nanos)")
+        }
+    }
+
+    /// Lines are counted by stream before their services are told.
+    @Test func countsOfLinesAreThereWhenAsked() throws {
+        let index = Correlation()
+        let minutes = [0, 6, 0, 12, 6, 0].map { noon + Int64($0) * 60_000_000_000 }
+        var counts: [Int64: UInt64] = [:]
+        for (turn, nanos) in minutes.enumerated() {
+            index.record(logs: logBatch(nanos: nanos), tenant: tenant, generation: 1)
+            counts[nanos, default: 0] += 3
+            // Asking in between changes nothing.
+            if turn % 2 == 1 { continue }
+            for (nanos, count) in counts {
+                let range = NanosRange(first: Nanos(nanos), last: Nanos(nanos + 2))
+                let front = try #require(index.service("front", tenant: tenant, range: range))
+                #expect(front.summary.logLineCount == count)
+                #expect(front.summary.errorLogLineCount == count / 3)
+                #expect(front.summary.lastSeenNanos == nanos + 2)
+            }
+        }
     }
 
     @Test func limitsHoldAndAreCounted() throws {

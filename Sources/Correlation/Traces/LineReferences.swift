@@ -136,7 +136,7 @@ struct LineReferences: Sendable, Equatable {
 
     private static func sortedUnique(_ rows: [Row]) -> [Row] {
         var sorted = rows
-        sorted.sort()
+        sort(&sorted)
         var kept = 0
         for row in sorted where kept == 0 || sorted[kept - 1] != row {
             sorted[kept] = row
@@ -144,5 +144,52 @@ struct LineReferences: Sendable, Equatable {
         }
         sorted.removeLast(sorted.count - kept)
         return sorted
+    }
+
+    /// Many rows are distributed by the digits of their keys, which are random; the few of one key
+    /// are compared. O(n), for a copy of memory.
+    private static func sort(_ rows: inout [Row]) {
+        guard rows.count >= 512 else {
+            rows.sort()
+            return
+        }
+        var other = rows
+        rows.withUnsafeMutableBufferPointer { rows in
+            other.withUnsafeMutableBufferPointer { other in
+                distribute(rows, into: other, by: 0)
+                distribute(other, into: rows, by: 8)
+                distribute(rows, into: other, by: 16)
+                distribute(other, into: rows, by: 24)
+            }
+            var start = 0
+            while start < rows.count {
+                var end = start + 1
+                while end < rows.count, rows[end].key == rows[start].key { end += 1 }
+                if end - start > 1 { rows[start..<end].sort() }
+                start = end
+            }
+        }
+    }
+
+    /// Copies rows in the order of eight bits of their keys; those of equal bits as they were.
+    private static func distribute(
+        _ rows: UnsafeMutableBufferPointer<Row>, into other: UnsafeMutableBufferPointer<Row>,
+        by shift: UInt32
+    ) {
+        withUnsafeTemporaryAllocation(of: Int.self, capacity: 256) { places in
+            places.initialize(repeating: 0)
+            for row in rows { places[Int(row.key &>> shift & 0xff)] &+= 1 }
+            var next = 0
+            for digit in places.indices {
+                let count = places[digit]
+                places[digit] = next
+                next &+= count
+            }
+            for row in rows {
+                let digit = Int(row.key &>> shift & 0xff)
+                other[places[digit]] = row
+                places[digit] &+= 1
+            }
+        }
     }
 }

@@ -51,10 +51,46 @@ package struct DurationHistogram: Sendable, Equatable {
         for (index, n) in other.buckets { add(index: index, count: n) }
     }
 
-    /// The bucket of a duration.
+    /// The bucket of a duration. A look-up and one or two comparisons.
     package static func index(_ nanos: Int64) -> UInt16 {
         guard nanos > 1 else { return 0 }
+        var index = firstOfCell[cell(nanos)]
+        while longest[Int(index)] < nanos { index &+= 1 }
+        return index
+    }
+
+    /// What `index` looks up.
+    private static func calculatedIndex(_ nanos: Int64) -> UInt16 {
+        guard nanos > 1 else { return 0 }
         return min(maxIndex, UInt16((log(Double(nanos)) / logGamma).rounded(.up)))
+    }
+
+    /// The longest duration of each bucket.
+    private static let longest: [Int64] = (0...maxIndex).map { index in
+        var low: Int64 = 1, high = Int64.max
+        while low < high {
+            let middle = low + (high - low + 1) / 2
+            if calculatedIndex(middle) <= index { low = middle } else { high = middle - 1 }
+        }
+        return low
+    }
+
+    /// The number of a duration's highest bit, and the six bits after it.
+    private static func cell(_ nanos: Int64) -> Int {
+        let bits = UInt64(bitPattern: nanos)
+        let zeros = bits.leadingZeroBitCount
+        let following = ((bits &<< UInt64(zeros)) &<< 1) &>> 58
+        return (63 - zeros) << 6 | Int(following)
+    }
+
+    /// The bucket of the shortest duration of each cell.
+    private static let firstOfCell: [UInt16] = (0..<(64 << 6)).map { cell in
+        let high = UInt64(cell >> 6), following = UInt64(cell & 63)
+        if high == 63 { return maxIndex }
+        let least =
+            high >= 6
+            ? (64 | following) << (high - 6) : (1 << high) | (following >> (6 - high))
+        return calculatedIndex(Int64(least))
     }
 
     /// The nearest-rank quantile: the least duration that at least the share `q` (0…1) of all do not
