@@ -82,6 +82,54 @@ import Testing
         #expect(Set(try driver.read(all)) == Set(rows))
     }
 
+    @Test func fewRowsHaveTheSameIDs() throws {
+        let driver = Driver()
+        driver.append(rows(traces: 5000, seed: 11))
+        try driver.seal()
+        let part = try #require(try parts(driver).first)
+        var numbers = SeededNumbers(6)
+        for number in part.blocks.indices {
+            let block = part.blocks[number]
+            let all = try part.ids(number, nil)
+            #expect(all.count == Int(block.rows))
+            for most in [1, 3, 40, 400] {
+                let wanted = Set((0..<most).map { _ in UInt32(numbers.below(all.count)) }).sorted()
+                let few = try part.ids(number, nil, only: wanted)
+                #expect(few.count == all.count)
+                #expect(wanted.allSatisfy { few[Int($0)] == all[Int($0)] })
+            }
+        }
+    }
+
+    @Test func differencesAreAddedUpEightAtATime() throws {
+        var numbers = SeededNumbers(8)
+        for _ in 0..<300 {
+            let widest = [1, 64, 200, 1 << 40][numbers.below(4)]
+            let values = (0..<numbers.below(60)).map { _ in
+                Int64(numbers.below(widest)) - Int64(widest / 2)
+            }
+            var writer = ByteWriter()
+            for value in values { writer.zigzag(value) }
+            let first = numbers.below(values.count + 1)
+            let sums = try writer.bytes.withUnsafeBytes { bytes in
+                var reader = ByteReader(bytes)
+                let sums = [
+                    try reader.sumOfZigzags(first), try reader.sumOfZigzags(values.count - first),
+                ]
+                #expect(reader.isAtEnd)
+                return sums
+            }
+            #expect(sums[0] == Int(values[..<first].reduce(0, +)))
+            #expect(sums[1] == Int(values[first...].reduce(0, +)))
+            #expect(throws: MalformedBytes.self) {
+                try writer.bytes.withUnsafeBytes { bytes in
+                    var reader = ByteReader(bytes)
+                    _ = try reader.sumOfZigzags(values.count + 1)
+                }
+            }
+        }
+    }
+
     @Test func damagedReferencesNeverCrash() throws {
         let driver = Driver()
         driver.append(rows(traces: 300, seed: 9))
@@ -100,7 +148,9 @@ import Testing
             do {
                 _ = try bytes.withUnsafeBytes {
                     try IdentifierColumns.decode(
-                        $0, rows: Int(block.rows), part: TraceReader(part, nil))
+                        $0, rows: Int(block.rows),
+                        only: numbers.chance(50) ? nil : [1, 7, UInt32(block.rows - 1)],
+                        part: TraceReader(part, nil))
                 }
             } catch { refused += 1 }
         }

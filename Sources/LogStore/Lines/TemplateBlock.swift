@@ -32,6 +32,21 @@ final class TemplateBlock {
             default: Int(bytes[2 &* row]) | Int(bytes[2 &* row &+ 1]) &<< 8
             }
         }
+
+        /// How many of the first rows have each number, up to the greatest that any has.
+        func counts(rows: Int) -> [Int] {
+            if width == 0 { return [rows] }
+            var counts = [Int](repeating: 0, count: width == 1 ? 1 << 8 : 1 << 16)
+            counts.withUnsafeMutableBufferPointer { counts in
+                if width == 1 {
+                    for number in bytes.prefix(rows) { counts[Int(number)] &+= 1 }
+                } else {
+                    for row in 0..<rows { counts[self[row]] &+= 1 }
+                }
+            }
+            while let last = counts.last, last == 0 { counts.removeLast() }
+            return counts
+        }
     }
 
     /// Keeps `bytes`.
@@ -83,11 +98,11 @@ final class TemplateBlock {
         }
         numbers = Numbers(width: Int(kind), bytes: try reader.bytes(n * Int(kind)))
         columnStart = reader.offset
-        for row in 0..<n {
-            let template = numbers[row]
-            guard template < count else { throw reader.malformed("numbers of \(count) templates") }
-            templates[template].rows &+= 1
+        let rowCounts = numbers.counts(rows: n)
+        guard rowCounts.count <= count else {
+            throw reader.malformed("numbers of \(count) templates")
         }
+        for (template, rows) in rowCounts.enumerated() { templates[template].rows = rows }
     }
 
     /// The columns of all places, found at first use.
@@ -96,6 +111,7 @@ final class TemplateBlock {
         var reader = ByteReader(bytes)
         try reader.skip(columnStart)
         var columns: [ValueView] = []
+        columns.reserveCapacity(templates.reduce(0) { $0 + $1.places })
         for template in templates {
             for _ in 0..<template.places {
                 columns.append(try ValueView(&reader, template.rows))

@@ -391,6 +391,38 @@ extension ByteReader {
         }
     }
 
+    /// The sum of `n` zigzag varints, which wraps around: whoever uses it checks it.
+    mutating func sumOfZigzags(_ n: Int) throws(MalformedBytes) -> Int {
+        var total = 0
+        var left = n
+        while left > 0 {
+            if left >= 8, remaining >= 8 {
+                let word = base.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+                if word & 0x8080_8080_8080_8080 == 0 {
+                    // A byte 2 h stands for h, a byte 2 h + 1 for −h − 1.
+                    let halves = word &>> 1 & 0x3f3f_3f3f_3f3f_3f3f
+                    let odd = word & 0x0101_0101_0101_0101
+                    let negated = halves & (odd &* 0xff)
+                    total &+= ByteReader.sumOfBytes(halves) &- 2 &* ByteReader.sumOfBytes(negated)
+                    total &-= odd.nonzeroBitCount
+                    offset &+= 8
+                    left &-= 8
+                    continue
+                }
+            }
+            total &+= Int(truncatingIfNeeded: try zigzag())
+            left &-= 1
+        }
+        return total
+    }
+
+    /// The sum of eight bytes.
+    @inline(__always)
+    private static func sumOfBytes(_ word: UInt64) -> Int {
+        let pairs = (word & 0x00ff_00ff_00ff_00ff) &+ (word &>> 8 & 0x00ff_00ff_00ff_00ff)
+        return Int(truncatingIfNeeded: (pairs &* 0x0001_0001_0001_0001) &>> 48)
+    }
+
     /// The sum of `n` varints, none larger than what is left.
     mutating func sumOfVarints(_ n: Int) throws(MalformedBytes) -> Int {
         var total = 0
@@ -399,9 +431,7 @@ extension ByteReader {
             if left >= 8, remaining >= 8 {
                 let word = base.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
                 if word & 0x8080_8080_8080_8080 == 0 {
-                    let pairs =
-                        (word & 0x00ff_00ff_00ff_00ff) &+ (word &>> 8 & 0x00ff_00ff_00ff_00ff)
-                    total &+= Int(truncatingIfNeeded: (pairs &* 0x0001_0001_0001_0001) &>> 48)
+                    total &+= ByteReader.sumOfBytes(word)
                     offset &+= 8
                     left &-= 8
                     continue

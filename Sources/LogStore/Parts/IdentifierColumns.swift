@@ -69,8 +69,7 @@ enum IdentifierColumns {
     }
 
     /// - Parameters:
-    ///   - wanted: rows to look ids up for, ascending; nil = all. What the column refers to is
-    ///     looked up for these only, so that a few rows cost a pass over numbers of a byte or two.
+    ///   - wanted: rows to look ids up for, ascending; nil = all.
     ///   - part: looks up ids that the column refers to.
     /// - Returns: an id for each row; of rows that are not wanted it may be missing.
     static func decode(
@@ -80,8 +79,7 @@ enum IdentifierColumns {
         guard bytes.first == LogFormat.Identifier.traceNumbers else {
             return try decode(bytes, rows: n)
         }
-        var isWanted = [Bool](repeating: wanted == nil, count: n)
-        for row in wanted ?? [] { isWanted[Int(row)] = true }
+        if let wanted { return try decodeFew(bytes, rows: n, wanted, part) }
         var ids = [RowIDs](repeating: .none, count: n)
         var reader = ByteReader(bytes)
         _ = try reader.u8()
@@ -94,7 +92,6 @@ enum IdentifierColumns {
             }
             number = sum
             numbers[row] = place
-            guard isWanted[row] else { return }
             (ids[row].traceHigh, ids[row].traceLow) = try part.trace(place)
         }
         switch try reader.u8() {
@@ -103,13 +100,102 @@ enum IdentifierColumns {
             try forEachPresent(&reader, n) { reader, row in
                 let index = try reader.length(limit: LogFormat.Traces.maxCount, "span")
                 guard numbers[row] >= 0 else { throw reader.malformed("span of a trace") }
-                guard isWanted[row] else { return }
                 ids[row].span = try part.span(index, ofTrace: numbers[row])
             }
         default: throw reader.malformed("kind of span column")
         }
         guard reader.isAtEnd else { throw reader.malformed("end of ids") }
         return ids
+    }
+
+    /// The ids of a few rows: others are passed over eight at a time and what they refer to is not
+    /// looked up.
+    private static func decodeFew(
+        _ bytes: UnsafeRawBufferPointer, rows n: Int, _ wanted: [UInt32], _ part: TraceReader
+    ) throws -> [RowIDs] {
+        var ids = [RowIDs](repeating: .none, count: n)
+        var reader = ByteReader(bytes)
+        _ = try reader.u8()
+        // Of the wanted rows that have one.
+        var numbers: [Int] = []
+        numbers.reserveCapacity(wanted.count)
+        var traces = try PresentRows(&reader, n)
+        var number = 0
+        for row in wanted {
+            guard let before = traces.take(Int(row)) else {
+                numbers.append(-1)
+                continue
+            }
+            number &+= try reader.sumOfZigzags(before + 1)
+            numbers.append(number)
+            (ids[Int(row)].traceHigh, ids[Int(row)].traceLow) = try part.trace(number)
+        }
+        try reader.skipVarints(traces.left)
+        switch try reader.u8() {
+        case LogFormat.Identifier.none: break
+        case LogFormat.Identifier.spanNumbers:
+            var spans = try PresentRows(&reader, n)
+            for (place, row) in wanted.enumerated() {
+                guard let before = spans.take(Int(row)) else { continue }
+                try reader.skipVarints(before)
+                let index = try reader.length(limit: LogFormat.Traces.maxCount, "span")
+                guard numbers[place] >= 0 else { throw reader.malformed("span of a trace") }
+                ids[Int(row)].span = try part.span(index, ofTrace: numbers[place])
+            }
+            try reader.skipVarints(spans.left)
+        default: throw reader.malformed("kind of span column")
+        }
+        guard reader.isAtEnd else { throw reader.malformed("end of ids") }
+        return ids
+    }
+
+    /// Counts the rows that have an id.
+    private struct PresentRows {
+        /// Nil when all have one.
+        private let bits: UnsafeRawBufferPointer?
+        private let count: Int
+        /// Rows that were counted.
+        private var next = 0
+
+        /// Takes the presence off `reader`.
+        init(_ reader: inout ByteReader, _ n: Int) throws(MalformedBytes) {
+            count = n
+            switch try reader.u8() {
+            case 0: bits = nil
+            case 1: bits = try reader.bytes((n + 7) / 8)
+            default: throw reader.malformed("presence of ids")
+            }
+        }
+
+        /// How many rows with an id lie between the last one taken and this one; nil when it has
+        /// none.
+        ///
+        /// - Parameter row: after the last one taken.
+        mutating func take(_ row: Int) -> Int? {
+            if let bits, !isSet(row, in: bits) { return nil }
+            let before = present(next..<row)
+            next = row + 1
+            return before
+        }
+
+        /// How many rows with an id come after the last one taken.
+        var left: Int { present(next..<count) }
+
+        private func present(_ rows: Range<Int>) -> Int {
+            guard let bits else { return rows.count }
+            var sum = 0
+            var row = rows.lowerBound
+            while row < rows.upperBound {
+                if row & 7 == 0, row + 8 <= rows.upperBound {
+                    sum &+= bits[row >> 3].nonzeroBitCount
+                    row &+= 8
+                } else {
+                    if isSet(row, in: bits) { sum &+= 1 }
+                    row &+= 1
+                }
+            }
+            return sum
+        }
     }
 
     private static func forEachPresent(
