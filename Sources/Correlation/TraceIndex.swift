@@ -41,6 +41,40 @@ package struct LogReference: Sendable, Hashable, Comparable {
     }
 }
 
+/// Where log lines of a trace are: a stream and a short stretch of time.
+package struct LogStretch: Sendable, Equatable {
+    package var streamHash: UInt64
+    package var range: NanosRange
+}
+
+extension LogReference {
+    /// Windows of a stream that lie closer than this are read at once, in windows: a block is opened
+    /// once for them, and rows of other traces between them cost little. Some two seconds.
+    private static let nearWindows: Int64 = 128
+
+    /// References by stream and time, those of one stream that are near each other as one stretch.
+    package static func joined(_ references: some Sequence<LogReference>) -> [LogStretch] {
+        let sorted = references.sorted {
+            ($0.streamHash, $0.window) < ($1.streamHash, $1.window)
+        }
+        var result: [LogStretch] = []
+        var last: LogReference?
+        for reference in sorted {
+            if let last, last.streamHash == reference.streamHash,
+                reference.window - last.window <= nearWindows
+            {
+                result[result.count - 1].range = NanosRange(
+                    first: result[result.count - 1].range.first, last: reference.range.last)
+            } else {
+                result.append(
+                    LogStretch(streamHash: reference.streamHash, range: reference.range))
+            }
+            last = reference
+        }
+        return result
+    }
+}
+
 /// An exemplar of a trace, whole: nothing else need be read to show it.
 package struct ExemplarReference: Sendable, Hashable, Comparable {
     package var series: Labels

@@ -38,11 +38,11 @@ struct Looking {
         var found = Found()
         let refs = stores.index.index.traceRefs(id, tenant: .anonymous)
         found.exemplars = refs.exemplars.count
-        for reference in refs.logs {
-            let rows = try stores.logs.rows(
-                tenant: .anonymous, streamHash: reference.streamHash, range: reference.range,
-                context)
-            found.lines += rows.traceIDs.count { $0 == id }
+        for reference in LogReference.joined(refs.logs) {
+            found.lines += try stores.logs.rows(
+                ofTrace: id, tenant: .anonymous, streamHash: reference.streamHash,
+                range: reference.range, context
+            ).rowCount
         }
         found.spans = try stores.traces.trace(id, tenant: .anonymous, context).rowCount
         return found

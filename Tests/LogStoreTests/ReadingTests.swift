@@ -153,6 +153,21 @@ import Testing
                             && $0.nanos <= row.nanos
                     })
         }
+        for _ in 0..<60 {
+            let row = model.rows[maker.numbers.below(model.rows.count)]
+            let range = NanosRange(
+                first: Nanos(row.nanos - Int64(maker.numbers.below(1_000_000))),
+                last: Nanos(row.nanos + Int64(maker.numbers.below(1_000_000))))
+            let found = try driver.store.rows(
+                ofTrace: row.trace, tenant: driver.tenant, streamHash: row.stream.hash,
+                range: range, context)
+            #expect(
+                found.modelRows
+                    == model.rows.filter {
+                        $0.stream == row.stream && range.contains($0.nanos)
+                            && $0.trace == row.trace
+                    })
+        }
         let absent = try driver.store.rows(
             tenant: driver.tenant, streamHash: 1,
             range: NanosRange(first: Nanos(maker.start), last: Nanos(maker.start)), context)

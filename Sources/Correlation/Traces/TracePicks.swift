@@ -58,7 +58,7 @@ struct TracePicks: Sendable, Equatable {
             return
         }
         entries.append(Entry(id: id, pick: pick))
-        if entries.count >= TracePicks.most { trim() }
+        if entries.count >= TracePicks.most { letGo() }
     }
 
     mutating func merge(_ other: TracePicks) {
@@ -71,6 +71,12 @@ struct TracePicks: Sendable, Equatable {
 
     /// Leaves the newest, the newest failed and the slowest, each once, by id. O(n).
     mutating func trim() {
+        letGo()
+        entries.sort { $0.id < $1.id }
+    }
+
+    /// Leaves them in order of appearance.
+    private mutating func letGo() {
         var all = TracePicks.unique(entries)
         if all.count > TracePicks.kept {
             let recent = TracePicks.first(of: all, where: { _ in true }, \.pick.startNanos)
@@ -81,11 +87,18 @@ struct TracePicks: Sendable, Equatable {
             if errors.count == TracePicks.kept {
                 newestFailed = errors.last.map { all[$0].pick.startNanos } ?? .min
             }
-            let places = Set(recent + errors + slow)
-            if places.count < all.count { isCut = true }
-            all = places.map { all[$0] }
+            var isKept = [Bool](repeating: false, count: all.count)
+            for place in recent { isKept[place] = true }
+            for place in errors { isKept[place] = true }
+            for place in slow { isKept[place] = true }
+            let before = all.count
+            var place = 0
+            all.removeAll { _ in
+                defer { place += 1 }
+                return !isKept[place]
+            }
+            if all.count < before { isCut = true }
         }
-        all.sort { $0.id < $1.id }
         entries = all
     }
 

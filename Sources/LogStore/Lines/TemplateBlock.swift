@@ -161,8 +161,7 @@ final class TemplateBlock {
             } else {
                 try ids()
             }
-        let cursors = try cursors(columns, selection)
-        defer { cursors.deinitialize().deallocate() }
+        var (cursors, firstCursors) = try cursors(columns, selection)
         var lines = [ByteSlice](repeating: .empty, count: rows)
         let memory = UnsafeMutableRawBufferPointer.allocate(
             byteCount: max(total, 1), alignment: 16)
@@ -172,12 +171,17 @@ final class TemplateBlock {
                 throw ByteReader(bytes).malformed("memory")
             }
             var out = LineBuffer(base, capacity: total)
-            try pieces.withUnsafeBufferPointer { pieces throws(MalformedBytes) in
-                if let selection {
-                    try build(selection, cursors, pieces, rowIDs, &lines, &out)
-                } else {
-                    for row in 0..<rows {
-                        try build(row, cursors, pieces, rowIDs, &lines, &out)
+            try cursors.withUnsafeMutableBufferPointer { all throws(MalformedBytes) in
+                try firstCursors.withUnsafeBufferPointer { first throws(MalformedBytes) in
+                    let cursors = Cursors(all: all, first: first)
+                    try pieces.withUnsafeBufferPointer { pieces throws(MalformedBytes) in
+                        if let selection {
+                            try build(selection, cursors, pieces, rowIDs, &lines, &out)
+                        } else {
+                            for row in 0..<rows {
+                                try build(row, cursors, pieces, rowIDs, &lines, &out)
+                            }
+                        }
                     }
                 }
             }
@@ -195,45 +199,49 @@ final class TemplateBlock {
         return (text, lines)
     }
 
-    /// A cursor for each column; those of templates that no selected row has read nothing.
+    /// Cursors of the templates that are wanted.
+    private struct Cursors {
+        var all: UnsafeMutableBufferPointer<ValueCursor>
+        /// By template, the cursor of its first place.
+        var first: UnsafeBufferPointer<Int>
+    }
+
     private func cursors(
         _ columns: [ValueView], _ selection: [UInt32]?
-    ) throws(MalformedBytes) -> UnsafeMutableBufferPointer<ValueCursor> {
-        var isUsed = [Bool](repeating: selection == nil, count: templates.count)
-        for row in selection ?? [] { isUsed[numbers[Int(row)]] = true }
-        let cursors = UnsafeMutableBufferPointer<ValueCursor>.allocate(capacity: columns.count)
-        cursors.initialize(repeating: .unused)
-        do throws(MalformedBytes) {
-            for (number, template) in templates.enumerated() where isUsed[number] {
-                for column in template.firstColumn..<(template.firstColumn + template.places) {
-                    cursors[column] = try ValueCursor(columns[column])
-                }
+    ) throws(MalformedBytes) -> (all: [ValueCursor], first: [Int]) {
+        var isWanted = [Bool](repeating: selection == nil, count: templates.count)
+        for row in selection ?? [] { isWanted[numbers[Int(row)]] = true }
+        var cursors: [ValueCursor] = []
+        var first = [Int](repeating: 0, count: templates.count)
+        for (number, template) in templates.enumerated() where isWanted[number] {
+            first[number] = cursors.count
+            for column in template.firstColumn..<(template.firstColumn + template.places) {
+                cursors.append(try ValueCursor(columns[column]))
             }
-        } catch {
-            cursors.deinitialize().deallocate()
-            throw error
         }
-        return cursors
+        return (cursors, first)
     }
 
     @inline(__always)
     private func build(
-        _ row: Int, _ cursors: UnsafeMutableBufferPointer<ValueCursor>,
+        _ row: Int, _ cursors: Cursors,
         _ pieces: UnsafeBufferPointer<UnsafeRawBufferPointer>, _ rowIDs: [RowIDs],
         _ lines: inout [ByteSlice], _ out: inout LineBuffer
     ) throws(MalformedBytes) {
         let start = out.count
-        let template = templates[numbers[row]]
+        let number = numbers[row]
+        let template = templates[number]
+        let first = cursors.first[number]
         try out.append(pieces[template.firstPiece])
         for place in 0..<template.places {
-            try cursors[template.firstColumn &+ place].next(into: &out, ids: rowIDs[row])
+            try cursors.all[first &+ place].next(into: &out, ids: rowIDs[row])
             try out.append(pieces[template.firstPiece &+ place &+ 1])
         }
         lines[row] = ByteSlice(offset: start, count: out.count &- start)
     }
 
     private func build(
-        _ selection: [UInt32], _ cursors: UnsafeMutableBufferPointer<ValueCursor>,
+        _ selection: [UInt32], _ cursors: Cursors,
         _ pieces: UnsafeBufferPointer<UnsafeRawBufferPointer>, _ rowIDs: [RowIDs],
         _ lines: inout [ByteSlice], _ out: inout LineBuffer
     ) throws(MalformedBytes) {
@@ -249,9 +257,9 @@ final class TemplateBlock {
             next = row + 1
             let template = numbers[row]
             if passed[template] > 0 {
-                let column = templates[template].firstColumn
+                let first = cursors.first[template]
                 for place in 0..<templates[template].places {
-                    try cursors[column &+ place].skip(passed[template])
+                    try cursors.all[first &+ place].skip(passed[template])
                 }
                 passed[template] = 0
             }

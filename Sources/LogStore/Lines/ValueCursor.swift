@@ -16,15 +16,6 @@ struct ValueCursor {
     private var width = 0
     private var previous: UInt64 = 0
 
-    /// Reads no values: of a template whose rows are not wanted.
-    static var unused: ValueCursor { ValueCursor() }
-
-    private init() {
-        kind = LogFormat.Value.constant
-        text = ByteReader(UnsafeRawBufferPointer(start: nil, count: 0))
-        reader = text
-    }
-
     /// Reads the values of a column that was found.
     ///
     /// - Throws: `MalformedBytes`; numbers and indices are checked when they are read.

@@ -3,6 +3,7 @@
 
 import Base
 import Storage
+import Synchronization
 import Telemetry
 
 /// A part with its index in memory; blocks are read on demand.
@@ -19,6 +20,9 @@ final class LogPart: Sendable {
     private let dataSections: [PartReader.Section]
     /// Streams ascending by label hash.
     private let byHash: [UInt32]
+    /// Frames whose checksums were found right when a query read them, a bit each: readers of a few rows
+    /// come back to the same frames. Whoever copies or verifies frames looks at their bytes again.
+    private let checkedFrames: Mutex<[UInt64]>
     /// What readers must not see any more.
     let deletions: [CompiledDeletion]
 
@@ -93,6 +97,7 @@ final class LogPart: Sendable {
         for stream in 0..<index.streams.count { starts[stream + 1] += starts[stream] }
         blockStarts = starts
         let streams = index.streams
+        checkedFrames = Mutex([UInt64](repeating: 0, count: (frames.count + 63) / 64))
         byHash = streams.indices.map { UInt32($0) }.sorted {
             (streams[Int($0)].hash, $0) < (streams[Int($1)].hash, $1)
         }
@@ -107,6 +112,7 @@ final class LogPart: Sendable {
         (index, blocks, frames) = (other.index, other.blocks, other.frames)
         (blockStarts, dataSections) = (other.blockStarts, other.dataSections)
         (byHash, search, traces) = (other.byHash, other.search, other.traces)
+        checkedFrames = Mutex(other.checkedFrames.withLock { $0 })
     }
 
     private static func deletions(
@@ -225,15 +231,17 @@ final class LogPart: Sendable {
         PartCorruption(name: reader.name, offset: fileOffset(of: frame), problem: problem)
     }
 
-    /// A frame as it is stored, checked, in the file's memory.
+    /// A frame as it is stored, in the file's memory.
+    ///
+    /// - Parameter checks: whether its checksum is looked at.
     private func stored(
-        _ number: UInt32
+        _ number: UInt32, checks: Bool = true
     ) throws(PartCorruption) -> (frame: LogFrame, bytes: UnsafeRawBufferPointer) {
         let frame = frames[Int(number)]
         let start = dataSections[Int(frame.section)].offset + frame.offset
         let stored = UnsafeRawBufferPointer(
             rebasing: reader.bytes.buffer[start..<(start + frame.storedCount)])
-        guard crc32c(stored) == frame.crc else {
+        guard !checks || crc32c(stored) == frame.crc else {
             throw fault(number, "checksum of frame \(number) differs")
         }
         return (frame, stored)
@@ -253,7 +261,12 @@ final class LogPart: Sendable {
     func frame(_ number: UInt32, _ cache: FrameCache?) throws(PartCorruption) -> SharedBytes {
         if let cached = cache?.frame(part: descriptor.id, number) { return cached }
         let file = reader.bytes
-        let (frame, stored) = try stored(number)
+        let isChecked =
+            checkedFrames.withLock { $0[Int(number >> 6)] >> UInt64(number & 63) & 1 } == 1
+        let (frame, stored) = try stored(number, checks: !isChecked)
+        if !isChecked {
+            checkedFrames.withLock { $0[Int(number >> 6)] |= 1 << UInt64(number & 63) }
+        }
         if frame.coding == 0 {
             return SharedBytes(stored, release: { withExtendedLifetime(file) {} })
         }

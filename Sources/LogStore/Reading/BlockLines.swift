@@ -91,6 +91,16 @@ final class BlockLines {
             self.cache = cache
         }
 
+        /// Whether rows are among others; both ascending.
+        private func isSubset(_ rows: [UInt32], _ others: [UInt32]) -> Bool {
+            var next = 0
+            for row in rows {
+                while next < others.count, others[next] < row { next += 1 }
+                if next == others.count || others[next] != row { return false }
+            }
+            return true
+        }
+
         /// - Parameter rows: nil = all.
         func ids(of rows: [UInt32]?) throws -> [RowIDs] {
             if let found { return found }
@@ -100,7 +110,7 @@ final class BlockLines {
                 few = nil
                 return ids
             }
-            if let few, few.rows == rows { return few.ids }
+            if let few, isSubset(rows, few.rows) { return few.ids }
             let ids = try part.ids(number, cache, only: rows)
             few = (rows, ids)
             return ids

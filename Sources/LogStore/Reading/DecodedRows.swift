@@ -109,13 +109,17 @@ final class DecodedRows {
     /// Decodes a block as far as needed: what is searched for first, then times, then the lines that
     /// are left, and the other columns only when there are any. Nil when there are none.
     ///
-    /// - Parameter atFirst: rows to put together at first, the others being `later`; 0 = all.
+    /// - Parameters:
+    ///   - trace: rows of others are left out.
+    ///   - atFirst: rows to put together at first, the others being `later`; 0 = all.
     static func decode(
         _ number: Int, of part: LogPart, range: NanosRange, filter: LineSelector,
-        conditions: [LabelMatcher] = [], columns: LogColumns = .all, cache: FrameCache?,
+        conditions: [LabelMatcher] = [], trace: TraceID? = nil, columns: LogColumns = .all,
+        cache: FrameCache?,
         atFirst: Int = 0, isDescending: Bool = false, _ context: ReadContext
     ) throws -> DecodedRows? {
         let block = part.blocks[number]
+        if trace != nil, block.ids.count == 0 { return nil }
         var wanted = BlockLines.Found.all
         if !conditions.isEmpty {
             guard let rows = try RowConditions.rows(of: number, in: part, conditions, cache) else {
@@ -145,6 +149,12 @@ final class DecodedRows {
         if case .rows(let hits) = wanted { selection.removeAll { !hits[Int($0)] } }
         try context.count(samples: end - first, bytes: Int(block.lineBytes))
         context.count(blocks: 1, .read)
+        if let trace, !selection.isEmpty {
+            let ids = try source.ids(of: selection)
+            selection.removeAll {
+                ids[Int($0)].traceHigh != trace.high || ids[Int($0)].traceLow != trace.low
+            }
+        }
         if selection.isEmpty { return nil }
         return try BlockRows(
             number, of: part, source, nanos: nanos, lengths, selection: selection, filter: filter,

@@ -39,7 +39,8 @@ extension LogStore {
     /// other days unplanned.
     private func read(
         _ source: ReadSource, _ request: LogRequest, _ filter: LineSelector,
-        _ context: ReadContext, _ body: (LogBatch) throws -> Bool
+        ofTrace trace: TraceID? = nil, _ context: ReadContext,
+        _ body: (LogBatch) throws -> Bool
     ) throws {
         let isDescending = request.order == .newestFirst
         let days = source.days(of: request.range)
@@ -47,7 +48,7 @@ extension LogStore {
             let plan = try source.plan(range)
             var merge = RowMerge(
                 plan, range: range, filter: filter,
-                conditions: RowConditions(matchers: request.conditions), cache: cache,
+                conditions: RowConditions(matchers: request.conditions), trace: trace, cache: cache,
                 isDescending: isDescending,
                 columns: request.columns, atFirst: request.order == .any ? 0 : request.limit,
                 context, damaged: .skip)
@@ -124,6 +125,25 @@ extension LogStore {
     package func rows(
         tenant: Tenant, streamHash: UInt64, range: NanosRange, _ context: ReadContext
     ) throws -> LogBatch {
+        try rows(tenant, streamHash, range, ofTrace: nil, context)
+    }
+
+    /// Reads lines and metadata of the trace's rows only: of others no more than a byte or two.
+    package func rows(
+        ofTrace id: TraceID, tenant: Tenant, streamHash: UInt64, range: NanosRange,
+        _ context: ReadContext
+    ) throws -> LogBatch {
+        var rows = try rows(
+            tenant, streamHash, range, ofTrace: id.isZero ? nil : id, context)
+        // Heads hand over all of theirs.
+        rows.keepRows(ofTrace: id)
+        return rows
+    }
+
+    private func rows(
+        _ tenant: Tenant, _ streamHash: UInt64, _ range: NanosRange, ofTrace trace: TraceID?,
+        _ context: ReadContext
+    ) throws -> LogBatch {
         noteMissing(tenant, range, context)
         let (parts, heads) = snapshot(tenant)
         let source = ReadSource(
@@ -133,7 +153,7 @@ extension LogStore {
             heads: heads.map { $0.views(hash: streamHash, range) })
         var result = LogBatch()
         let request = LogRequest(tenant: tenant, matchers: [], range: range, order: .oldestFirst)
-        try read(source, request, .none, context) { batch in
+        try read(source, request, .none, ofTrace: trace, context) { batch in
             result.append(rowsOf: batch)
             return true
         }

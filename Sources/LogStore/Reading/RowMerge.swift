@@ -67,6 +67,8 @@ struct RowMerge {
     private let range: NanosRange
     private let filter: LineSelector
     private let conditions: RowConditions
+    /// Rows of blocks that belong to another trace may be left out.
+    private let trace: TraceID?
     private let cache: FrameCache?
     private let context: ReadContext
     private let isDescending: Bool
@@ -83,12 +85,14 @@ struct RowMerge {
 
     init(
         _ plan: ReadPlan, range: NanosRange, filter: LineSelector,
-        conditions: RowConditions = .none, cache: FrameCache?, isDescending: Bool,
+        conditions: RowConditions = .none, trace: TraceID? = nil, cache: FrameCache?,
+        isDescending: Bool,
         columns: LogColumns = .all, atFirst: Int = 0, _ context: ReadContext, damaged: Damage
     ) {
         self.columns = columns
         self.atFirst = atFirst
         self.conditions = conditions
+        self.trace = trace
         self.damaged = damaged
         deletions = DeletionFilter(counts: damaged == .fail)
         self.plan = plan
@@ -193,6 +197,7 @@ struct RowMerge {
             do {
                 decoded = try DecodedRows.decode(
                     number, of: part, range: range, filter: filter, conditions: conditions,
+                    trace: trace,
                     // What may be there twice, and what is deleted, is told by all it has.
                     columns: plan.gathers[Int(piece.stream)] || !part.deletions.isEmpty
                         ? .all : columns, cache: cache,

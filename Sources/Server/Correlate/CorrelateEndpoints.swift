@@ -66,10 +66,11 @@ struct CorrelateEndpoints: Sendable {
         _ context: ReadContext
     ) throws -> LogBatch {
         var logs = LogBatch()
-        for reference in references {
+        for reference in LogReference.joined(references) {
             try context.check()
             let rows = try service.logs.rows(
-                tenant: tenant, streamHash: reference.streamHash, range: reference.range, context)
+                ofTrace: id, tenant: tenant, streamHash: reference.streamHash,
+                range: reference.range, context)
             logs.add(rows, ofTrace: id)
         }
         return logs

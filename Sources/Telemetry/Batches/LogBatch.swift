@@ -61,4 +61,28 @@
         traceIDs.append(traceID)
         spanIDs.append(spanID)
     }
+
+    /// Removes rows that do not belong to a trace; what they had stays in the arena.
+    package mutating func keepRows(ofTrace id: TraceID) {
+        var kept = 0
+        for row in nanos.indices where traceIDs[row] == id {
+            if kept < row {
+                rowStreams[kept] = rowStreams[row]
+                nanos[kept] = nanos[row]
+                lines[kept] = lines[row]
+                metadata[kept] = metadata[row]
+                traceIDs[kept] = traceIDs[row]
+                spanIDs[kept] = spanIDs[row]
+            }
+            kept += 1
+        }
+        let others = rowCount - kept
+        if others == 0 { return }
+        rowStreams.removeLast(others)
+        nanos.removeLast(others)
+        lines.removeLast(others)
+        metadata.removeLast(others)
+        traceIDs.removeLast(others)
+        spanIDs.removeLast(others)
+    }
 }

@@ -105,9 +105,24 @@ package protocol LogReading: Sendable {
     func rows(
         tenant: Tenant, streamHash: UInt64, range: NanosRange, _ context: ReadContext
     ) throws -> LogBatch
+    /// Of these rows, those of one trace.
+    func rows(
+        ofTrace id: TraceID, tenant: Tenant, streamHash: UInt64, range: NanosRange,
+        _ context: ReadContext
+    ) throws -> LogBatch
 }
 
 extension LogReading {
+    /// Reads all rows and keeps those of the trace.
+    package func rows(
+        ofTrace id: TraceID, tenant: Tenant, streamHash: UInt64, range: NanosRange,
+        _ context: ReadContext
+    ) throws -> LogBatch {
+        var rows = try rows(tenant: tenant, streamHash: streamHash, range: range, context)
+        rows.keepRows(ofTrace: id)
+        return rows
+    }
+
     /// Hands over all rows.
     package func count(
         _ request: LogRequest, _ context: ReadContext, _ counting: RowCounting,

@@ -20,6 +20,16 @@ enum VarintColumn {
         values.withUnsafeMutableBufferPointer { values in
             // Ten bytes hold any varint: as long as they are there, no byte needs a check.
             while index < count, end - offset >= 10 {
+                let word = base.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+                if word & 0x8080_8080_8080_8080 == 0, count &- index >= 8 {
+                    let word = UInt64(littleEndian: word)
+                    for place in 0..<8 {
+                        values[index &+ place] = word &>> UInt64(8 &* place) & 0xff
+                    }
+                    offset &+= 8
+                    index &+= 8
+                    continue
+                }
                 var byte = base.load(fromByteOffset: offset, as: UInt8.self)
                 if byte < 0x80 {
                     values[index] = UInt64(byte)
