@@ -29,7 +29,7 @@ struct LineReferences: Sendable, Equatable {
     /// Hashes of streams by number.
     private(set) var streams: [UInt64] = []
     private var streamNumbers: [UInt64: UInt32] = [:]
-    /// Each sorted and without duplicates.
+    /// Each sorted by key, without duplicates.
     private var runs: [[Row]] = []
     private var open: [Row] = []
 
@@ -71,15 +71,16 @@ struct LineReferences: Sendable, Equatable {
 
     mutating func merge(_ other: LineReferences) {
         let numbers = other.streams.map { number(ofStream: $0) }
-        for run in other.runs + [other.open] {
-            open.reserveCapacity(open.count + run.count)
-            for row in run {
-                open.append(
-                    Row(key: row.key, stream: numbers[Int(row.stream)], window: row.window))
-            }
+        let isSame = numbers.indices.allSatisfy { numbers[$0] == UInt32($0) }
+        func renumbered(_ rows: [Row]) -> [Row] {
+            isSame
+                ? rows
+                : rows.map { row in
+                    Row(key: row.key, stream: numbers[Int(row.stream)], window: row.window)
+                }
         }
-        runs.append(LineReferences.sortedUnique(open))
-        open = []
+        runs += other.runs.map(renumbered)
+        for row in renumbered(other.open) { add(row) }
     }
 
     /// Adds a run that a part held: sorted, its streams numbered as here.
