@@ -3,6 +3,7 @@
 
 import Base
 import FoundationEssentials
+import HTTPTypes
 import Synchronization
 import Telemetry
 import TestKit
@@ -55,6 +56,26 @@ struct QueryRecordTests {
         let ended = ActiveQueryLog("/d/queries.active", slots: 3, files: disk, clock: clock)
         #expect(ended.unfinished == [])
         #expect(disk.contents("/d/queries.active")?.count == 3 * ActiveQueryLog.slotBytes)
+    }
+
+    /// Questions without a language stand among the queries that run.
+    @Test func questionsAreDescribedAsAsked() throws {
+        func described(_ path: String, _ parameters: (String, String)...) -> String? {
+            var request = APIRequest(method: .get, path: path)
+            request.parameters = parameters.map { (name: $0.0, value: $0.1) }
+            return QueryDescription(request).map { "\($0.family) \($0.text)" }
+        }
+        #expect(
+            described("/api/v1/correlate/diagnose", ("start", "1"), ("service", "front"))
+                == "correlation diagnose?start=1&service=front")
+        #expect(described("/api/v1/correlate/service/front") == "correlation service/front")
+        #expect(described("/api/traces", ("service", "a")) == "jaeger traces?service=a")
+        #expect(described("/api/v2/traces", ("limit", "3")) == "zipkin traces?limit=3")
+        #expect(described("/api/v2/spans") == nil)
+        #expect(described("/api/v1/query", ("query", "up")) == "promql up")
+        #expect(described("/api/v1/query") == nil)
+        let push = APIRequest(method: .post, path: "/api/traces")
+        #expect(QueryDescription(push) == nil)
     }
 
     @Test func longAndUglyTextsFitTheirSlot() throws {

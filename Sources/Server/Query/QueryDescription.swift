@@ -9,6 +9,8 @@ import Telemetry
 package struct QueryDescription: Sendable {
     package enum Family: String, Sendable {
         case promql, logql, traceql
+        /// Questions without a language: their text is what was asked, as in a URL.
+        case correlation, jaeger, zipkin
     }
     package var family: Family
     package var text: String
@@ -36,7 +38,8 @@ package struct QueryDescription: Sendable {
         self.path = path
     }
 
-    /// Nil when the request carries no query of one of the three languages.
+    /// Nil when the request carries no query of one of the three languages and is none of the questions
+    /// that may read much: of the correlation API, and searches of traces.
     package init?(_ request: APIRequest) {
         let path = request.path
         let family: Family
@@ -48,6 +51,14 @@ package struct QueryDescription: Sendable {
             || path.hasPrefix("/api/v2/search")
         {
             family = .traceql
+        } else if let family = QueryDescription.question(request) {
+            self.init(
+                family, QueryDescription.asked(request), tenant: request.tenant,
+                method: request.method.rawValue, path: path)
+            start = request.nonEmpty("start")
+            end = request.nonEmpty("end")
+            tags = QueryDescription.tags(of: request)
+            return
         } else {
             return nil
         }
@@ -58,7 +69,37 @@ package struct QueryDescription: Sendable {
         start = request.nonEmpty("start") ?? time
         end = request.nonEmpty("end") ?? time
         step = request.nonEmpty("step")
-        tags = request.headers[.queryTags].map { ActiveQueryLog.shortened($0, 256) }
+        tags = QueryDescription.tags(of: request)
+    }
+
+    private static func tags(of request: APIRequest) -> String? {
+        request.headers[.queryTags].map { ActiveQueryLog.shortened($0, 256) }
+    }
+
+    private static func question(_ request: APIRequest) -> Family? {
+        guard request.method == .get else { return nil }
+        let path = request.path
+        if path.hasPrefix("/api/v1/correlate/") { return .correlation }
+        if path == "/api/traces" || path == "/api/dependencies" || path == "/api/v3/traces"
+            || path == "/api/v3/dependencies"
+        {
+            return .jaeger
+        }
+        if path == "/api/v2/traces" || path == "/api/v2/traceMany" || path == "/api/v2/dependencies"
+        {
+            return .zipkin
+        }
+        return nil
+    }
+
+    /// The last name of the path and the parameters, in the order in which they came.
+    private static func asked(_ request: APIRequest) -> String {
+        let name =
+            request.path.hasPrefix("/api/v1/correlate/")
+            ? request.path.dropFirst("/api/v1/correlate/".count)
+            : request.path.split(separator: "/").last ?? ""
+        let parameters = request.parameters.map { $0.name + "=" + $0.value }
+        return name + (parameters.isEmpty ? "" : "?" + parameters.joined(separator: "&"))
     }
 }
 
