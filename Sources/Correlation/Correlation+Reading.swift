@@ -116,6 +116,7 @@ extension Correlation {
         }
         return ServiceDetail(
             summary: totals.summary(name, service), instances: service.instances.sorted(),
+            spanNames: service.spanNames ?? [],
             metricNames: Set(service.series.compactMap { $0["__name__"] }).sorted(),
             streams: service.streams.sorted(), series: service.series.sorted(),
             operations: totals.operations.sorted { $0.key < $1.key }.map {
