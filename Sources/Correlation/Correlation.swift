@@ -76,7 +76,6 @@ package final class Correlation: SignalStore {
     /// Learns from samples and exemplars that the metric store has taken. One look-up per sample.
     package func record(metrics: MetricBatch, tenant: Tenant, generation: UInt64) {
         let limits = configuration
-        let overrides = overrides
         let (targets, isNews) = targets.withLock { all in
             let isNews = all[tenant.name, default: TargetTable()].learn(metrics)
             return (all[tenant.name] ?? TargetTable(), isNews)
@@ -92,7 +91,6 @@ package final class Correlation: SignalStore {
     /// what the log store called a duplicate.
     package func record(logs: LogBatch, tenant: Tenant, generation: UInt64) {
         let limits = configuration
-        let overrides = overrides
         head(tenant.name, generation).index.withLock { index in
             index.adopt(overrides)
             index.record(logs, limits)
@@ -109,7 +107,6 @@ package final class Correlation: SignalStore {
         let limits = configuration
         let known = Set(stored?.storedRows(of: spans, tenant: tenant) ?? [])
         let fresh = known.isEmpty ? spans : spans.keeping { !known.contains($0) }
-        let overrides = overrides
         head(tenant.name, generation).index.withLock { index in
             index.adopt(overrides)
             index.record(fresh, limits)

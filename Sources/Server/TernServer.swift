@@ -57,6 +57,8 @@ package enum TernServer {
             endpoint.serve(
                 makeRoutes(core, startup, metrics, scraping, forwarding), sockets: makeSockets(core)
             )
+            // A reload during the replay had no index to tell.
+            core.correlation.setOverrides(scraping.configuration.identities)
             forwarding.open(core, configuration?.forwardDestinations ?? [])
             scraping.rules.open(
                 core.queries, core.pipeline, StoredRules(core.settings.kernel.path),

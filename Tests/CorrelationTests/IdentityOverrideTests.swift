@@ -246,6 +246,38 @@ import Testing
         #expect(index.service("batch", tenant: tenant, range: .all)?.summary.spanCount == 1)
     }
 
+    /// What recovery brings is learned by the table of the start; a target's name is mapped as others.
+    @Test func replayedRecordsAndTargetsAreOverridden() throws {
+        let index = Correlation()
+        index.setOverrides(
+            try overrides(
+                IdentityOverride(name: "night", selectors: [selector(("job", "kept"))]),
+                IdentityOverride(name: "shop", aliases: ["front"])))
+        var metrics = MetricBatch()
+        for pairs in [
+            [
+                ("__name__", "target_info"), ("job", "pods"), ("instance", "10.0.0.1:80"),
+                ("service_name", "front"),
+            ], [("__name__", "up"), ("job", "pods"), ("instance", "10.0.0.1:80")],
+            [("__name__", "up"), ("job", "kept"), ("instance", "10.0.0.2:80")],
+        ] {
+            let series = metrics.addSeries(Labels(pairs.map { (name: $0.0, value: $0.1) }))
+            metrics.addSample(series: series, millis: noon / 1_000_000, value: 1)
+        }
+        var writer = ByteWriter()
+        metrics.encode(into: &writer)
+        try writer.bytes.withUnsafeBytes {
+            try index.observe(
+                $0, from: .metrics, tenant: tenant.name, generation: 0, sequence: 1)
+        }
+        #expect(names(index) == ["night", "shop"])
+        let shop = try #require(index.service("front", tenant: tenant, range: .all))
+        #expect(shop.series.count == 2)
+        // How a target is called is told by `explain` alone.
+        #expect(shop.summary.aliases == ["front"])
+        #expect(shop.identity.contains { $0.foundBy == "target_info" })
+    }
+
     /// Names of attributes as OTLP metrics have them.
     @Test func attributesAreMatchedByTheirLabelNames() throws {
         let index = Correlation()
