@@ -246,6 +246,45 @@ import Testing
         #expect(index.service("batch", tenant: tenant, range: .all)?.summary.spanCount == 1)
     }
 
+    /// Nothing is lost or counted twice while the table changes; an answer is by one table.
+    @Test func tablesChangeWhileThereIsWork() async throws {
+        let index = Correlation()
+        let selected = try overrides(
+            IdentityOverride(name: "one", aliases: ["b"], selectors: [selector(("job", "a"))]))
+        let rounds = 200
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                for round in 0..<rounds { index.setOverrides(round % 2 == 0 ? selected : nil) }
+            }
+            for writer in 0..<2 {
+                group.addTask {
+                    for round in 0..<rounds {
+                        let id = UInt64(writer * 10_000 + round * 10 + 1)
+                        index.record(
+                            spans: spanBatch([
+                                TestSpan(service: "a", id: id), TestSpan(service: "b", id: id + 1),
+                            ]), tenant: tenant, generation: 1)
+                    }
+                }
+            }
+            group.addTask {
+                for _ in 0..<rounds {
+                    let found = index.services(tenant: tenant, range: .all)
+                    #expect(Set(found.map(\.name)).isSubset(of: ["a", "b", "one"]))
+                    let isMapped = found.contains { $0.aliases.contains("b") }
+                    #expect(!isMapped || !found.contains { $0.name == "b" })
+                }
+            }
+        }
+        index.setOverrides(selected)
+        let services = index.services(tenant: tenant, range: .all)
+        #expect(services.reduce(0) { $0 + $1.spanCount } == UInt64(4 * rounds))
+        #expect(!services.contains { $0.name == "b" })
+        index.setOverrides(nil)
+        let b = index.service("b", tenant: tenant, range: .all)
+        #expect(b?.summary.spanCount == UInt64(2 * rounds))
+    }
+
     /// What recovery brings is learned by the table of the start; a target's name is mapped as others.
     @Test func replayedRecordsAndTargetsAreOverridden() throws {
         let index = Correlation()

@@ -56,6 +56,38 @@ private struct ExplainedService: Decodable {
         #expect(try Configuration.parse("correlation: {identities: []}\n").identities == nil)
     }
 
+    /// What the coverage report proposes is an entry as it stands.
+    @Test func proposalsCanBePasted() async throws {
+        try await withTemporaryDirectory { path in
+            try await CorrelateServer.run(path + "/data") { server in
+                let now = SystemClock().wallNanos
+                try await server.post(
+                    "/loki/api/v1/push",
+                    #"{"streams":[{"stream":{"service_name":"Shop \"1\": cart"},"values":"#
+                        + #"[["\#(now)","x"]]}]}"#)
+                try await server.post(
+                    "/v1/traces",
+                    #"{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","#
+                        + #""value":{"stringValue":"cart-shop-1"}}]},"scopeSpans":[{"spans":["#
+                        + #"{"traceId":"0000000000000000000000000000000a","#
+                        + #""spanId":"0000000000000001","name":"pay","kind":2,"#
+                        + #""startTimeUnixNano":"\#(now)","endTimeUnixNano":"\#(now)"}]}]}]}"#)
+                let names = try await server.get(
+                    "coverage?end=\(now + 1)", as: CoverageAnswerData.self
+                ).data.unmatched
+                #expect(names.map(\.name) == [#"Shop "1": cart"#, "cart-shop-1"])
+                for name in names {
+                    let entry = try #require(name.proposedIdentity)
+                    #expect(
+                        try parsed("    \(entry)\n").identities?.entries == [
+                            IdentityOverride(
+                                name: "cart-shop-1", aliases: [#"Shop "1": cart"#])
+                        ])
+                }
+            }
+        }
+    }
+
     @Test(arguments: [
         ("[{name: a}, {name: A}]", #"line 4: correlation: identity 2 ("A"): name "A""#),
         (
