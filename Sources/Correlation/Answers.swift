@@ -69,6 +69,8 @@ package struct ServiceTraces: Sendable, Equatable {
 package struct ServiceDetail: Sendable, Equatable {
     package var summary: ServiceSummary
     package var instances: [String]
+    /// Values of `service.name` on its spans: its own name, unless the configuration has another.
+    package var spanNames: [String]
     package var metricNames: [String]
     package var streams: [Labels]
     package var series: [Labels]

@@ -144,6 +144,29 @@ struct CallIndex: Sendable, Equatable {
         }
     }
 
+    /// The same under other names. What then leads from a service to itself is no call any more.
+    /// O(n).
+    func renamed(_ name: (String) -> String?) -> CallIndex {
+        var result = CallIndex()
+        let numbers = names.texts.indices.map { number -> UInt32 in
+            let text = names.text(UInt32(truncatingIfNeeded: number))
+            var shown = name(text) ?? text
+            return shown.withUTF8 { result.names.number(UnsafeRawBufferPointer($0)) }
+        }
+        result.rows = rows.map { row in
+            var row = row
+            row.service = numbers[Int(row.service)]
+            row.peer = numbers[Int(row.peer)]
+            return row
+        }
+        for (edge, counts) in edges {
+            let caller = numbers[Int(edge.caller)], callee = numbers[Int(edge.callee)]
+            if caller == callee { continue }
+            result.add(CallEdge(bucket: edge.bucket, caller: caller, callee: callee), counts)
+        }
+        return result
+    }
+
     /// Counts the calls of which both sides are there. O(n).
     mutating func join() {
         var gone = [Bool](repeating: false, count: rows.count)

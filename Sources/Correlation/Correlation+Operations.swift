@@ -39,7 +39,7 @@ extension Correlation {
     package func operationNames(
         ofService name: String, tenant: Tenant, range: NanosRange
     ) -> [OperationName] {
-        guard let service = collect(tenant, range, only: name)[name] else { return [] }
+        guard let service = collected(name, tenant, range) else { return [] }
         var keys: Set<OperationKey> = []
         for bucket in service.buckets.values { keys.formUnion(bucket.operations.keys) }
         return keys.sorted().map { OperationName(name: $0.name, kind: $0.kind) }

@@ -45,19 +45,24 @@ extension Correlation {
             // What was let go of five minutes may be newest, failed or slowest of a part of them.
             if picks.isCut, !range.covers(bucket: bucket) { result.isCut = true }
         }
+        let names = RecordedNames(of: name, overrides)
         let snapshot = snapshot()
         for heads in snapshot.heads.values {
             let days = heads[tenant.name]?.index.withLock { $0.settledDays(configuration) } ?? [:]
             for (day, index) in days where range.touches(day: day) {
-                for (number, bucket) in index.services[name]?.buckets(in: range) ?? [:] {
-                    add(number, bucket.picks)
+                for name in names.all(in: index.services) {
+                    for (number, bucket) in index.services[name]?.buckets(in: range) ?? [:] {
+                        add(number, bucket.picks)
+                    }
                 }
             }
         }
         for part in snapshot.parts
         where part.tenant == tenant.name && range.touches(day: part.day) {
             do throws(PartCorruption) {
-                for (number, picks) in try part.picks(name, range) { add(number, picks) }
+                for name in names.all(in: part.services) {
+                    for (number, picks) in try part.picks(name, range) { add(number, picks) }
+                }
             } catch { result.faults.append(error) }
         }
         result.faults += snapshot.faults(tenant, range)
@@ -79,21 +84,28 @@ extension Correlation {
             }
     }
 
-    /// The service that a name means: itself, else the first by name that has it as an alias, else
+    /// The service that a name means: the one the configuration gives it, itself, else the first by name that has it as an alias, else
     /// the first that differs from it only in case, `_`, `-` and `.`. Nil when there is none.
     package func canonicalName(
         _ name: String, tenant: Tenant, range: NanosRange
     ) -> String? {
-        if !collect(tenant, range, only: name).isEmpty { return name }
+        let shown = configuredName(name)
+        if collected(shown, tenant, range) != nil { return shown }
         let services = collect(tenant, range).sorted { $0.key < $1.key }
         return services.first { $0.value.aliases.contains { $0.alias == name } }?.key
             ?? services.first { folded($0.key) == folded(name) }?.key
     }
 
-    /// One service; nil when it was not seen in the range. Edges cost O(spans of calls that wait for
+    /// The name that the configuration gives to a found name; the same when it gives none.
+    package func configuredName(_ name: String) -> String {
+        overrides?.entry(of: name)?.name ?? name
+    }
+
+    /// One service, by its name or an alias in the configuration; nil when it was not seen in the range. Edges cost O(spans of calls that wait for
     /// their other side, and of heads).
     package func service(_ name: String, tenant: Tenant, range: NanosRange) -> ServiceDetail? {
-        guard let service = collect(tenant, range, only: name)[name], !service.buckets.isEmpty
+        let name = configuredName(name)
+        guard let service = collected(name, tenant, range), !service.buckets.isEmpty
         else { return nil }
         let totals = ServiceIndex.Totals(service)
         var upstream: [ServiceEdge] = [], downstream: [ServiceEdge] = []
@@ -104,6 +116,7 @@ extension Correlation {
         }
         return ServiceDetail(
             summary: totals.summary(name, service), instances: service.instances.sorted(),
+            spanNames: service.spanNames ?? [],
             metricNames: Set(service.series.compactMap { $0["__name__"] }).sorted(),
             streams: service.streams.sorted(), series: service.series.sorted(),
             operations: totals.operations.sorted { $0.key < $1.key }.map {
@@ -121,21 +134,21 @@ extension Correlation {
     package func streams(
         ofService name: String, tenant: Tenant, range: NanosRange = .all
     ) -> [Labels] {
-        collect(tenant, range, only: name)[name]?.streams.sorted() ?? []
+        collected(name, tenant, range)?.streams.sorted() ?? []
     }
 
     /// Series whose labels or target name the service, of the days of the range, sorted.
     package func series(
         ofService name: String, tenant: Tenant, range: NanosRange = .all
     ) -> [Labels] {
-        collect(tenant, range, only: name)[name]?.series.sorted() ?? []
+        collected(name, tenant, range)?.series.sorted() ?? []
     }
 
     /// Versions of a service that were seen on the days of the range, in order of first sight.
     package func versions(
         ofService name: String, tenant: Tenant, range: NanosRange
     ) -> [ServiceVersion] {
-        (collect(tenant, range, only: name)[name]?.versions ?? [:])
+        (collected(name, tenant, range)?.versions ?? [:])
             .map { ServiceVersion(version: $0.key, firstSeenNanos: $0.value) }
             .sorted { ($0.firstSeenNanos, $0.version) < ($1.firstSeenNanos, $1.version) }
     }
@@ -145,31 +158,43 @@ extension Correlation {
         series(ofService: name, tenant: tenant).map(\.hash).sorted()
     }
 
-    /// The service that a series' labels name; nil when none does.
-    package func serviceName(ofSeries labels: Labels, tenant: Tenant) -> String? {
-        targetTable(tenant).identity(ofSeries: labels)?.name
+    /// One service under its name or an alias in the configuration; nil when nothing is recorded.
+    func collected(_ name: String, _ tenant: Tenant, _ range: NanosRange) -> ServiceIndex? {
+        collect(tenant, range, only: name).first?.value
     }
 
-    /// The service that a stream's labels name; nil when none does.
-    package func serviceName(ofStream labels: Labels) -> String? { ServiceIdentity(labels)?.name }
-
     /// Services of all heads and parts whose day touches the range, with only its buckets; all of
-    /// them, or one. Heads are copied under their lock and merged outside it.
+    /// them, or one. Heads are copied under their lock and merged outside it. What is recorded under
+    /// several names of one service is one.
     func collect(
         _ tenant: Tenant, _ range: NanosRange, only wanted: String? = nil
     ) -> [String: ServiceIndex] {
         var result: [String: ServiceIndex] = [:]
         let limits = configuration
+        let overrides = overrides
+        let wantedNames = wanted.map { RecordedNames(of: $0, overrides) }
         func add(_ services: [String: ServiceIndex]) {
             func add(_ name: String, _ service: ServiceIndex) {
                 var selected = service
                 selected.buckets = service.buckets(in: range)
-                result[name, default: ServiceIndex()].merge(selected, limits)
+                guard let entry = overrides?.entry(of: name) else {
+                    result[name, default: ServiceIndex()].merge(selected, limits)
+                    return
+                }
+                selected.rename(name, to: entry)
+                result[entry.name, default: ServiceIndex()].merge(selected, limits)
             }
-            if let wanted {
-                if let service = services[wanted] { add(wanted, service) }
-            } else {
+            if let wantedNames {
+                for name in wantedNames.all(in: services) {
+                    if let service = services[name] { add(name, service) }
+                }
+            } else if overrides == nil {
                 for (name, service) in services { add(name, service) }
+            } else {
+                // Sorted, so that what limits leave out does not depend on hashing.
+                for (name, service) in services.sorted(by: { $0.key < $1.key }) {
+                    add(name, service)
+                }
             }
         }
         let snapshot = snapshot()
@@ -208,6 +233,7 @@ extension Correlation {
                 result.merge(try part.calls().filtered(range, callees: near))
             } catch { faults.append(error) }
         }
+        if let overrides { result = result.renamed { overrides.entry(of: $0)?.name } }
         return (result, faults)
     }
 }
@@ -263,7 +289,8 @@ extension ServiceIndex {
             ServiceSummary(
                 name: name, namespace: service.namespaces.min(),
                 aliases: Set(
-                    service.aliases.filter { $0.rule != TargetTable.rule }.map(\.alias)
+                    service.aliases.filter { ($0.foundBy ?? $0.rule) != TargetTable.rule }.map(
+                        \.alias)
                 ).subtracting([name]).sorted(),
                 spanCount: all.count, errorCount: all.errorCount,
                 p50Nanos: all.durations.quantile(0.5), p95Nanos: all.durations.quantile(0.95),
@@ -289,13 +316,4 @@ extension ServiceEdge {
             service: service, callCount: counts.count, errorCount: counts.errorCount,
             p95Nanos: counts.durations.quantile(0.95))
     }
-}
-
-/// A name without case and without the marks that tools put between its words: for matching, never
-/// for show.
-private func folded(_ name: String) -> String {
-    String(
-        decoding: name.lowercased().utf8.filter {
-            $0 != UInt8(ascii: "_") && $0 != UInt8(ascii: "-") && $0 != UInt8(ascii: ".")
-        }, as: UTF8.self)
 }

@@ -31,6 +31,8 @@ package final class Correlation: SignalStore {
     /// By tenant. Outlives heads: a target says what it is as often as it is scraped, but series may
     /// come from elsewhere and before.
     private let targets = Mutex<[String: TargetTable]>([:])
+    /// Nil without any.
+    private let configured = Mutex<IdentityOverrides?>(nil)
     let configuration: CorrelationConfiguration
     private let stored: (any StoredSpanReading)?
 
@@ -47,6 +49,18 @@ package final class Correlation: SignalStore {
     package var observedSignals: [Signal] { [.metrics, .logs, .traces] }
 
     func snapshot() -> Snapshot { state.withLock { $0 } }
+
+    /// What the configuration says about names; nil = nothing.
+    package var overrides: IdentityOverrides? { configured.withLock { $0 } }
+
+    /// Puts other overrides into force: their names for all that is read from now on, their selectors
+    /// for all that is recorded from now on. What heads know of series, streams and resources is found
+    /// out again, unless nothing has changed.
+    package func setOverrides(_ overrides: IdentityOverrides?) {
+        configured.withLock { configured in
+            if configured?.entries != overrides?.entries { configured = overrides }
+        }
+    }
 
     // MARK: - Writing
 
@@ -67,6 +81,7 @@ package final class Correlation: SignalStore {
             return (all[tenant.name] ?? TargetTable(), isNews)
         }
         head(tenant.name, generation).index.withLock { index in
+            index.adopt(overrides, limits)
             if isNews { index.forgetTouchedSeries() }
             index.record(metrics, targets: targets, limits)
         }
@@ -76,7 +91,10 @@ package final class Correlation: SignalStore {
     /// what the log store called a duplicate.
     package func record(logs: LogBatch, tenant: Tenant, generation: UInt64) {
         let limits = configuration
-        head(tenant.name, generation).index.withLock { $0.record(logs, limits) }
+        head(tenant.name, generation).index.withLock { index in
+            index.adopt(overrides, limits)
+            index.record(logs, limits)
+        }
     }
 
     /// Learns from spans that the trace store has taken and that its parts do not hold already. A span
@@ -89,7 +107,10 @@ package final class Correlation: SignalStore {
         let limits = configuration
         let known = Set(stored?.storedRows(of: spans, tenant: tenant) ?? [])
         let fresh = known.isEmpty ? spans : spans.keeping { !known.contains($0) }
-        head(tenant.name, generation).index.withLock { $0.record(fresh, limits) }
+        head(tenant.name, generation).index.withLock { index in
+            index.adopt(overrides, limits)
+            index.record(fresh, limits)
+        }
     }
 
     /// The index has no records of its own, so there is nothing to apply.

@@ -10,6 +10,7 @@ struct HeadIndex: Sendable {
     var days: [Int32: DayIndex] = [:]
     var sources = SpanSources()
     private var streams = KnownStreams()
+    private(set) var overrides: IdentityOverrides?
     private var touched = TouchedSeries()
     /// Services that `touched` points to: those of series, by day.
     private var seriesServices: [SeriesService] = []
@@ -132,7 +133,10 @@ struct HeadIndex: Sendable {
     ) -> Int32 {
         let seed = UInt64(truncatingIfNeeded: time.day)
         let key = batch.arena.withSlice(ref.slice) { ServiceIdentity.key(ofSeries: $0, seed: seed) }
-        guard let key else { return learn(batch.arena.labels(ref), time, targets, limits) }
+        // A selector may look at any label.
+        guard let key, overrides?.hasSelectors != true else {
+            return learn(batch.arena.labels(ref), time, targets, limits)
+        }
         if let known = identified[key], known.nanos <= time.nanos {
             guard known.service >= 0 else { return known.service }
             let number = Int(known.service)
@@ -168,7 +172,7 @@ struct HeadIndex: Sendable {
         _ labels: Labels, _ time: SampleTime, _ targets: TargetTable,
         _ limits: CorrelationConfiguration
     ) -> Int32 {
-        guard let identity = targets.identity(ofSeries: labels) else {
+        guard let identity = targets.identity(ofSeries: labels, overrides) else {
             return TouchedSeries.noService
         }
         let isKept = days[time.day, default: DayIndex()].withService(identity.name, limits) {
@@ -192,6 +196,17 @@ struct HeadIndex: Sendable {
     mutating func forgetTouchedSeries() {
         touched.removeAll()
         identified.removeAll()
+    }
+
+    /// Takes what the configuration says about names. When that is new, what was found out by the
+    /// earlier one is forgotten: series, streams and resources count as not seen yet.
+    mutating func adopt(_ overrides: IdentityOverrides?, _ limits: CorrelationConfiguration) {
+        if self.overrides === overrides { return }
+        settle(limits)
+        self.overrides = overrides
+        forgetTouchedSeries()
+        streams = KnownStreams()
+        sources.forget()
     }
 
     /// Lines are counted by stream and bucket first, so that the index is asked once for each such
@@ -222,7 +237,7 @@ struct HeadIndex: Sendable {
             return
         }
         let labels = batch.arena.labels(ref)
-        let identity = ServiceIdentity(labels)
+        let identity = ServiceIdentity(ofStream: labels, overrides)
         var isKept = true
         with(group.firstNanos) { day in
             guard let identity else { return }

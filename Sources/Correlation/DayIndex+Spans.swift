@@ -16,7 +16,8 @@ extension HeadIndex {
             for row in 0..<batch.rowCount {
                 let resource = Int(batch.rowResources[row])
                 if resources.services[resource] < 0 {
-                    let (key, number) = sources.number(of: batch.resources[resource], batch.arena)
+                    let (key, number) = sources.number(
+                        of: batch.resources[resource], batch.arena, overrides)
                     resources.keys[resource] = key
                     resources.services[resource] = number
                 }
@@ -36,7 +37,8 @@ extension HeadIndex {
             while row < batch.rowCount, utcDay(ofNanos: batch.startNanos[row]) == number {
                 row += 1
             }
-            days[number, default: DayIndex()].addCalls(batch, start..<row, limits)
+            days[number, default: DayIndex()].addCalls(
+                batch, start..<row, resources.services, sources.serviceNames, limits)
         }
     }
 
@@ -61,7 +63,7 @@ extension HeadIndex {
         let day = utcDay(ofNanos: nanos)
         // Only an earlier time has news: about versions.
         if sources.isTaught(key, day, nanos) { return }
-        let facts = ResourceFacts(batch.resources[resource], batch.arena)
+        let facts = ResourceFacts(batch.resources[resource], batch.arena, overrides)
         var isKept = false
         with(nanos) { index in
             isKept = index.withService(facts.service, limits) { service, _ in
@@ -91,7 +93,7 @@ struct SpanSources: Sendable {
 
     /// A key of the resource and the number of its service. O(bytes), one look-up.
     mutating func number(
-        of resource: SpanBatch.Resource, _ arena: [UInt8]
+        of resource: SpanBatch.Resource, _ arena: [UInt8], _ overrides: IdentityOverrides?
     ) -> (key: UInt64, service: Int32) {
         var key = arena.withSlice(resource.serviceName) { hash64($0) }
         for slice in [
@@ -101,8 +103,9 @@ struct SpanSources: Sendable {
         }
         if let known = known[key] { return (key, known.service) }
         let name =
-            resource.serviceName.isEmpty
-            ? ServiceIdentity.unknown : arena.text(resource.serviceName)
+            overrides?.match(resource, arena)?.name
+            ?? (resource.serviceName.isEmpty
+                ? ServiceIdentity.unknown : arena.text(resource.serviceName))
         let number = serviceNumbers[name] ?? Int32(truncatingIfNeeded: serviceNames.count)
         if Int(number) == serviceNames.count {
             serviceNames.append(name)
@@ -112,6 +115,9 @@ struct SpanSources: Sendable {
         known[key] = Known(service: number)
         return (key, number)
     }
+
+    /// Looks at resources again.
+    mutating func forget() { known.removeAll() }
 
     func isTaught(_ key: UInt64, _ day: Int32, _ nanos: Int64) -> Bool {
         guard let known = known[key] else { return false }
@@ -191,8 +197,10 @@ extension DayIndex {
             group, groups, batch, limits.maxOperations)
     }
 
+    /// - Parameter resources: numbers of the services of the batch's resources in `names`.
     fileprivate mutating func addCalls(
-        _ batch: SpanBatch, _ rows: Range<Int>, _ limits: CorrelationConfiguration
+        _ batch: SpanBatch, _ rows: Range<Int>, _ resources: [Int32], _ names: [String],
+        _ limits: CorrelationConfiguration
     ) {
         batch.arena.withUnsafeBytes { arena in
             func bytes(_ slice: ByteSlice) -> UnsafeRawBufferPointer {
@@ -214,7 +222,8 @@ extension DayIndex {
                     continue
                 }
                 let resource = Int(batch.rowResources[row])
-                let service = services[resource] ?? serviceNumber(batch.resources[resource], arena)
+                let service =
+                    services[resource] ?? serviceNumber(names[Int(resources[resource])])
                 services[resource] = service
                 if trace != batch.traceIDs[row] {
                     trace = batch.traceIDs[row]
@@ -241,14 +250,9 @@ extension DayIndex {
         }
     }
 
-    private mutating func serviceNumber(
-        _ resource: SpanBatch.Resource, _ arena: UnsafeRawBufferPointer
-    ) -> UInt32 {
-        if !resource.serviceName.isEmpty {
-            return calls.number(
-                UnsafeRawBufferPointer(rebasing: arena[resource.serviceName.range]))
-        }
-        return Array(ServiceIdentity.unknown.utf8).withUnsafeBytes { calls.number($0) }
+    private mutating func serviceNumber(_ name: String) -> UInt32 {
+        var name = name
+        return name.withUTF8 { calls.number(UnsafeRawBufferPointer($0)) }
     }
 }
 
@@ -301,11 +305,21 @@ private struct ResourceFacts {
     var namespace: String
     var instance: String
     var version = ""
-    var hasName: Bool
+    /// Nil when nothing names the service.
+    private var alias: ServiceAlias?
 
-    init(_ resource: SpanBatch.Resource, _ arena: [UInt8]) {
-        hasName = !resource.serviceName.isEmpty
-        service = hasName ? arena.text(resource.serviceName) : ServiceIdentity.unknown
+    init(
+        _ resource: SpanBatch.Resource, _ arena: [UInt8], _ overrides: IdentityOverrides?
+    ) {
+        service = ServiceIdentity.unknown
+        if !resource.serviceName.isEmpty {
+            service = arena.text(resource.serviceName)
+            alias = ServiceAlias(alias: service, source: "traces", rule: "service.name")
+        }
+        if let match = overrides?.match(resource, arena) {
+            alias = ServiceAlias(alias: service, source: "traces", rule: match.rule)
+            service = match.name
+        }
         namespace = arena.text(resource.serviceNamespace)
         instance = arena.text(resource.serviceInstance)
         var version = ""
@@ -325,10 +339,7 @@ private struct ResourceFacts {
     }
 
     func teach(_ index: inout ServiceIndex, _ nanos: Int64, _ most: Int) {
-        if hasName {
-            index.aliases.admit(
-                ServiceAlias(alias: service, source: "traces", rule: "service.name"), most)
-        }
+        if let alias { index.aliases.admit(alias, most) }
         if !namespace.isEmpty { index.namespaces.admit(namespace, most) }
         if !instance.isEmpty { index.instances.admit(instance, most) }
         if !version.isEmpty { index.see(version: version, nanos: nanos, most) }

@@ -38,6 +38,8 @@ package struct ServiceAlias: Sendable, Hashable, Comparable {
 /// 8. the pod, without what its ReplicaSet, Deployment or StatefulSet appended
 /// 9. `service_name`, when it is `unknown_service`
 ///
+/// Before all of them come the selectors of `IdentityOverrides`.
+///
 /// Of a log stream without `service_name` that label was made on the way in, as Loki does it, from
 /// labels that may rank below `job` here, and with the whole of `job`. So that a stream and a series
 /// of one job fall together, a `service_name` that only repeats such a label does not count when
@@ -128,6 +130,12 @@ struct ServiceIdentity: Equatable {
             }
         }
         return hash
+    }
+
+    /// The service of a stream by the configuration's selectors, else by its labels.
+    init?(ofStream labels: Labels, _ overrides: IdentityOverrides?) {
+        guard let found = overrides?.identity(labels) ?? ServiceIdentity(labels) else { return nil }
+        self = found
     }
 
     /// What `target_info` says of a series.
@@ -232,8 +240,10 @@ struct TargetTable: Sendable {
         return TargetTable.key(labels).flatMap { services[$0] }
     }
 
-    /// The service of a series by its labels, or by its target where that knows better.
-    func identity(ofSeries labels: Labels) -> ServiceIdentity? {
+    /// The service of a series by the configuration's selectors, else by its labels, or by its target
+    /// where that knows better.
+    func identity(ofSeries labels: Labels, _ overrides: IdentityOverrides?) -> ServiceIdentity? {
+        if let overridden = overrides?.identity(labels) { return overridden }
         let own = ServiceIdentity(labels)
         guard own?.yieldsToTarget ?? true || labels["__name__"] == TargetTable.rule,
             let service = service(labels)

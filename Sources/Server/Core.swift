@@ -56,6 +56,7 @@ struct CoreSettings: Sendable {
     var lineLimits = LogLineLimits.Table()
     var enrichment = LogEnrichment()
     var spanMetrics = SpanMetricsSettings()
+    var identities: IdentityOverrides?
     /// Within which a request to delete logs can be taken back.
     var deleteCancelSeconds = 86_400.0
 
@@ -73,6 +74,7 @@ struct CoreSettings: Sendable {
         lineLimits = configuration?.lineLimits ?? LogLineLimits.Table()
         enrichment = configuration?.logs ?? LogEnrichment()
         spanMetrics = configuration?.spanMetrics ?? SpanMetricsSettings()
+        identities = configuration?.identities
         deleteCancelSeconds =
             configuration?.storage.deleteCancelSeconds ?? deleteCancelSeconds
         forward.maxBytes = options.forwardBytes
@@ -147,6 +149,8 @@ struct Core: Sendable {
         }
         let queryLog = settings.queryLogFile.map { QueryLogFile($0, clock: clock, report: warn) }
         let stores = Stores(metrics: settings.metrics, clock: clock)
+        // Before the replay, which learns by them.
+        stores.correlation.setOverrides(settings.identities)
         let forward = try ForwardQueue(
             directory: settings.kernel.path + "/forward", clock: clock, limits: settings.forward,
             warn: warn)

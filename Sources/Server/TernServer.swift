@@ -2,6 +2,7 @@
 // How the server is put together.
 
 import Base
+import Correlation
 import FoundationEssentials
 import Ingest
 import Logging
@@ -46,6 +47,7 @@ package enum TernServer {
             startup.core?.pipeline.limiter.set($0.limits)
             startup.core?.lineLimits.set($0.lineLimits)
             startup.core?.spanMetrics.set($0.spanMetrics)
+            startup.core?.correlation.setOverrides($0.identities)
         }
         var quiet = logger
         quiet.logLevel = max(.notice, logger.logLevel)
@@ -55,6 +57,8 @@ package enum TernServer {
             endpoint.serve(
                 makeRoutes(core, startup, metrics, scraping, forwarding), sockets: makeSockets(core)
             )
+            // A reload during the replay had no index to tell.
+            core.correlation.setOverrides(scraping.configuration.identities)
             forwarding.open(core, configuration?.forwardDestinations ?? [])
             scraping.rules.open(
                 core.queries, core.pipeline, StoredRules(core.settings.kernel.path),

@@ -163,3 +163,17 @@ private struct LabelPattern: Sendable {
         return String(decoding: plain, as: UTF8.self)
     }
 }
+
+/// A regular expression that matches, as a whole, each of some texts and nothing else.
+package func regexAlternatives(_ texts: [String]) -> String {
+    let marks = Set("\\.+*?()|[]{}^$".unicodeScalars)
+    var pattern = String.UnicodeScalarView()
+    for (number, text) in texts.enumerated() {
+        if number > 0 { pattern.append("|") }
+        for scalar in text.unicodeScalars {
+            if marks.contains(scalar) { pattern.append("\\") }
+            pattern.append(scalar)
+        }
+    }
+    return String(pattern)
+}

@@ -45,5 +45,10 @@ import Testing
         #expect(proposal("cart-service") == "shop/cart")
         #expect(proposal("lonely") == nil)
         #expect(!found.contains { $0.name == "whole" })
+        func entry(_ name: String) -> String? { found.first { $0.name == name }?.entry }
+        #expect(entry("shop/cart") == #"- {"name":"cart-service","aliases":["shop/cart"]}"#)
+        #expect(entry("cart-service") == entry("shop/cart"))
+        #expect(entry("Check_Out") == #"- {"name":"checkout","aliases":["Check_Out"]}"#)
+        #expect(entry("lonely") == nil)
     }
 }

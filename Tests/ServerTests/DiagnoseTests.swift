@@ -2,6 +2,7 @@
 // Diagnosis over HTTP: every field, every refusal, and every query of the evidence.
 
 import Base
+import Correlation
 import FoundationEssentials
 import Telemetry
 import TestKit
@@ -86,6 +87,7 @@ struct CoverageAnswerData: Decodable {
         var name: String
         var signals: [String]
         var proposedAlias: String?
+        var proposedIdentity: String?
         var reason: String?
     }
     var total: Row
@@ -100,6 +102,8 @@ private struct FaultyShop {
     static let second: Int64 = 1_000_000_000
     /// Eight minutes ago, to the second.
     let base = SystemClock().wallNanos / second * second - 480 * second
+    /// What `cart` calls itself, in turn.
+    var cartNames = ["cart"]
     var baselineStart: Int64 { base }
     var baselineEnd: Int64 { base + 60 * FaultyShop.second }
     var start: Int64 { base + 300 * FaultyShop.second }
@@ -109,7 +113,9 @@ private struct FaultyShop {
         for (from, isFaulty) in [(baselineStart, false), (start, true)] {
             for i in 0..<20 {
                 let at = from + Int64(i) * 2 * FaultyShop.second + FaultyShop.second
-                try await send(server, at, "\(isFaulty ? "b" : "a")\(10 + i)", isFaulty)
+                try await send(
+                    server, at, "\(isFaulty ? "b" : "a")\(10 + i)", isFaulty,
+                    cartNames[i % cartNames.count])
             }
         }
         var points: [String] = []
@@ -123,13 +129,13 @@ private struct FaultyShop {
             "/v1/metrics",
             """
             {"resourceMetrics":[{"resource":{"attributes":[
-            {"key":"service.name","value":{"stringValue":"cart"}}]},"scopeMetrics":[{"metrics":[
+            {"key":"service.name","value":{"stringValue":"\(cartNames[0])"}}]},"scopeMetrics":[{"metrics":[
             {"name":"process_cpu_usage_percent","gauge":{"dataPoints":[\(points.joined(separator: ","))]}}]}]}]}
             """)
     }
 
     private func send(
-        _ server: CorrelateServer, _ at: Int64, _ name: String, _ isFaulty: Bool
+        _ server: CorrelateServer, _ at: Int64, _ name: String, _ isFaulty: Bool, _ cart: String
     ) async throws {
         let trace = String(repeating: "0", count: 29) + name
         func span(
@@ -162,7 +168,7 @@ private struct FaultyShop {
                     span(2, 1, "POST cart", 3, 2, 28 + slow),
                 ]))
         try await server.post(
-            "/v1/traces", export("cart", [span(3, 2, "POST /cart", 2, 4, 26 + slow)]))
+            "/v1/traces", export(cart, [span(3, 2, "POST /cart", 2, 4, 26 + slow)]))
         var lines = ["INFO shop.Cart#10 start", "INFO shop.Cart#20 loaded"]
         lines.append(isFaulty ? "ERROR shop.Cart#25 no stock" : "INFO shop.Cart#30 done")
         let values = lines.enumerated().map { index, line in
@@ -172,7 +178,7 @@ private struct FaultyShop {
         try await server.post(
             "/loki/api/v1/push",
             """
-            {"streams":[{"stream":{"app":"cart"},"values":[\(values.joined(separator: ","))]}]}
+            {"streams":[{"stream":{"app":"\(cart)"},"values":[\(values.joined(separator: ","))]}]}
             """)
     }
 
@@ -183,11 +189,11 @@ private struct FaultyShop {
 
 @Suite struct DiagnoseTests {
     private func withShop<R: Sendable>(
+        _ shop: FaultyShop = FaultyShop(),
         _ body: (CorrelateServer, FaultyShop) async throws -> R
     ) async throws -> R {
         try await withTemporaryDirectory { path in
             try await CorrelateServer.run(path + "/data") { server in
-                let shop = FaultyShop()
                 try await shop.sendAll(to: server)
                 return try await body(server, shop)
             }
@@ -250,18 +256,79 @@ private struct FaultyShop {
         try await withShop { server, shop in
             let data = try await server.get("diagnose?" + shop.parameters, as: DiagnosisData.self)
                 .data
-            var languages: Set<String> = []
-            for evidence in data.suspects.flatMap(\.evidence) {
-                languages.insert(evidence.language)
-                let window = try await run(
-                    server, evidence.query, evidence.language, shop.start, shop.end)
-                #expect((window ?? 0) == (evidence.window ?? 0), "\(evidence.query)")
-                let baseline = try await run(
-                    server, evidence.baselineQuery, evidence.language, shop.baselineStart,
-                    shop.baselineEnd)
-                #expect((baseline ?? 0) == (evidence.baseline ?? 0), "\(evidence.baselineQuery)")
+            try await runEvidence(of: data, server, shop)
+        }
+    }
+
+    private func runEvidence(
+        of data: DiagnosisData, _ server: CorrelateServer, _ shop: FaultyShop
+    ) async throws {
+        var languages: Set<String> = []
+        for evidence in data.suspects.flatMap(\.evidence) {
+            languages.insert(evidence.language)
+            let window = try await run(
+                server, evidence.query, evidence.language, shop.start, shop.end)
+            #expect((window ?? 0) == (evidence.window ?? 0), "\(evidence.query)")
+            let baseline = try await run(
+                server, evidence.baselineQuery, evidence.language, shop.baselineStart,
+                shop.baselineEnd)
+            #expect((baseline ?? 0) == (evidence.baseline ?? 0), "\(evidence.baselineQuery)")
+        }
+        #expect(languages == ["promql", "logql", "traceql"])
+    }
+
+    /// Two names of one service, one of which means something in regular expressions.
+    @Test func anOverriddenServiceIsAskedForByAllItsNames() async throws {
+        try await withShop(FaultyShop(cartNames: ["cart-a", "Cart.(b)|x"])) { server, shop in
+            server.core.correlation.setOverrides(
+                try IdentityOverrides([
+                    IdentityOverride(name: "cart", aliases: ["cart-a", "Cart.(b)|x"])
+                ]))
+            for scope in ["", "&service=cart", "&service=cart-a"] {
+                let data = try await server.get(
+                    "diagnose?" + shop.parameters + scope, as: DiagnosisData.self
+                ).data
+                #expect(data.suspects.first?.service == "cart")
+                #expect(Set(data.suspects.map(\.service)).isSubset(of: ["cart", "front"]))
+                try await runEvidence(of: data, server, shop)
+                let evidence = data.suspects.filter { $0.service == "cart" }.flatMap(\.evidence)
+                let spans = evidence.filter {
+                    $0.language == "traceql" && !$0.query.contains(#"= "front""#)
+                }
+                let names = #"=~ "Cart\\.\\(b\\)\\|x|cart-a""#
+                #expect(!spans.isEmpty && spans.allSatisfy { $0.query.contains(names) })
+                // All twenty requests, not the ten of one name.
+                #expect(spans.contains { $0.window == 20 || $0.baseline == 20 })
+                let lines = evidence.filter { $0.language == "logql" }
+                let label = #"=~"Cart\\.\\(b\\)\\|x|cart-a""#
+                #expect(!lines.isEmpty && lines.allSatisfy { $0.query.contains(label) })
+                #expect(lines.contains { $0.window == 20 || $0.baseline == 20 })
             }
-            #expect(languages == ["promql", "logql", "traceql"])
+            let coverage = try await server.get(
+                "coverage?start=\(shop.baselineStart)&end=\(shop.end)",
+                as: CoverageAnswerData.self
+            ).data
+            #expect(coverage.services.map(\.service) == ["cart", "front"])
+        }
+    }
+
+    /// A selector stands in the query itself.
+    @Test func aSelectedServiceIsAskedForByItsSelector() async throws {
+        try await withShop(FaultyShop(cartNames: ["cart", "basket"])) { server, shop in
+            let selector = try LabelMatcher("app", .matches, "cart|basket")
+            server.core.correlation.setOverrides(
+                try IdentityOverrides([
+                    IdentityOverride(
+                        name: "goods", aliases: ["cart", "basket"], selectors: [[selector]])
+                ]))
+            let data = try await server.get(
+                "diagnose?" + shop.parameters, as: DiagnosisData.self
+            ).data
+            #expect(data.suspects.first?.service == "goods")
+            try await runEvidence(of: data, server, shop)
+            let lines = data.suspects.flatMap(\.evidence).filter { $0.language == "logql" }
+            #expect(lines.allSatisfy { $0.query.contains(#"{app=~"cart|basket"}"#) })
+            #expect(lines.contains { $0.window == 20 })
         }
     }
 

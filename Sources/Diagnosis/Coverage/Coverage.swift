@@ -23,6 +23,8 @@ package struct UnmatchedName: Sendable, Equatable {
     package var hasSeries: Bool
     package var proposal: String?
     package var reason: String?
+    /// An entry of `correlation.identities` that makes the two one.
+    package var entry: String?
 }
 
 package struct Coverage: Sendable {
@@ -82,14 +84,15 @@ private struct CoverageCounter {
         var count = 0
         try sources.spans.search(SpanRequest(tenant: tenant, range: range), context) { batch in
             try context.check()
+            let names = batch.resources.map {
+                sources.index.serviceName(ofResource: $0, in: batch.arena)
+            }
             for row in 0..<batch.rowCount where range.contains(batch.startNanos[row]) {
                 count += 1
-                let name = batch.arena.text(
-                    batch.resources[Int(batch.rowResources[row])].serviceName)
                 let hasCode =
                     batch.arena.withSlice(batch.attributes[row]) { contains(codePrefix, $0) }
                     || batch.arena.withSlice(batch.events[row]) { contains(stackTrace, $0) }
-                change(name.isEmpty ? "unknown_service" : name) {
+                change(names[Int(batch.rowResources[row])]) {
                     $0.spans += 1
                     if hasCode { $0.spansWithCode += 1 }
                 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which names may mean the same service.
 
+import Base
+
 /// Looks for names that only some signals have, and for one of the others that may be the same.
 struct NameProposals {
     let services: [ServiceCoverage]
@@ -36,12 +38,32 @@ struct NameProposals {
             }
             .filter { $0.1.value >= 0.5 }
             .max { ($0.1.value, $1.0) < ($1.1.value, $0.0) }
-            result.append(
-                UnmatchedName(
-                    name: service.service, hasSpans: mine[0], hasLines: mine[1],
-                    hasSeries: mine[2], proposal: best?.0, reason: best?.1.reason))
+            var name = UnmatchedName(
+                name: service.service, hasSpans: mine[0], hasLines: mine[1],
+                hasSeries: mine[2], proposal: best?.0, reason: best?.1.reason)
+            name.entry = name.proposal.map { entry(service.service, $0) }
+            result.append(name)
         }
         return result
+    }
+
+    /// The same whichever of the two is looked at: the name of the one with spans, else the first.
+    private func entry(_ a: String, _ b: String) -> String {
+        func hasSpans(_ name: String) -> Bool {
+            services.contains { $0.service == name && $0.spans > 0 }
+        }
+        let isFirst = hasSpans(a) == hasSpans(b) ? a < b : hasSpans(a)
+        let (name, alias) = isFirst ? (a, b) : (b, a)
+        // Quotes of JSON are also those of YAML.
+        var json = JSONWriter()
+        json.beginObject()
+        json.member("name", name)
+        json.key("aliases")
+        json.beginArray()
+        json.string(alias)
+        json.endArray()
+        json.endObject()
+        return "- " + String(decoding: json.bytes, as: UTF8.self)
     }
 
     private static func signals(_ service: ServiceCoverage) -> [Bool] {

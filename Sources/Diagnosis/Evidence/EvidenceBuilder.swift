@@ -78,7 +78,7 @@ struct EvidenceBuilder {
 
     private func lines(_ number: Int32) throws -> Evidence {
         let statement = observations.lines.statements[Int(number)]
-        let matchers = selector(statement)
+        let matchers = try selector(statement)
         let selection = "{" + matchers.map(\.description).joined(separator: ", ") + "}"
         func query(_ range: NanosRange) -> String {
             "sum(count_over_time(\(selection) |= \(quoted(statement.literal)) "
@@ -96,20 +96,26 @@ struct EvidenceBuilder {
             baseline: baseline, window: window)
     }
 
-    /// Labels of the stream that name the service, not the instance.
-    private func selector(_ statement: LogStatement) -> [LabelMatcher] {
+    /// Labels of the stream that name the service, not the instance; of a service that the configuration
+    /// says something of, its selector or all values that the label has on its streams.
+    private func selector(_ statement: LogStatement) throws -> [LabelMatcher] {
         let labels = statement.stream
+        let index = runner.sources.index
+        if let match = index.override(ofStream: labels) { return match.matchers }
+        let service = index.serviceName(ofStream: labels)
         for name in [
             "service_name", "service", "app_kubernetes_io_name", "k8s_deployment_name", "app",
             "application", "job", "container", "container_name", "pod",
         ] {
             // A container is often called the same in all pods.
-            if let value = labels[name],
-                runner.sources.index.serviceName(ofStream: Labels([(name, value)]))
-                    == runner.sources.index.serviceName(ofStream: labels)
-            {
-                return [LabelMatcher(equal: name, value)]
+            func isNamed(by value: String) -> Bool {
+                index.serviceName(ofStream: Labels([(name, value)])) == service
             }
+            guard let value = labels[name], isNamed(by: value) else { continue }
+            let others = observations.overriddenStreams[service ?? ""] ?? []
+            let values = Set(others.compactMap { $0[name] }).filter(isNamed).union([value])
+            if values.count == 1 { return [LabelMatcher(equal: name, value)] }
+            return [try LabelMatcher(name, .matches, regexAlternatives(values.sorted()))]
         }
         return labels.pairs.map { LabelMatcher(equal: $0.name, $0.value) }
     }
@@ -118,10 +124,19 @@ struct EvidenceBuilder {
 
     private func conditions(_ service: String, _ operation: String) -> [SpanCondition] {
         [
-            SpanCondition(
-                .attribute(.resource, "service.name"), .equal, .string(service)),
+            condition(service),
             SpanCondition(.intrinsic(.name), .equal, .string(operation)),
         ]
+    }
+
+    /// Spans of a service, by the names that they carry.
+    private func condition(_ service: String) -> SpanCondition {
+        let subject = SpanCondition.Subject.attribute(.resource, "service.name")
+        let number = observations.services.number(of: service)
+        let names = number.flatMap { observations.spanNames[$0] }?.sorted() ?? [service]
+        return names.count > 1
+            ? SpanCondition(subject, .matches, .string(regexAlternatives(names)))
+            : SpanCondition(subject, .equal, .string(names[0]))
     }
 
     private func query(_ conditions: [SpanCondition]) -> String {
@@ -203,7 +218,7 @@ struct EvidenceBuilder {
     private func version(_ new: NewVersion) throws -> Evidence {
         let service = observations.services[new.service]
         let conditions = [
-            SpanCondition(.attribute(.resource, "service.name"), .equal, .string(service)),
+            condition(service),
             SpanCondition(
                 .attribute(.resource, "service.version"), .equal, .string(new.version)),
         ]

@@ -44,17 +44,30 @@ struct EvidenceRunner {
     }
 
     /// Spans that satisfy conditions and start in the stretch, its first nanosecond left out as metrics
-    /// of spans leave it out; each once.
+    /// of spans leave it out; each once. Regular expressions are of `service.name` alone.
     func spans(_ conditions: [SpanCondition], _ stretch: NanosRange) throws -> Double {
         let after = stretch.first.rawValue.addingReportingOverflow(1)
         let range = NanosRange(
             first: after.overflow ? stretch.first : Nanos(after.partialValue), last: stretch.last)
         let request = SpanRequest(tenant: tenant, range: range, conditions: conditions)
         var seen: Set<SpanKey> = []
+        let services = try conditions.compactMap { condition throws -> LabelMatcher? in
+            guard condition.operation == .matches, case .string(let pattern) = condition.value
+            else { return nil }
+            return try LabelMatcher("service.name", .matches, pattern)
+        }
+        let others = conditions.filter { $0.operation != .matches }
         try sources.spans.search(request, context) { batch in
             try context.check()
+            let isWanted = batch.resources.map { resource in
+                batch.arena.withSlice(resource.serviceName) { name in
+                    services.allSatisfy { $0.matches(name) }
+                }
+            }
             for row in 0..<batch.rowCount where range.contains(batch.startNanos[row]) {
-                guard try conditions.allSatisfy({ try holds($0, row, batch) }) else { continue }
+                guard isWanted[Int(batch.rowResources[row])],
+                    try others.allSatisfy({ try holds($0, row, batch) })
+                else { continue }
                 seen.insert(
                     SpanKey(
                         trace: batch.traceIDs[row], span: batch.spanIDs[row],

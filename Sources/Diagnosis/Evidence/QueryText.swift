@@ -17,7 +17,12 @@ enum TraceQLText {
             case (_, .string(let text)): quoted(text)
             default: "nil"
             }
-        let operation = condition.operation == .greater ? ">" : "="
+        let operation =
+            switch condition.operation {
+            case .greater: ">"
+            case .matches: "=~"
+            default: "="
+            }
         return "\(subject(condition.subject)) \(operation) \(value)"
     }
 

@@ -43,6 +43,9 @@ struct ServiceTable: Sendable {
 
     func number(of name: String) -> Int32? { numbers[name] ?? numbers[folded(name)] }
 
+    /// Notes another name of a service, for `contains` alone.
+    mutating func note(spelling: String) { hashes.insert(hash64(Array(spelling.utf8))) }
+
     mutating func add(_ name: String) -> Int32 {
         if let known = number(of: name) {
             numbers[name] = known

@@ -96,6 +96,10 @@ struct NewVersion: Sendable {
 /// All that a diagnosis looks at.
 struct Observations: Sendable {
     var services = ServiceTable()
+    /// By service, the values of `service.name` on its spans.
+    var spanNames: [Int32: Set<String>] = [:]
+    /// Streams of services that the configuration says something of, by the name it gives.
+    var overriddenStreams: [String: Set<Labels>] = [:]
     var spans = SpanTable()
     var lines = LineTable()
     var series: [ResourceSeries] = []

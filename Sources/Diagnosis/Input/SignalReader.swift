@@ -105,8 +105,14 @@ struct SignalReader {
         try sources.spans.search(wanted, context) { batch in
             try context.check()
             let services = batch.resources.map { resource in
-                let name = batch.arena.text(resource.serviceName)
-                return found.services.add(name.isEmpty ? "unknown_service" : name)
+                let name = sources.index.serviceName(ofResource: resource, in: batch.arena)
+                let number = found.services.add(name)
+                let recorded = batch.arena.text(resource.serviceName)
+                if !recorded.isEmpty {
+                    found.spanNames[number, default: []].insert(recorded)
+                    if recorded != name { found.services.note(spelling: recorded) }
+                }
+                return number
             }
             for row in 0..<batch.rowCount where range.contains(batch.startNanos[row]) {
                 guard isSampled(batch.traceIDs[row]) else { continue }
@@ -227,6 +233,7 @@ struct SignalReader {
                 let labels = batch.arena.labels(ref)
                 let name = sources.index.serviceName(ofStream: labels)
                 streams.append((labels, name.map { found.services.add($0) }))
+                if let name, sources.index.isOverridden(name) { note(labels, of: name) }
             }
             for row in 0..<batch.rowCount where range.contains(batch.nanos[row]) {
                 linesRead += 1
@@ -244,6 +251,15 @@ struct SignalReader {
         if linesRead > limits.lines {
             found.notes.append("only \(limits.lines) log lines of the \(stretch) were looked at")
         }
+    }
+
+    /// Streams of one overridden service that are kept to ask for its lines.
+    private static let maxOverriddenStreams = 1000
+
+    private mutating func note(_ stream: Labels, of service: String) {
+        guard (found.overriddenStreams[service]?.count ?? 0) < SignalReader.maxOverriddenStreams
+        else { return }
+        found.overriddenStreams[service, default: []].insert(stream)
     }
 
     private mutating func add(

@@ -24,7 +24,10 @@ struct Scope {
         if let name = request.service {
             let canonical = sources.index.canonicalName(
                 name, tenant: request.tenant, range: request.window)
-            guard let number = observations.services.number(of: canonical ?? name) else {
+            guard
+                let number = observations.services.number(
+                    of: canonical ?? sources.index.configuredName(name))
+            else {
                 throw UnknownScope(
                     description: "service \"\(name)\" not found in this stretch of time")
             }
@@ -36,7 +39,7 @@ struct Scope {
                     throw UnknownScope(description: "trace \(id) not found")
                 }
                 for resource in spans.resources {
-                    let name = spans.arena.text(resource.serviceName)
+                    let name = sources.index.serviceName(ofResource: resource, in: spans.arena)
                     if let number = observations.services.number(of: name) { roots.insert(number) }
                 }
             }

@@ -2,6 +2,7 @@
 // The configuration file: what Prometheus accepts, plus our sections.
 
 import Base
+import Correlation
 import FoundationEssentials
 import Ingest
 import Rules
@@ -37,6 +38,8 @@ package struct Configuration: Sendable {
     package var logs = LogEnrichment()
     /// Our section `span_metrics`.
     package var spanMetrics = SpanMetricsSettings()
+    /// Our section `correlation`; nil = nothing is overridden.
+    package var identities: IdentityOverrides?
     /// Notes for the operator: accepted, but without effect, and why.
     package var notes: [String] = []
     /// The text it was read from, for `status/config`.
@@ -109,6 +112,7 @@ package struct Configuration: Sendable {
         try configuration.readLimits(&top)
         try configuration.readLogs(&top)
         try configuration.readSpanMetrics(&top)
+        try configuration.readCorrelation(&top)
         if var section = try top.section("otlp") {
             configuration.otlp = try OTLPSettings(&section, context.names)
         }

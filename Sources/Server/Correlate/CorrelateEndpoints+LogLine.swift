@@ -104,7 +104,8 @@ extension CorrelateEndpoints {
         var answer = LogLineAnswer(row: row)
         let id = logs.traceIDs[row]
         if !id.isZero {
-            let (spans, times) = try service.traces.structuredTrace(id, tenant: tenant, context)
+            var (spans, times) = try service.traces.structuredTrace(id, tenant: tenant, context)
+            index.rename(&spans)
             answer.times = times
             if spans.rowCount > 0 {
                 answer.trace = TraceSummary(id, spans, root: times.root)

@@ -88,7 +88,7 @@ extension CorrelateEndpoints {
             warnings.append(
                 "the first \(limit) of the matching series are shown: narrow match[]")
         }
-        var lookup = TraceLookup(service.traces, tenant, context)
+        var lookup = TraceLookup(service.traces, index, tenant, context)
         var services: [String: SeriesAnswer] = [:]
         var answers: [SeriesAnswer] = []
         for labels in found.sorted().prefix(limit) {

@@ -27,7 +27,8 @@ struct CorrelateEndpoints: Sendable {
         return try await service.run { context in
             let refs = index.traceRefs(id, tenant: tenant)
             note(refs.faults, context)
-            let (spans, times) = try service.traces.structuredTrace(id, tenant: tenant, context)
+            var (spans, times) = try service.traces.structuredTrace(id, tenant: tenant, context)
+            index.rename(&spans)
             let logs =
                 include.contains(.logs) || spans.rowCount == 0
                 ? try self.logs(refs.logs.prefix(limit), of: id, tenant, context) : LogBatch()
@@ -114,7 +115,7 @@ struct CorrelateEndpoints: Sendable {
                 throw APIError(
                     .notFound, "service \"\(asked)\" not found in this stretch of time")
             }
-            var lookup = TraceLookup(service.traces, tenant, context)
+            var lookup = TraceLookup(service.traces, index, tenant, context)
             let lists = try traces(of: name, tenant, range, &lookup)
             note(index.faults(tenant: tenant, range: range) + found.faults, context)
             var warnings = context.warnings + lists.warnings

@@ -129,6 +129,8 @@ extension Coverage {
             name.proposal.map { json.string($0) } ?? json.null()
             json.key("reason")
             name.reason.map { json.string($0) } ?? json.null()
+            json.key("proposedIdentity")
+            name.entry.map { json.string($0) } ?? json.null()
             json.endObject()
         }
         json.endArray()

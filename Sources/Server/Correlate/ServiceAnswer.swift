@@ -20,7 +20,8 @@ struct ServiceAnswer {
     /// One sentence per list that is longer than the limit.
     var cuts: [String] {
         [
-            ("instances", detail.instances.count), ("metricNames", detail.metricNames.count),
+            ("instances", detail.instances.count), ("spanNames", detail.spanNames.count),
+            ("metricNames", detail.metricNames.count),
             ("streams", detail.streams.count), ("operations", detail.operations.count),
             ("identity", explains ? detail.identity.count : 0),
         ].compactMap { name, count in
@@ -33,6 +34,7 @@ struct ServiceAnswer {
         json.beginObject()
         writeSummary(detail.summary, into: &json)
         writeTexts("instances", detail.instances.prefix(ServiceAnswer.limit), into: &json)
+        writeTexts("spanNames", detail.spanNames.prefix(ServiceAnswer.limit), into: &json)
         writeTexts("metricNames", detail.metricNames.prefix(ServiceAnswer.limit), into: &json)
         writeLabelSets("streams", detail.streams.prefix(ServiceAnswer.limit), into: &json)
         writeOperations(into: &json)
@@ -94,7 +96,8 @@ struct ServiceAnswer {
             json.beginObject()
             json.member("alias", alias.alias)
             json.member("source", alias.source)
-            json.member("rule", alias.rule)
+            json.member("rule", alias.ruleName)
+            if let foundBy = alias.foundBy { json.member("foundBy", foundBy) }
             json.endObject()
         }
         json.endArray()

@@ -50,12 +50,16 @@ extension SpanBatch {
 /// Looks traces up for one answer, each once.
 struct TraceLookup {
     let reader: any SpanReading
+    private let index: Correlation
     let tenant: Tenant
     let context: ReadContext
     private var known: [TraceID: TraceSummary?] = [:]
 
-    init(_ reader: any SpanReading, _ tenant: Tenant, _ context: ReadContext) {
+    init(
+        _ reader: any SpanReading, _ index: Correlation, _ tenant: Tenant, _ context: ReadContext
+    ) {
         self.reader = reader
+        self.index = index
         self.tenant = tenant
         self.context = context
     }
@@ -64,7 +68,8 @@ struct TraceLookup {
     mutating func summary(_ id: TraceID) throws -> TraceSummary? {
         if let known = known[id] { return known }
         try context.check()
-        let (spans, times) = try reader.structuredTrace(id, tenant: tenant, context)
+        var (spans, times) = try reader.structuredTrace(id, tenant: tenant, context)
+        index.rename(&spans)
         let summary = spans.rowCount == 0 ? nil : TraceSummary(id, spans, root: times.root)
         known[id] = .some(summary)
         return summary
@@ -79,17 +84,25 @@ struct TraceLookup {
     /// Traces with spans of a service that start in a range, newest first, by reading spans until
     /// `limit` are found: for stretches that the index knows only in part.
     func search(_ service: String, _ range: NanosRange, limit: Int) throws -> [TraceID] {
+        let names = index.spanNames(ofService: service, tenant: tenant, range: range)
+        let subject = SpanCondition.Subject.attribute(.resource, "service.name")
         let request = SpanRequest(
             tenant: tenant, range: range,
             conditions: [
-                SpanCondition(
-                    .attribute(.resource, "service.name"), .equal, .string(service))
+                names.count == 1
+                    ? SpanCondition(subject, .equal, .string(names[0]))
+                    : SpanCondition(subject, .matches, .string(regexAlternatives(names)))
             ])
         var starts: [TraceID: Int64] = [:]
         try reader.search(request, context) { batch in
             try context.check()
+            let isOfService = batch.resources.map {
+                index.serviceName(ofResource: $0, in: batch.arena) == service
+            }
             for row in 0..<batch.rowCount
-            where range.contains(batch.startNanos[row]) && batch.serviceName(row) == service {
+            where range.contains(batch.startNanos[row])
+                && isOfService[Int(batch.rowResources[row])]
+            {
                 let start = starts[batch.traceIDs[row]] ?? .min
                 starts[batch.traceIDs[row]] = max(start, batch.startNanos[row])
             }

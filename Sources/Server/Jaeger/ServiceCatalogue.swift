@@ -35,7 +35,9 @@ struct ServiceCatalogue: Sendable {
         of name: String, kind: String? = nil, tenant: Tenant
     ) async throws -> [JaegerAnswers.Operation] {
         try await service.run { _ in
-            index.operationNames(ofService: name, tenant: tenant, range: .all).map {
+            // Spans may have a name that the configuration gives another one for.
+            let known = index.canonicalName(name, tenant: tenant, range: .all) ?? name
+            return index.operationNames(ofService: known, tenant: tenant, range: .all).map {
                 JaegerAnswers.Operation(
                     name: $0.name, kind: $0.kind == 0 ? "" : spanKindName($0.kind))
             }.filter { kind == nil || kind == $0.kind }

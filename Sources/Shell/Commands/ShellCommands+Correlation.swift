@@ -2,6 +2,7 @@
 // From one signal to the others.
 
 import Base
+import Telemetry
 
 extension ShellCommands {
     /// Streams of a service that are asked for its lines.
@@ -144,7 +145,16 @@ extension ShellCommands {
             }
         }
         let service = try named(context, "\\traces SERVICE, or \\t for the language of traces")
-        return try await traces("{ resource.service.name = \(quoted(service)) }")
+        return try await traces("{ \(try await spanCondition(of: service)) }")
+    }
+
+    /// Spans of a service as TraceQL selects them: by its own name or, where the configuration gives it
+    /// another one, by those that its spans carry.
+    private func spanCondition(of service: String) async throws -> String {
+        let names = try await serviceAnswer(service)["data"]["spanNames"].items.map(\.text)
+        return names.count > 1
+            ? "resource.service.name =~ \(quoted(regexAlternatives(names)))"
+            : "resource.service.name = \(quoted(names.first ?? service))"
     }
 
     /// `\metrics [SERVICE]`: names of the metrics that the service has, with their types.
