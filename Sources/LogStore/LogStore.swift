@@ -17,6 +17,8 @@ package struct LogStoreConfiguration: Sendable {
     /// Lines of neighbouring blocks are compressed, and searched for, together up to this size; bytes
     /// before compression.
     package var lineFrameBytes = LogFormat.lineFrameTarget
+    /// Bytes of lines and metadata for each byte that a block spends on the ranges of its numbers.
+    package var bytesPerRangeByte = 16 << 10
     /// zstd level at sealing and at small merges, whose output is soon merged again. On real logs
     /// level 3 is slower than 1 and no smaller.
     package var sealLevel: Int32 = 1

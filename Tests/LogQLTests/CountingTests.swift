@@ -144,7 +144,9 @@ private final class ManualCount: Sendable {
 private final class AskedLogs: LogReading {
     let logs: InMemoryLogs
     private let state = Mutex<[LabelMatcher]>([])
+    private let numberState = Mutex<[NumberCondition]>([])
     var conditions: [LabelMatcher] { state.withLock { $0 } }
+    var numbers: [NumberCondition] { numberState.withLock { $0 } }
 
     init(_ logs: InMemoryLogs) { self.logs = logs }
 
@@ -152,6 +154,7 @@ private final class AskedLogs: LogReading {
         _ request: LogRequest, _ context: ReadContext, _ body: (LogBatch) throws -> Bool
     ) throws {
         state.withLock { $0 = request.conditions }
+        numberState.withLock { $0 = request.numbers }
         try logs.read(request, context, body)
     }
     func streams(_ request: LogRequest, _ context: ReadContext) throws -> [Labels] { [] }
@@ -183,5 +186,36 @@ private final class AskedLogs: LogReading {
             LogQuery(selector, tenant: .anonymous, startNanos: 0, endNanos: 1, limit: 0),
             ReadContext())
         #expect(logs.conditions.map(\.name) == names)
+    }
+
+    @Test(arguments: [
+        (#"{app="x"} | a > 5"#, [NumberCondition("a", .greater, 5)]),
+        (
+            #"{app="x"} |= "x" | a >= 5 and b = 2.5 | line_format "y" | c != 1KB"#,
+            [
+                NumberCondition("a", .greaterOrEqual, 5), NumberCondition("b", .equal, 2.5),
+                NumberCondition("c", .notEqual, 1000, takesMinus: false),
+            ]
+        ),
+        (#"{app="x"} | a < 5 or b <= 2 | c < 3"#, [NumberCondition("c", .less, 3)]),
+        (#"{app="x"} | a > 5s | __error__ > 3 | a_extracted > 2"#, []),
+        (
+            #"{app="x"} | a <= 1 | json | b > 3"#, [NumberCondition("a", .lessOrEqual, 1)]
+        ),
+        (#"{app="x"} | drop b | a > 5"#, []),
+    ])
+    func numbersBeforeLabelsChangeAreHandedDown(
+        query: String, numbers: [NumberCondition]
+    ) throws {
+        let logs = AskedLogs(InMemoryLogs())
+        let selector = try LogQLParser.parseLogQuery(query)
+        _ = try LogQLEngine(reader: logs).queryLogs(
+            LogQuery(selector, tenant: .anonymous, startNanos: 0, endNanos: 1, limit: 0),
+            ReadContext())
+        #expect(logs.numbers == numbers)
+        let metric = try LogQLParser.parseMetricQuery("count_over_time(\(query) [1m])")
+        _ = try LogQLEngine(reader: logs).queryInstant(
+            metric, tenant: .anonymous, atNanos: 1, ReadContext())
+        #expect(logs.numbers == numbers)
     }
 }

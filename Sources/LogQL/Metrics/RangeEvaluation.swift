@@ -57,6 +57,7 @@ struct RangeEvaluation {
         var request = request(pipeline.pushedFilters)
         request.columns = columns
         request.conditions = pipeline.pushedConditions
+        request.numbers = pipeline.pushedNumbers
         try pipeline.run(
             request, on: reader, context, &statistics, counting: counting
         ) { state, stream, batch, hasMetadata in

@@ -16,6 +16,8 @@ final class LogPart: Sendable {
     let frames: [LogFrame]
     let search: SearchIndex
     let traces: TraceDictionary
+    /// Of numbers in structured metadata.
+    let ranges: NumberRanges
     private let dataSections: [PartReader.Section]
     /// Streams ascending by label hash.
     private let byHash: [UInt32]
@@ -53,8 +55,9 @@ final class LogPart: Sendable {
         do {
             let counts = try parse(try reader.read(kind)) { reader throws(MalformedBytes) in
                 let version = try reader.u8()
-                guard version == LogFormat.version else {
-                    throw reader.malformed("log part version \(LogFormat.version)")
+                guard (LogFormat.oldestVersion...LogFormat.version).contains(version) else {
+                    throw reader.malformed(
+                        "log part version \(LogFormat.oldestVersion) to \(LogFormat.version)")
                 }
                 return (
                     streams: try reader.length(), blocks: try reader.length(),
@@ -77,6 +80,11 @@ final class LogPart: Sendable {
                 frames: frames)
             kind = LogFormat.Section.traces
             traces = try TraceDictionary(try reader.read(kind), frameCount: frames.count)
+            kind = LogFormat.Section.ranges
+            ranges =
+                reader.section(kind) == nil
+                ? NumberRanges()
+                : try NumberRanges(try reader.read(kind), blockCount: blocks.count)
             let rows = blocks.reduce(0) { $0 + Int($1.rows) }
             guard counts == (index.streams.count, blocks.count, frames.count, rows) else {
                 throw fault(LogFormat.Section.info, "counts differ from what the part holds")
@@ -107,6 +115,7 @@ final class LogPart: Sendable {
         (index, blocks, frames) = (other.index, other.blocks, other.frames)
         (blockStarts, dataSections) = (other.blockStarts, other.dataSections)
         (byHash, search, traces) = (other.byHash, other.search, other.traces)
+        ranges = other.ranges
     }
 
     private static func deletions(

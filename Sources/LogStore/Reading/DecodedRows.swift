@@ -112,13 +112,13 @@ final class DecodedRows {
     /// - Parameter atFirst: rows to put together at first, the others being `later`; 0 = all.
     static func decode(
         _ number: Int, of part: LogPart, range: NanosRange, filter: LineSelector,
-        conditions: [LabelMatcher] = [], columns: LogColumns = .all, cache: FrameCache?,
+        conditions: RowConditions = .none, columns: LogColumns = .all, cache: FrameCache?,
         atFirst: Int = 0, isDescending: Bool = false, _ context: ReadContext
     ) throws -> DecodedRows? {
         let block = part.blocks[number]
         var wanted = BlockLines.Found.all
         if !conditions.isEmpty {
-            guard let rows = try RowConditions.rows(of: number, in: part, conditions, cache) else {
+            guard let rows = try conditions.rows(of: number, in: part, cache) else {
                 context.count(blocks: 1, .skippedByMetadata)
                 return nil
             }

@@ -12,7 +12,7 @@ extension LogStore {
         _ request: LogRequest, _ context: ReadContext, _ counting: RowCounting,
         _ body: (LogBatch) throws -> Bool
     ) throws {
-        guard request.filters.isEmpty, request.conditions.isEmpty else {
+        guard request.filters.isEmpty, RowConditions(request).isEmpty else {
             return try read(request, context, body)
         }
         var request = request

@@ -21,7 +21,7 @@ extension LogStore {
         try context.check()
         noteMissing(request.tenant, request.range, context)
         let terms = filter.terms
-        let conditions = RowConditions(matchers: request.conditions)
+        let conditions = RowConditions(request)
         let (parts, heads) = snapshot(request.tenant)
         return ReadSource(
             parts: parts.filter {
@@ -47,7 +47,7 @@ extension LogStore {
             let plan = try source.plan(range)
             var merge = RowMerge(
                 plan, range: range, filter: filter,
-                conditions: RowConditions(matchers: request.conditions), cache: cache,
+                conditions: RowConditions(request), cache: cache,
                 isDescending: isDescending,
                 columns: request.columns, atFirst: request.order == .any ? 0 : request.limit,
                 context, damaged: .skip)

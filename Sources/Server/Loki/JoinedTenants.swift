@@ -41,6 +41,7 @@ struct JoinedTenants: LogReading {
         var part = request
         part.matchers.removeAll { $0.name == Self.label }
         part.conditions.removeAll { $0.name == Self.label }
+        part.numbers.removeAll { $0.name == Self.label }
         return tenants.map { tenant in
             part.tenant = tenant
             return part

@@ -94,7 +94,9 @@ struct LokiStatistics: Sendable {
     private var blockCount: Int { blocks.values.reduce(0, +) }
 
     /// Blocks that were not opened because nothing in them could be wanted.
-    private var sparedCount: Int { count(.skippedByWords, .skippedByIDs, .skippedByMetadata) }
+    private var sparedCount: Int {
+        count(.skippedByWords, .skippedByIDs, .skippedByMetadata, .skippedByNumbers)
+    }
 
     private func writeSummary(into json: inout JSONWriter) {
         json.key("summary")

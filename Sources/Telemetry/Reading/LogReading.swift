@@ -58,6 +58,8 @@ package struct LogRequest: Sendable {
     /// Conditions on a row's label: its stream's or, where that has none of the name, one of its
     /// structured metadata. All must hold; a hint like `filters`.
     package var conditions: [LabelMatcher] = []
+    /// Conditions on numbers that such labels hold. All must hold; a hint like `filters`.
+    package var numbers: [NumberCondition] = []
     /// Roughly how many rows the reader will take; 0 = all. A hint for how much to decode at once.
     package var limit: Int
     /// Stores may leave the others empty in rows that they hand over.
