@@ -100,11 +100,13 @@ struct JoinedTenants: LogReading {
         for part in parts where goesOn {
             let tenant = part.tenant
             let own = RowCounting(
-                areAlike: { stream, first, last, haveMetadata in
-                    counting.areAlike(Self.labelled(stream, tenant), first, last, haveMetadata)
+                likeness: { stream, first, last in
+                    counting.likeness(Self.labelled(stream, tenant), first, last)
                 },
-                count: { stream, nanos, rows, bytes in
-                    try counting.count(Self.labelled(stream, tenant), nanos, rows, bytes)
+                count: { rows in
+                    var rows = rows
+                    rows.stream = Self.labelled(rows.stream, tenant)
+                    try counting.count(rows)
                 })
             try reader.count(part, context, own) { batch in
                 goesOn = try body(Self.labelled(batch, tenant))
