@@ -260,7 +260,12 @@ final class LogPart: Sendable {
 
     /// The plain bytes of a frame, checked. A raw frame is borrowed from the file.
     func frame(_ number: UInt32, _ cache: FrameCache?) throws(PartCorruption) -> SharedBytes {
-        if let cached = cache?.frame(part: descriptor.id, number) { return cached }
+        // A raw frame is never kept.
+        if frames[Int(number)].coding != 0,
+            let cached = cache?.frame(part: descriptor.id, number)
+        {
+            return cached
+        }
         let file = reader.bytes
         let (frame, stored) = try stored(number)
         if frame.coding == 0 {

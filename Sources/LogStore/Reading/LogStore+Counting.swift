@@ -22,8 +22,8 @@ extension LogStore {
         for range in source.days(of: request.range) {
             let plan = try source.plan(range)
             var merge = RowMerge(
-                plan, range: range, filter: .none, cache: cache, isDescending: false,
-                columns: request.columns, context, damaged: .skip)
+                plan, range: range, filter: .none, cache: cache.counting(context),
+                isDescending: false, columns: request.columns, context, damaged: .skip)
             let goesOn = try withoutActuallyEscaping(body) { body in
                 var sink = BatchSink(plan.streams, isDescending: false, limit: 0, body)
                 for stream in plan.streams.indices {
@@ -60,7 +60,8 @@ extension LogStore {
                 range.contains(piece.maxNanos),
                 let groups = try part.groups(
                     index, counting.likeness(labels, piece.minNanos, piece.maxNanos),
-                    mostGroups: columns.contains(.lines) ? 1 : MetadataColumns.mostGroups, cache)
+                    mostGroups: columns.contains(.lines) ? 1 : MetadataColumns.mostGroups,
+                    cache.counting(context))
             else {
                 rest.append(number)
                 continue

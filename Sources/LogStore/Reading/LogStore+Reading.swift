@@ -22,6 +22,7 @@ extension LogStore {
         noteMissing(request.tenant, request.range, context)
         let terms = filter.terms
         let conditions = RowConditions(request)
+        let cache = cache.counting(context)
         let (parts, heads) = snapshot(request.tenant)
         return ReadSource(
             parts: parts.filter {
@@ -47,7 +48,7 @@ extension LogStore {
             let plan = try source.plan(range)
             var merge = RowMerge(
                 plan, range: range, filter: filter,
-                conditions: RowConditions(request), cache: cache,
+                conditions: RowConditions(request), cache: cache.counting(context),
                 isDescending: isDescending,
                 columns: request.columns, atFirst: request.order == .any ? 0 : request.limit,
                 context, damaged: .skip)

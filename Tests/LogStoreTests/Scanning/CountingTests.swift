@@ -2,6 +2,7 @@
 // Counts from the headers of blocks against counts of rows.
 
 import Storage
+import Synchronization
 import Telemetry
 import Testing
 
@@ -116,5 +117,25 @@ import Testing
         #expect(again.values.map(\.rows) == [1000])
         #expect(second.blockCount(.counted) == 19)
         #expect(second.blockCount(.read) == 1)
+    }
+
+    @Test func readsCountWhatTheyTakeFromTheCache() throws {
+        let driver = Driver { $0.blockRows = 50 }
+        driver.append((0..<1000).map { plainRow(Int64($0) * 1_000_000_000, "line \($0)") })
+        try driver.seal()
+        let request = LogRequest(tenant: driver.tenant, matchers: [], range: .all)
+        func counts() throws -> (requested: Int, found: Int, stored: Int, bytes: Int) {
+            let context = ReadContext()
+            #expect(try driver.read(request, context).count == 1000)
+            let cache = context.cache
+            return (
+                cache.requested.load(ordering: .relaxed), cache.found.load(ordering: .relaxed),
+                cache.stored.load(ordering: .relaxed), cache.foundBytes.load(ordering: .relaxed)
+            )
+        }
+        let (first, second) = (try counts(), try counts())
+        #expect(first.stored > 0 && first.requested == first.found + first.stored)
+        #expect(second.requested == first.requested && second.found == second.requested)
+        #expect(second.stored == 0 && second.bytes > 0)
     }
 }
