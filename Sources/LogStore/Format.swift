@@ -3,7 +3,7 @@
 
 /// Sections of a log part (the file around them: `PartFormat`), little-endian:
 ///
-///     info     (1)  u8 version = 2 | varint streams | varint blocks | varint frames | varint rows
+///     info     (1)  u8 version = 3 | varint streams | varint blocks | varint frames | varint rows
 ///     symbols  (2)  varint count | count × (varint length, bytes)     distinct, ascending bytewise
 ///     streams  (3)  varint count | per stream, ascending by labels:
 ///                     varint pairs | pairs × (varint name symbol, varint value symbol)
@@ -25,6 +25,11 @@
 ///     ids      (9)  varint frames of lines | per frame, as in words:
 ///                     varint digits of the longest id | varint ids | [frame, offset, count] |
 ///                   varint ids of all frames, 0 = no filter | [frame, offset, count]
+///     ranges  (10)  from version 3 on, and only where there is one:
+///                     varint names | names × (varint length, bytes), ascending bytewise |
+///                   per range, ascending by (block, name):
+///                     varint distance of its block to the one before, from 0 | varint name |
+///                     zigzag least | varint greatest − least
 ///     data (256 …)  frames, back to back, read one at a time
 ///
 /// A *block* is one stream over one stretch of time, at most about 1 MiB of lines. Its columns lie
@@ -78,7 +83,9 @@
 ///                   n = all: nothing | 8 n > all: bitmap | n × distance − 1 to the one before
 ///     filter        see `XorFilter`
 enum LogFormat {
-    static let version: UInt8 = 2
+    static let version: UInt8 = 3
+    /// The oldest that is read.
+    static let oldestVersion: UInt8 = 2
 
     enum Section {
         static let info: UInt16 = 1
@@ -90,6 +97,7 @@ enum LogFormat {
         static let words: UInt16 = 7
         static let traces: UInt16 = 8
         static let identifiers: UInt16 = 9
+        static let ranges: UInt16 = 10
         static let data: UInt16 = 256
     }
 

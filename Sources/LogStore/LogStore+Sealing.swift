@@ -56,6 +56,7 @@ extension LogStore {
             do {
                 _ = try DecodedRows.decode(
                     number, of: opened, range: .all, filter: .none, cache: cache, ReadContext())
+                try opened.checkRanges(ofBlock: number, cache)
             } catch let error as PartCorruption {
                 if !faults.contains(error) { faults.append(error) }
             } catch {

@@ -17,6 +17,8 @@ package struct LogStoreConfiguration: Sendable {
     /// Lines of neighbouring blocks are compressed, and searched for, together up to this size; bytes
     /// before compression.
     package var lineFrameBytes = LogFormat.lineFrameTarget
+    /// Bytes of lines and metadata for each byte that a block spends on the ranges of its numbers.
+    package var bytesPerRangeByte = 16 << 10
     /// zstd level at sealing and at small merges, whose output is soon merged again. On real logs
     /// level 3 is slower than 1 and no smaller.
     package var sealLevel: Int32 = 1
@@ -24,6 +26,9 @@ package struct LogStoreConfiguration: Sendable {
     /// level 1 for four times the work.
     package var mergeLevel: Int32 = 6
     package var denseMergeBytes = 16 << 20
+    /// Largest sum of a merge's inputs, in bytes: while it is made, the output is in memory, twice at
+    /// its end.
+    package var mergedBytes = 128 << 20
     /// Bytes of lines that blocks have, on average of those that share a frame, to be merged as they
     /// are. Smaller ones are joined.
     package var carriedBlockBytes = 256 << 10
@@ -66,6 +71,8 @@ package final class LogStore: SignalStore, LogReading {
         var heads: [UInt64: Head] = [:]
         /// By tenant, in order of arrival.
         var parts: [String: [LogPart]] = [:]
+        /// Of the parts, by id.
+        var mergeWeights: [UInt64: Int] = [:]
         var faults: [PartCorruption] = []
         /// Parts that could not be opened at the start.
         var missing = MissingParts()
@@ -150,6 +157,11 @@ package final class LogStore: SignalStore, LogReading {
         return { classifier.number(of: $0) ?? otherwise(tenant, $0) }
     }
 
+    /// See `maxMergeWeight`.
+    package func mergeWeight(_ part: PartDescriptor) -> Int {
+        state.withLock { $0.mergeWeights[part.id] ?? 0 }
+    }
+
     package func missing(_ part: PartDescriptor, _ fault: PartCorruption) {
         state.withLock { $0.missing.add(part, fault) }
     }
@@ -164,7 +176,10 @@ package final class LogStore: SignalStore, LogReading {
     }
 
     private static func add(_ parts: [LogPart], to state: inout State) {
-        for part in parts { state.parts[part.descriptor.tenant, default: []].append(part) }
+        for part in parts {
+            state.parts[part.descriptor.tenant, default: []].append(part)
+            state.mergeWeights[part.descriptor.id] = part.mergeWeight
+        }
         for tenant in Set(parts.map(\.descriptor.tenant)) {
             state.parts[tenant]?.sort { PartDescriptor.isOlder($0.descriptor, $1.descriptor) }
         }
@@ -213,6 +228,7 @@ package final class LogStore: SignalStore, LogReading {
         state.withLock { state in
             state.faults += opened.faults
             state.missing.remove(removed)
+            for id in removed { state.mergeWeights[id] = nil }
             for tenant in state.parts.keys.sorted() {
                 state.parts[tenant]?.removeAll { removed.contains($0.descriptor.id) }
                 if state.parts[tenant]?.isEmpty ?? false { state.parts[tenant] = nil }

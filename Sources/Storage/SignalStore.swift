@@ -75,8 +75,13 @@ package protocol SignalStore: AnyObject, Sendable {
     /// - Parameter shouldStop: polled about every 10 ms of work; true = throw `CancellationError`.
     func merge(_ parts: [PartHandle], shouldStop: () -> Bool) throws -> [PartDraft]
 
-    /// Most rows that a merge may make, where memory while merging goes by rows.
-    var maxMergedRows: Int { get }
+    /// What a part adds to `maxMergeWeight`; its rows unless the store says otherwise.
+    func mergeWeight(_ part: PartDescriptor) -> Int
+    /// Most weight of a merge's inputs together: what memory while merging goes by.
+    var maxMergeWeight: Int { get }
+    /// Largest sum of a merge's inputs, in bytes, besides the kernel's own limit: memory while merging
+    /// goes by it where the output is put together there.
+    var maxMergedBytes: Int { get }
 
     /// Merges like `merge`, and keeps one bucket of figures per row and `resolutionMillis`, which
     /// divides a day, instead of all its samples.
@@ -134,7 +139,9 @@ extension SignalStore {
         }
         return failed
     }
-    package var maxMergedRows: Int { .max }
+    package func mergeWeight(_ part: PartDescriptor) -> Int { Int(clamping: part.rowCount) }
+    package var maxMergeWeight: Int { .max }
+    package var maxMergedBytes: Int { .max }
     package func missing(_ part: PartDescriptor, _ fault: PartCorruption) {}
     package func useRetentionClasses(_ numbers: [UInt8]) {}
     package func resolutionMillis(_ part: PartHandle) throws -> Int64? { nil }

@@ -139,10 +139,10 @@ struct Main {
         try timed("newest 100 with a word", limit: 100, [LineFilter(.contains, "error")])
         try show("count by header", megabytes) { context in
             var rows = 0
-            let counting = RowCounting { _, _, _, _ in
-                true
-            } count: { _, _, n, _ in
-                rows += n
+            let counting = RowCounting { _, _, _ in
+                .none
+            } count: {
+                rows += $0.count
             }
             try logs.count(
                 LogRequest(tenant: .anonymous, matchers: [], range: .all), context, counting

@@ -9,8 +9,8 @@ import Telemetry
 import TestKit
 import Testing
 
-/// Offers rows of one stream that follow each other for counting, a few at a time, and hands over the
-/// others.
+/// Offers rows of one stream that follow each other for counting, a few at a time, where their metadata
+/// does not matter or is the same, and hands over the others.
 private struct CountingLogs: LogReading {
     var logs: InMemoryLogs
     /// Rows of a block.
@@ -30,13 +30,26 @@ private struct CountingLogs: LogReading {
                 guard let first = batch.nanos.first, let last = batch.nanos.last,
                     batch.arena.labels(batch.streams[0]) == stream
                 else { return true }
-                let hasMetadata = batch.metadata.contains { !$0.isEmpty }
-                guard counting.areAlike(stream, first, last, hasMetadata) else {
-                    return try body(batch)
+                var common: [UInt8] = []
+                switch counting.likeness(stream, first, last) {
+                case .never: return try body(batch)
+                case .none: break
+                case .metadata(let names):
+                    let all = Set(
+                        batch.metadata.map { slice in
+                            let labels = Labels(canonical: Array(batch.arena[slice.range]))
+                            return Labels(
+                                labels.pairs.filter { names?.contains($0.name) ?? true })
+                        })
+                    guard all.count == 1, let only = all.first else { return try body(batch) }
+                    common = only.bytes
                 }
                 counted(batch.rowCount)
                 let bytes = batch.lines.reduce(0) { $0 + Int($1.count) }
-                try counting.count(stream, first, batch.rowCount, bytes)
+                try counting.count(
+                    RowCounting.Rows(
+                        stream: stream, metadata: common, nanos: first, count: batch.rowCount,
+                        byteCount: bytes))
                 return true
             }
         }
@@ -67,11 +80,13 @@ private struct CountingLogs: LogReading {
     private func logs() -> InMemoryLogs {
         var logs = InMemoryLogs()
         for i in 0..<600 {
-            let pod = ["a", "b", "c"][i % 3]
+            let pod = ["a", "b", "c", "d"][i % 4]
             logs.add(
                 Labels([("app", "x"), ("pod", pod)]), nanos: Int64(i) * CountingTests.second,
                 String(repeating: "x", count: i % 17),
-                metadata: i % 3 == 1 ? Labels([("level", ["info", "error"][i % 2])]) : .empty)
+                metadata: i % 4 == 1
+                    ? Labels([("level", ["info", "error"][i / 4 % 2])])
+                    : i % 4 == 3 ? Labels([("level", "warn"), ("pod", "e")]) : .empty)
         }
         return logs
     }
@@ -83,6 +98,11 @@ private struct CountingLogs: LogReading {
         (#"sum by (pod) (rate({app="x"}[2m]))"#, true),
         (#"sum by (level) (rate({app="x"}[2m]))"#, true),
         (#"sum by (level) (rate({pod="b"}[2m]))"#, false),
+        (#"count_over_time({pod="d"}[1m])"#, true),
+        (#"sum by (level) (rate({pod="d"}[2m]))"#, true),
+        (#"sum by (level, pod_extracted) (rate({pod="d"} | drop __error__ [2m]))"#, true),
+        (#"sum by (pod_extracted) (bytes_rate({app="x"}[2m]))"#, true),
+        (#"sum by (level) (rate({pod="d"} | drop __error__, level [2m]))"#, false),
         (#"sum without (pod) (bytes_rate({app="x"}[2m]))"#, true),
         (#"sum by (pod) (bytes_over_time({app="x"}[30s] offset 45s))"#, true),
         (#"count_over_time({app="x"} |= "x" [1m])"#, false),
@@ -128,7 +148,7 @@ private struct CountingLogs: LogReading {
         }
         let a = try counting.totals(request, ReadContext())
         let b = try reading.totals(request, ReadContext())
-        #expect(a.lines == 500 && a.lines == b.lines && a.bytes == b.bytes && a.streams == 3)
+        #expect(a.lines == 500 && a.lines == b.lines && a.bytes == b.bytes && a.streams == 4)
         #expect(counter.value > 1000)
     }
 }
@@ -144,7 +164,9 @@ private final class ManualCount: Sendable {
 private final class AskedLogs: LogReading {
     let logs: InMemoryLogs
     private let state = Mutex<[LabelMatcher]>([])
+    private let numberState = Mutex<[NumberCondition]>([])
     var conditions: [LabelMatcher] { state.withLock { $0 } }
+    var numbers: [NumberCondition] { numberState.withLock { $0 } }
 
     init(_ logs: InMemoryLogs) { self.logs = logs }
 
@@ -152,6 +174,7 @@ private final class AskedLogs: LogReading {
         _ request: LogRequest, _ context: ReadContext, _ body: (LogBatch) throws -> Bool
     ) throws {
         state.withLock { $0 = request.conditions }
+        numberState.withLock { $0 = request.numbers }
         try logs.read(request, context, body)
     }
     func streams(_ request: LogRequest, _ context: ReadContext) throws -> [Labels] { [] }
@@ -183,5 +206,36 @@ private final class AskedLogs: LogReading {
             LogQuery(selector, tenant: .anonymous, startNanos: 0, endNanos: 1, limit: 0),
             ReadContext())
         #expect(logs.conditions.map(\.name) == names)
+    }
+
+    @Test(arguments: [
+        (#"{app="x"} | a > 5"#, [NumberCondition("a", .greater, 5)]),
+        (
+            #"{app="x"} |= "x" | a >= 5 and b = 2.5 | line_format "y" | c != 1KB"#,
+            [
+                NumberCondition("a", .greaterOrEqual, 5), NumberCondition("b", .equal, 2.5),
+                NumberCondition("c", .notEqual, 1000, takesMinus: false),
+            ]
+        ),
+        (#"{app="x"} | a < 5 or b <= 2 | c < 3"#, [NumberCondition("c", .less, 3)]),
+        (#"{app="x"} | a > 5s | __error__ > 3 | a_extracted > 2"#, []),
+        (
+            #"{app="x"} | a <= 1 | json | b > 3"#, [NumberCondition("a", .lessOrEqual, 1)]
+        ),
+        (#"{app="x"} | drop b | a > 5"#, []),
+    ])
+    func numbersBeforeLabelsChangeAreHandedDown(
+        query: String, numbers: [NumberCondition]
+    ) throws {
+        let logs = AskedLogs(InMemoryLogs())
+        let selector = try LogQLParser.parseLogQuery(query)
+        _ = try LogQLEngine(reader: logs).queryLogs(
+            LogQuery(selector, tenant: .anonymous, startNanos: 0, endNanos: 1, limit: 0),
+            ReadContext())
+        #expect(logs.numbers == numbers)
+        let metric = try LogQLParser.parseMetricQuery("count_over_time(\(query) [1m])")
+        _ = try LogQLEngine(reader: logs).queryInstant(
+            metric, tenant: .anonymous, atNanos: 1, ReadContext())
+        #expect(logs.numbers == numbers)
     }
 }

@@ -77,7 +77,7 @@ import Testing
         var encoder = MetadataEncoder()
         for row in rows { row.bytes.withUnsafeBytes { encoder.append($0) } }
         var writer = ByteWriter()
-        encoder.encode(ids: ids, into: &writer)
+        _ = encoder.encode(ids: ids, into: &writer)
         return writer.bytes
     }
 

@@ -65,6 +65,7 @@ struct Model {
                 && request.conditions.allSatisfy {
                     $0.matches(row.stream[$0.name] ?? row.metadata[$0.name] ?? "")
                 }
+                && request.numbers.allSatisfy { passes(row, $0) }
         }
         let ascending = found.sorted { a, b in
             if a.element.nanos != b.element.nanos { return a.element.nanos < b.element.nanos }
@@ -72,6 +73,26 @@ struct Model {
             return order == 0 ? a.offset < b.offset : order < 0
         }.map(\.element)
         return request.order == .newestFirst ? ascending.reversed() : ascending
+    }
+
+    /// What the engine makes of a condition on a number: a missing label fails, what is no number
+    /// passes.
+    func passes(_ row: ModelRow, _ condition: NumberCondition) -> Bool {
+        guard let text = row.stream[condition.name] ?? row.metadata[condition.name] else {
+            return false
+        }
+        guard let value = Double(text), condition.takesMinus || !text.hasPrefix("-") else {
+            return true
+        }
+        let wanted = condition.value
+        switch condition.comparison {
+        case .equal: return value == wanted
+        case .notEqual: return value != wanted
+        case .greater: return value > wanted
+        case .greaterOrEqual: return value >= wanted
+        case .less: return value < wanted
+        case .lessOrEqual: return value <= wanted
+        }
     }
 
     func matches(_ labels: Labels, _ matchers: [LabelMatcher]) -> Bool {
@@ -300,9 +321,9 @@ final class Driver {
         }
     }
 
-    func read(_ request: LogRequest) throws -> [ModelRow] {
+    func read(_ request: LogRequest, _ context: ReadContext = ReadContext()) throws -> [ModelRow] {
         var rows: [ModelRow] = []
-        try store.read(request, ReadContext()) {
+        try store.read(request, context) {
             rows += $0.modelRows
             return true
         }

@@ -79,7 +79,7 @@ import Wire
             #expect(
                 try await refusal(server, "labels", [("X-Loki-Query-Limits", "{")])
                     == "invalid query limits\n")
-            let watch = server.core.tails.watch(.anonymous)
+            let watch = server.core.tails.watch([.anonymous])
             #expect(
                 try await refusal(server, "tail?\(query)")
                     == "max concurrent tail requests limit exceeded, count > limit (2 > 1)\n")

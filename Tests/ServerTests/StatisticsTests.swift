@@ -2,6 +2,9 @@
 // stats over HTTP.
 
 import Base
+import LogQL
+import Synchronization
+import Telemetry
 import TestKit
 import Testing
 
@@ -53,5 +56,23 @@ import Testing
                 #expect(!none.text.contains("stats"))
             }
         }
+    }
+
+    @Test func theCacheOfChunksIsThatOfDecompressedPieces() {
+        let context = ReadContext()
+        context.cache.requested.wrappingAdd(5, ordering: .relaxed)
+        context.cache.found.wrappingAdd(3, ordering: .relaxed)
+        context.cache.stored.wrappingAdd(2, ordering: .relaxed)
+        context.cache.foundBytes.wrappingAdd(300, ordering: .relaxed)
+        context.cache.storedBytes.wrappingAdd(200, ordering: .relaxed)
+        var json = JSONWriter(reserving: 4096)
+        json.beginObject()
+        LokiStatistics(LogQLStatistics(), returned: 0, context, queueNanos: 0).write(into: &json)
+        json.endObject()
+        let text = String(decoding: json.bytes, as: UTF8.self)
+        #expect(
+            text.contains(
+                #""cache":{"chunk":{"entriesFound":3,"entriesRequested":5,"entriesStored":2,"bytesReceived":300,"bytesSent":200,"requests":5,"downloadTime":0,"queryLengthServed":0},"index":{"entriesFound":0"#
+            ), "\(text)")
     }
 }

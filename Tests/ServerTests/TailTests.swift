@@ -3,6 +3,7 @@
 
 import Base
 import FoundationEssentials
+import Ingest
 import LogQL
 import Telemetry
 import TestKit
@@ -14,13 +15,15 @@ import Testing
     private static let path = "/loki/api/v1/tail?query="
 
     private func push(
-        _ server: TestServer, app: String = "shop", _ lines: [(nanos: Int64, line: String)]
+        _ server: TestServer, tenant: String? = nil, app: String = "shop",
+        _ lines: [(nanos: Int64, line: String)]
     ) async throws {
         let values = lines.map { "[\"\($0.nanos)\",\"\($0.line)\",{\"trace_id\":\"t1\"}]" }
         let body =
             "{\"streams\":[{\"stream\":{\"app\":\"\(app)\"},\"values\":[\(values.joined(separator: ","))]}]}"
         let reply = try await server.post(
-            "/loki/api/v1/push", "application/json", Array(body.utf8))
+            "/loki/api/v1/push", "application/json", Array(body.utf8),
+            headers: tenant.map { [("X-Scope-OrgID", $0)] } ?? [])
         #expect(reply.status == 204, "\(reply.text)")
     }
 
@@ -81,6 +84,85 @@ import Testing
         }
     }
 
+    private func open(
+        _ server: TestServer, _ target: String, tenant: String
+    ) async throws -> UncheckedClient {
+        let port = server.port
+        return try await onThread {
+            UncheckedClient(
+                try SocketClient(
+                    port: port, Self.path + target, headers: [("X-Scope-OrgID", tenant)]))
+        }
+    }
+
+    @Test func severalTenantsAreOneTail() async throws {
+        try await withServer({ $0.tenancy = .header }) { server in
+            let now = SystemClock().wallNanos
+            for (tenant, offset) in [("alpha", 0), ("beta", 1), ("gamma", 2)] as [(String, Int64)] {
+                let lines = (0..<2).map { number in
+                    (now - 9_000_000 + Int64(number) * 10 + offset, "\(tenant) \(number)")
+                }
+                try await push(server, tenant: tenant, lines)
+            }
+            let both = try await open(server, "%7Bapp%3D%22shop%22%7D", tenant: "beta|alpha|beta")
+            let one = try await open(
+                server, "%7Bapp%3D%22shop%22,__tenant_id__%3D~%22al.*%22%7D", tenant: "alpha|beta")
+            #expect(both.value.isOpen && one.value.isOpen, "\(both.value.head) \(one.value.head)")
+            let history = try await onThread { both.value.nextText() }
+            #expect(try tenantLines(history) == ["alpha 0", "beta 0", "alpha 1", "beta 1"])
+            let chosen = try await onThread { one.value.nextText() }
+            #expect(try tenantLines(chosen) == ["alpha 0", "alpha 1"])
+            // A tail is one of each tenant it watches.
+            #expect(server.core.tails.watcherCount(Tenant("alpha")) == 2)
+            #expect(server.core.tails.watcherCount(Tenant("beta")) == 1)
+            #expect(server.core.tails.watcherCount(Tenant("alpha|beta")) == 0)
+            for tenant in ["gamma", "beta", "alpha"] {
+                try await push(server, tenant: tenant, [(now, "\(tenant) new")])
+            }
+            var live: [String] = []
+            while live.count < 2, let text = try await onThread({ both.value.nextText() }) {
+                live += try tenantLines(text)
+            }
+            #expect(live.sorted() == ["alpha new", "beta new"])
+            let alone = try await onThread { one.value.nextText() }
+            #expect(try tenantLines(alone) == ["alpha new"])
+        }
+    }
+
+    /// The lines of a frame, all of which begin with the tenant that their stream names, by time.
+    private func tenantLines(_ text: String?) throws -> [String] {
+        let frame = try JSONDecoder().decode(Frame.self, from: Data((text ?? "").utf8))
+        let found = frame.streams.flatMap { stream in
+            let tenant = stream.stream["__tenant_id__"] ?? "nobody"
+            #expect(stream.values.allSatisfy { $0[1].hasPrefix(tenant) }, "\(text ?? "")")
+            return stream.values
+        }
+        return found.sorted { $0[0] < $1[0] }.map { $0[1] }
+    }
+
+    @Test func theLimitOfEachTenantHoldsForATailOfSeveral() async throws {
+        try await withServer {
+            $0.tenancy = .header
+        } adjust: {
+            $0.tenantLimits.byTenant["beta", default: TenantLimits()].logs.maxTails = 1
+        } _: { server in
+            let first = try await open(server, "%7Ba%3D%22b%22%7D", tenant: "alpha|beta")
+            #expect(first.value.isOpen, "\(first.value.head)")
+            while server.core.tails.watcherCount == 0 {
+                try await Task.sleep(nanoseconds: 10_000_000)
+            }
+            let second = try await open(server, "%7Ba%3D%22b%22%7D", tenant: "beta|gamma")
+            #expect(second.value.head.hasPrefix("HTTP/1.1 400"), "\(second.value.head)")
+            let rest = try await onThread { second.value.rest() }
+            #expect(rest.contains("max concurrent tail requests limit exceeded"), "\(rest)")
+            let others = try await open(server, "%7Ba%3D%22b%22%7D", tenant: "alpha|gamma")
+            #expect(others.value.isOpen, "\(others.value.head)")
+            let many = (0...100).map { "t\($0)" }.joined(separator: "|")
+            let refused = try await open(server, "%7Ba%3D%22b%22%7D", tenant: many)
+            #expect(refused.value.head.hasPrefix("HTTP/1.1 400"), "\(refused.value.head)")
+        }
+    }
+
     @Test func categoriesAreApartWhereAskedFor() async throws {
         try await withServer { server in
             let port = server.port
@@ -129,13 +211,12 @@ import Testing
     }
 
     /// A reader that takes nothing: frames wait up to the bound, the rest is dropped and reported, and
-    /// ingest goes on.
-    @Test(.timeLimit(.minutes(2))) func stoppedReaderLosesLinesAndIsTold() async throws {
-        try await withServer { server in
-            let port = server.port
-            let client = try await onThread {
-                UncheckedClient(try SocketClient(port: port, Self.path + "%7Bapp%3D%22shop%22%7D"))
-            }
+    /// ingest goes on. A reader of two tenants has no more room than one of one.
+    @Test(.timeLimit(.minutes(2)), arguments: [["one"], ["one", "two"]])
+    func stoppedReaderLosesLinesAndIsTold(_ tenants: [String]) async throws {
+        try await withServer({ $0.tenancy = .header }) { server in
+            let client = try await open(
+                server, "%7Bapp%3D%22shop%22%7D", tenant: tenants.joined(separator: "|"))
             while server.core.tails.watcherCount == 0 {
                 try await Task.sleep(nanoseconds: 10_000_000)
             }
@@ -144,19 +225,24 @@ import Testing
             for round in 0..<60 {
                 let now = SystemClock().wallNanos
                 try await push(
-                    server, (0..<100).map { (now + Int64($0), "\(round) \($0) \(line)") })
+                    server, tenant: tenants[round % tenants.count],
+                    (0..<100).map { (now + Int64($0), "\(round) \($0) \(line)") })
             }
-            try await push(server, [(SystemClock().wallNanos, "the end")])
-            let (lines, dropped) = try await onThread { () -> (Int, Int) in
-                var lines = 0, dropped = 0
-                while lines + dropped < 6001, let text = client.value.nextText(seconds: 5) {
+            try await push(server, tenant: "one", [(SystemClock().wallNanos, "the end")])
+            let (lines, reports) = try await onThread { () -> (Int, [Frame.Dropped]) in
+                var lines = 0
+                var reports: [Frame.Dropped] = []
+                while lines + reports.count < 6001, let text = client.value.nextText(seconds: 5) {
                     let frame = try JSONDecoder().decode(Frame.self, from: Data(text.utf8))
                     lines += frame.streams.reduce(0) { $0 + $1.values.count }
-                    dropped += frame.dropped_entries?.count ?? 0
+                    reports += frame.dropped_entries ?? []
                 }
-                return (lines, dropped)
+                return (lines, reports)
             }
+            let dropped = reports.count
             #expect(dropped > 0 && dropped <= 6001 && lines > 0 && lines + dropped <= 6001)
+            let named = Set(reports.compactMap { $0.labels["__tenant_id__"] }).sorted()
+            #expect(named == (tenants.count > 1 ? tenants : []))
             #expect(server.core.tails.heldBytes == 0)
         }
     }
@@ -178,15 +264,15 @@ import Testing
         let (one, other) = (Tenant("one"), Tenant("other"))
         feed.record(logs: batch("nobody"), tenant: one, generation: 1)
         #expect(feed.heldBytes == 0)
-        let watch = feed.watch(one)
+        let watch = feed.watch([one])
         feed.record(logs: batch("x"), tenant: other, generation: 1)
         #expect(feed.heldBytes == 0)
         for i in 0..<6 { feed.record(logs: batch("\(i)"), tenant: one, generation: 1) }
-        let slow = feed.watch(one)
+        let slow = feed.watch([one])
         let first = feed.take(watch, byteLimit: 1)
-        #expect(first.lost == 2 && first.items.count == 1 && !first.isLast)
+        #expect(first.lost.map(\.count) == [2] && first.items.count == 1 && !first.isLast)
         let rest = feed.take(watch, byteLimit: 1 << 20)
-        #expect(rest.lost == 0 && rest.items.count == 3 && rest.isLast)
+        #expect(rest.lost.isEmpty && rest.items.count == 3 && rest.isLast)
         #expect(feed.take(slow, byteLimit: 1).items.isEmpty)
         feed.record(logs: batch("6"), tenant: one, generation: 1)
         #expect(feed.heldBytes > 0)
@@ -196,7 +282,7 @@ import Testing
         feed.end(slow)
         #expect(feed.watcherCount == 0)
         // What others get neither wakes nor loses anything here.
-        let (mine, theirs) = (feed.watch(one), feed.watch(other))
+        let (mine, theirs) = (feed.watch([one]), feed.watch([other]))
         for i in 0..<9 { feed.record(logs: batch("\(i)"), tenant: other, generation: 1) }
         #expect(counts(feed.take(mine, byteLimit: 1 << 20)) == [0, 0, 1])
         #expect(counts(feed.take(theirs, byteLimit: 1 << 20)) == [4, 5, 1])
@@ -205,8 +291,42 @@ import Testing
         #expect(feed.heldBytes == 0)
     }
 
-    private func counts(_ step: (items: [TailFeed.Item], lost: Int, isLast: Bool)) -> [Int] {
-        [step.items.count, step.lost, step.isLast ? 1 : 0]
+    private func counts(_ step: TailFeed.Step) -> [Int] {
+        [step.items.count, step.lost.reduce(0) { $0 + $1.count }, step.isLast ? 1 : 0]
+    }
+
+    private func texts(_ step: TailFeed.Step) -> [String] {
+        step.items.map { "\($0.tenant) \($0.batch.arena.text($0.batch.lines[0]))" }
+    }
+
+    @Test func feedGivesTheBatchesOfSeveralTenantsInOrderOfArrival() {
+        let feed = TailFeed(TailFeed.Limits(bytes: 1 << 20, batches: 4))
+        let (one, other, third) = (Tenant("one"), Tenant("other"), Tenant("third"))
+        let nobody = feed.watch([])
+        let both = feed.watch([one, other])
+        #expect(feed.watcherCount == 2 && feed.watcherCount(one) == 1)
+        for i in 0..<4 {
+            feed.record(logs: batch("\(i)"), tenant: i % 2 == 0 ? other : one, generation: 1)
+        }
+        feed.record(logs: batch("x"), tenant: third, generation: 1)
+        let first = feed.take(both, byteLimit: 1)
+        #expect(texts(first) == ["other 0"] && !first.isLast)
+        let rest = feed.take(both, byteLimit: 1 << 20)
+        #expect(texts(rest) == ["one 1", "other 2", "one 3"] && rest.isLast && rest.lost.isEmpty)
+        #expect(feed.heldBytes == 0)
+        // Each list has bounds of its own, and each tells what it lost.
+        for i in 0..<6 { feed.record(logs: batch("\(i)"), tenant: other, generation: 1) }
+        feed.record(logs: batch("y"), tenant: one, generation: 1)
+        let late = feed.take(both, byteLimit: 1 << 20)
+        #expect(texts(late) == ["other 2", "other 3", "other 4", "other 5", "one y"])
+        #expect(late.lost.map(\.tenant) == [other] && late.lost.map(\.count) == [2])
+        #expect(counts(feed.take(nobody, byteLimit: 1)) == [0, 0, 1])
+        feed.record(logs: batch("z"), tenant: one, generation: 1)
+        feed.end(both)
+        feed.end(nobody)
+        feed.end(nobody)
+        #expect(counts(feed.take(both, byteLimit: 1)) == [0, 0, 1])
+        #expect(feed.watcherCount == 0 && feed.watcherCount(one) == 0 && feed.heldBytes == 0)
     }
 
     private func line(_ nanos: Int64, _ text: String) -> TailedLine {

@@ -63,12 +63,14 @@ extension LogQLEngine {
                 return found.count - 1
             }
         }
-        let counting = RowCounting { _, first, last, _ in
-            guard let step = LogQLEngine.step(of: first, wanted.steps) else { return false }
-            return step == LogQLEngine.step(of: last, wanted.steps)
-        } count: { stream, nanos, _, bytes in
-            guard let step = LogQLEngine.step(of: nanos, wanted.steps) else { return }
-            for group in try groups(of: stream) { found[group].bytes[step] += bytes }
+        let counting = RowCounting { _, first, last in
+            guard let step = LogQLEngine.step(of: first, wanted.steps) else { return .never }
+            return step == LogQLEngine.step(of: last, wanted.steps) ? .none : .never
+        } count: { rows in
+            guard let step = LogQLEngine.step(of: rows.nanos, wanted.steps) else { return }
+            for group in try groups(of: rows.stream) {
+                found[group].bytes[step] += rows.byteCount
+            }
         }
         var request = wanted.request
         request.columns = .lines
@@ -134,12 +136,12 @@ extension LogQLEngine {
         totals.streams = try reader.streams(request, context).count
         var request = request
         request.columns = .lines
-        let counting = RowCounting { _, _, _, _ in
-            true
-        } count: { _, _, lines, bytes in
+        let counting = RowCounting { _, _, _ in
+            .none
+        } count: { rows in
             totals.blocks += 1
-            totals.lines += lines
-            totals.bytes += bytes
+            totals.lines += rows.count
+            totals.bytes += rows.byteCount
         }
         try reader.count(request, context, counting) { batch in
             totals.blocks += 1

@@ -57,6 +57,7 @@ struct RangeEvaluation {
         var request = request(pipeline.pushedFilters)
         request.columns = columns
         request.conditions = pipeline.pushedConditions
+        request.numbers = pipeline.pushedNumbers
         try pipeline.run(
             request, on: reader, context, &statistics, counting: counting
         ) { state, stream, batch, hasMetadata in
@@ -124,23 +125,28 @@ struct RangeEvaluation {
         }
         // Without stages all lines of a stream in the same windows count alike, and only their number
         // and their bytes matter.
-        let isPlain = aggregation.selector.stages.isEmpty
-        let readsLines = aggregation.selector.stages.contains { stage in
-            if case .labelFilter = stage { false } else { true }
-        }
+        let isPlain = aggregation.selector.stages.allSatisfy(\.dropsErrorsOnly)
+        let readsLines =
+            !isPlain
+            && aggregation.selector.stages.contains { stage in
+                if case .labelFilter = stage { false } else { true }
+            }
         let state = LineState(wanted: nil)
         try forEachSample(
             reader, &statistics,
             counting: isPlain
-                ? RowCounting(areAlike: areAlike) { stream, nanos, lineCount, byteCount in
-                    guard let window = windows(of: nanos) else { return }
-                    let index = try stream.bytes.withUnsafeBytes { labels in
-                        state.begin(
-                            line: .nothing, nanos: nanos, streamLabels: labels, metadata: .nothing)
-                        return try groups.index(
-                            of: state, GroupHint(stream: 0, batch: 0, isOfStream: false))
+                ? RowCounting(likeness: likeness) { rows in
+                    guard let window = windows(of: rows.nanos) else { return }
+                    let index = try rows.stream.bytes.withUnsafeBytes { labels in
+                        try rows.metadata.withUnsafeBytes { metadata in
+                            state.begin(
+                                line: .nothing, nanos: rows.nanos, streamLabels: labels,
+                                metadata: metadata)
+                            return try groups.index(
+                                of: state, GroupHint(stream: 0, batch: 0, isOfStream: false))
+                        }
                     }
-                    if let index { add(index, window, lineCount, byteCount) }
+                    if let index { add(index, window, rows.count, rows.byteCount) }
                 } : nil,
             columns: readsLines || countsBytes ? .all : [.metadata]
         ) { _, _, window, state, hint in
@@ -168,17 +174,20 @@ struct RangeEvaluation {
         steps.indices(of: nanos &+ aggregation.offsetNanos, range: range)
     }
 
-    /// Whether rows of a stream between two times belong to the same windows and the same series:
-    /// they do where their own metadata cannot take part in its labels.
-    private func areAlike(
-        _ stream: Labels, _ first: Int64, _ last: Int64, _ haveMetadata: Bool
-    ) -> Bool {
-        guard let window = windows(of: first), window == windows(of: last) else { return false }
-        if !haveMetadata { return true }
+    /// Rows of a stream between two times count alike where they belong to the same windows and the
+    /// same series: where no metadata of their own takes part in its labels, or the same.
+    private func likeness(
+        _ stream: Labels, _ first: Int64, _ last: Int64
+    ) -> RowCounting.Likeness {
+        guard let window = windows(of: first), window == windows(of: last) else { return .never }
         guard let grouping = pushedGrouping ?? aggregation.grouping, !grouping.isWithout else {
-            return false
+            return .metadata(nil)
         }
-        return grouping.labels.allSatisfy { stream[$0] != nil }
+        let suffix = "_extracted"
+        // A stream's own label stands before the metadata's, which then has the suffix.
+        var names = grouping.labels.filter { stream[$0] == nil || $0.hasSuffix(suffix) }
+        names += names.filter { $0.hasSuffix(suffix) }.map { String($0.dropLast(suffix.count)) }
+        return names.isEmpty ? .none : .metadata(names)
     }
 
     // MARK: absence
@@ -266,5 +275,13 @@ package struct PipelineError: Error, Sendable, CustomStringConvertible {
             + "skip this error. (e.g | __error__!=\"\(fault)\").\nTo skip all potential errors you "
             + "can match empty errors.(e.g __error__=\"\")\nThe label filter can also be specified "
             + "after unwrap. (e.g | unwrap latency | __error__=\"\" )\n"
+    }
+}
+
+extension StageSyntax {
+    /// Whether the stage only removes what other stages say of their failures.
+    fileprivate var dropsErrorsOnly: Bool {
+        guard case .drop(let selections) = self else { return false }
+        return selections.allSatisfy { [ErrorLabels.error, ErrorLabels.details].contains($0.name) }
     }
 }

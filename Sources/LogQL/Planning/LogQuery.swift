@@ -79,6 +79,7 @@ extension LogQLEngine {
             order: query.direction == .forward ? .oldestFirst : .newestFirst,
             filters: pipeline.pushedFilters, limit: query.limit)
         request.conditions = pipeline.pushedConditions
+        request.numbers = pipeline.pushedNumbers
         var table = LabelSetTable()
         var cache = StreamCache()
         var entries: [[LogEntry]] = []

@@ -14,6 +14,8 @@ final class Pipeline {
     let pushedFilters: [LineFilter]
     /// Conditions on labels of the stream and structured metadata that a store may use.
     let pushedConditions: [LabelMatcher]
+    /// The same of numbers.
+    let pushedNumbers: [NumberCondition]
 
     /// - Parameters:
     ///   - nowNanos: what `now` is to templates.
@@ -37,7 +39,9 @@ final class Pipeline {
                 }
             }
         pushedFilters = Pipeline.pushedFilters(syntax)
-        pushedConditions = Pipeline.pushedConditions(syntax)
+        let filters = Pipeline.filtersOfStoredLabels(syntax)
+        pushedConditions = filters.compactMap(\.pushedMatcher)
+        pushedNumbers = filters.compactMap(\.pushedNumber)
     }
 
     private static func compile(_ syntax: StageSyntax, _ nowNanos: Int64) throws -> any Stage {
@@ -72,22 +76,20 @@ final class Pipeline {
         return result
     }
 
-    /// String comparisons in front of the first stage that changes labels. Names that the engine makes
-    /// up are left to it.
-    private static func pushedConditions(_ syntax: [StageSyntax]) -> [LabelMatcher] {
-        func matchers(_ filter: LabelFilterSyntax) -> [LabelMatcher] {
-            switch filter {
-            case .matcher(let matcher):
-                matcher.name.hasPrefix("__") || matcher.name.hasSuffix("_extracted")
-                    ? [] : [matcher]
-            case .all(let parts): parts.flatMap(matchers)
-            case .any, .number, .duration, .bytes, .ip: []
+    /// Comparisons in front of the first stage that changes labels, all of which must hold. Names that
+    /// the engine makes up are left to it.
+    private static func filtersOfStoredLabels(_ syntax: [StageSyntax]) -> [LabelFilterSyntax] {
+        func parts(_ filter: LabelFilterSyntax) -> [LabelFilterSyntax] {
+            if case .all(let all) = filter { return all.flatMap(parts) }
+            let isStored = filter.names.allSatisfy {
+                !$0.hasPrefix("__") && !$0.hasSuffix("_extracted")
             }
+            return isStored ? [filter] : []
         }
-        var result: [LabelMatcher] = []
+        var result: [LabelFilterSyntax] = []
         for stage in syntax {
             switch stage {
-            case .labelFilter(let filter): result += matchers(filter)
+            case .labelFilter(let filter): result += parts(filter)
             case .lineFilter, .decolorize, .lineFormat: continue
             case .json, .logfmt, .regexp, .pattern, .unpack, .labelFormat, .drop, .keep:
                 return result
@@ -118,6 +120,40 @@ final class Pipeline {
     func keeps() -> Bool {
         for stage in stages where !stage.process(state) { return false }
         return true
+    }
+}
+
+extension LabelFilterSyntax {
+    /// The comparison as text, for a store.
+    fileprivate var pushedMatcher: LabelMatcher? {
+        if case .matcher(let matcher) = self { return matcher }
+        return nil
+    }
+
+    /// The comparison as a number, for a store. Of durations a number without a unit is none.
+    fileprivate var pushedNumber: NumberCondition? {
+        switch self {
+        case .number(let name, let operation, let value):
+            return NumberCondition(name, operation.ofNumbers, value)
+        case .bytes(let name, let operation, let count):
+            // Compared as whole numbers by the engine: the same unless rounded.
+            guard let value = Double(exactly: count) else { return nil }
+            return NumberCondition(name, operation.ofNumbers, value, takesMinus: false)
+        case .matcher, .duration, .ip, .all, .any: return nil
+        }
+    }
+}
+
+extension ComparisonOperation {
+    fileprivate var ofNumbers: NumberCondition.Comparison {
+        switch self {
+        case .equal: .equal
+        case .notEqual: .notEqual
+        case .greater: .greater
+        case .greaterOrEqual: .greaterOrEqual
+        case .less: .less
+        case .lessOrEqual: .lessOrEqual
+        }
     }
 }
 

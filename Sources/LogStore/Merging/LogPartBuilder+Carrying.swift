@@ -25,6 +25,7 @@ extension LogPartBuilder {
         block.metadata = metadataFrames.place(pairs, in: &store)
         block.ids = .none
         blocks.append(block)
+        ranges.add(part.ranges.ranges(ofBlock: number), ofBlock: blocks.count - 1)
         placeIDs(ids, nanos, ofBlock: blocks.count - 1)
         rowCount += Int(block.rows)
         minNanos = min(minNanos, block.minNanos)

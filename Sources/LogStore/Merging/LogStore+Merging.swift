@@ -6,6 +6,12 @@ import Storage
 import Telemetry
 
 extension LogStore {
+    package var maxMergedBytes: Int { configuration.mergedBytes }
+
+    /// A part keeps each trace and span id once as long as a table of them can hold them all: parts
+    /// that together have more stay apart, since what goes beyond takes 24 bytes a row.
+    package var maxMergeWeight: Int { TraceTable.maxIDs }
+
     package func merge(
         _ parts: [PartHandle], shouldStop: () -> Bool
     ) throws -> [PartDraft] {

@@ -95,7 +95,8 @@ struct PartSink: RowSink {
             LogPartBuilder(
                 level: level, blockBytes: configuration.blockBytes,
                 blockRows: configuration.blockRows,
-                lineFrameBytes: configuration.lineFrameBytes))
+                lineFrameBytes: configuration.lineFrameBytes,
+                bytesPerRangeByte: configuration.bytesPerRangeByte))
         numbers[key] = builders.count - 1
         carried.append([:])
         return builders.count - 1

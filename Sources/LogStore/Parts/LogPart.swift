@@ -17,6 +17,8 @@ final class LogPart: Sendable {
     let frames: [LogFrame]
     let search: SearchIndex
     let traces: TraceDictionary
+    /// Of numbers in structured metadata.
+    let ranges: NumberRanges
     private let dataSections: [PartReader.Section]
     /// Streams ascending by label hash.
     private let byHash: [UInt32]
@@ -57,8 +59,9 @@ final class LogPart: Sendable {
         do {
             let counts = try parse(try reader.read(kind)) { reader throws(MalformedBytes) in
                 let version = try reader.u8()
-                guard version == LogFormat.version else {
-                    throw reader.malformed("log part version \(LogFormat.version)")
+                guard (LogFormat.oldestVersion...LogFormat.version).contains(version) else {
+                    throw reader.malformed(
+                        "log part version \(LogFormat.oldestVersion) to \(LogFormat.version)")
                 }
                 return (
                     streams: try reader.length(), blocks: try reader.length(),
@@ -81,6 +84,11 @@ final class LogPart: Sendable {
                 frames: frames)
             kind = LogFormat.Section.traces
             traces = try TraceDictionary(try reader.read(kind), frameCount: frames.count)
+            kind = LogFormat.Section.ranges
+            ranges =
+                reader.section(kind) == nil
+                ? NumberRanges()
+                : try NumberRanges(try reader.read(kind), blockCount: blocks.count)
             let rows = blocks.reduce(0) { $0 + Int($1.rows) }
             guard counts == (index.streams.count, blocks.count, frames.count, rows) else {
                 throw fault(LogFormat.Section.info, "counts differ from what the part holds")
@@ -112,6 +120,7 @@ final class LogPart: Sendable {
         (index, blocks, frames) = (other.index, other.blocks, other.frames)
         (blockStarts, dataSections) = (other.blockStarts, other.dataSections)
         (byHash, search, traces) = (other.byHash, other.search, other.traces)
+        ranges = other.ranges
         checkedFrames = Mutex(other.checkedFrames.withLock { $0 })
     }
 
@@ -198,6 +207,16 @@ final class LogPart: Sendable {
         }
     }
 
+    /// About the trace ids or the span ids of the part, whichever are more; of rows with ids, which
+    /// are bounded as well, an eighth.
+    var mergeWeight: Int {
+        let columns = blocks.reduce(0) { $0 + Int($1.ids.count) }
+        if traces.count == 0 { return columns / 16 }
+        let chunks = traces.frames.reduce(0) { $0 + frames[Int($1)].plainCount }
+        let spans = max(0, chunks - 17 * traces.count) / 8
+        return max(traces.count, spans, columns / 16)
+    }
+
     func blocks(of stream: Int) -> Range<Int> { blockStarts[stream]..<blockStarts[stream + 1] }
 
     /// Indices of streams with this label hash.
@@ -259,7 +278,12 @@ final class LogPart: Sendable {
 
     /// The plain bytes of a frame, checked. A raw frame is borrowed from the file.
     func frame(_ number: UInt32, _ cache: FrameCache?) throws(PartCorruption) -> SharedBytes {
-        if let cached = cache?.frame(part: descriptor.id, number) { return cached }
+        // A raw frame is never kept.
+        if frames[Int(number)].coding != 0,
+            let cached = cache?.frame(part: descriptor.id, number)
+        {
+            return cached
+        }
         let file = reader.bytes
         let isChecked =
             checkedFrames.withLock { $0[Int(number >> 6)] >> UInt64(number & 63) & 1 } == 1

@@ -26,6 +26,7 @@ struct LogBlock: Sendable, Hashable {
 struct LogPartBuilder {
     private let blockBytes: Int
     private let blockRows: Int
+    private let bytesPerRangeByte: Int
 
     var streams: [Labels] = []
     var blocks: [LogBlock] = []
@@ -38,6 +39,7 @@ struct LogPartBuilder {
     private var lineFrames: FrameWriter
     var metadataFrames = FrameWriter(targetCount: LogFormat.columnFrameTarget)
     var search = SearchIndexBuilder()
+    var ranges = NumberRangesBuilder()
     var idFrames = FrameWriter(targetCount: LogFormat.columnFrameTarget)
 
     // The open block.
@@ -57,10 +59,12 @@ struct LogPartBuilder {
     ///   - blockBytes: lines and metadata of a block stay below, unless one row is larger.
     ///   - blockRows: most rows of a block.
     ///   - lineFrameBytes: frames of lines are closed when they reach this.
+    ///   - bytesPerRangeByte: as of `LogStoreConfiguration`.
     init(
         level: Int32, blockBytes: Int, blockRows: Int,
-        lineFrameBytes: Int = LogFormat.lineFrameTarget
+        lineFrameBytes: Int = LogFormat.lineFrameTarget, bytesPerRangeByte: Int
     ) {
+        self.bytesPerRangeByte = max(1, bytesPerRangeByte)
         lineFrames = FrameWriter(targetCount: lineFrameBytes)
         store = FrameStore(level: level)
         self.blockBytes = blockBytes
@@ -153,7 +157,10 @@ struct LogPartBuilder {
                 frame: place.frame, lines: lines, lengths: lengths, templated: templated, ids: ids,
                 metadata: metadata, in: &store)
         }
-        metadata.encode(ids: ids, into: &pairs)
+        let numberRanges = metadata.encode(ids: ids, into: &pairs)
+        ranges.add(
+            numberRanges, ofBlock: blocks.count,
+            byteLimit: (lines.count + metadata.byteCount) / bytesPerRangeByte)
         blocks.append(
             LogBlock(
                 stream: UInt32(streams.count - 1), rows: UInt32(nanos.count), minNanos: first,
@@ -223,6 +230,9 @@ struct LogPartBuilder {
         part.add(kind: LogFormat.Section.words, words, .zstd(level: 3))
         part.add(kind: LogFormat.Section.traces, traceIDs)
         part.add(kind: LogFormat.Section.identifiers, identifiers, .zstd(level: 3))
+        if !ranges.isEmpty {
+            part.add(kind: LogFormat.Section.ranges, ranges.encoded(), .zstd(level: 3))
+        }
         for (ordinal, data) in store.sections.enumerated() {
             part.add(kind: LogFormat.Section.data + UInt16(ordinal), data)
         }

@@ -42,9 +42,12 @@ struct MetadataEncoder {
     }
 
     /// Appends the column; nothing when no row has metadata.
-    func encode(ids: [RowIDs], into out: inout ByteWriter) {
-        guard rows.contains(where: { !$0.isEmpty }) else { return }
-        arena.withUnsafeBytes { all in
+    ///
+    /// - Returns: the bounds of the columns that hold numbers and nothing else, ascending by name.
+    func encode(ids: [RowIDs], into out: inout ByteWriter) -> [NumberRange] {
+        guard rows.contains(where: { !$0.isEmpty }) else { return [] }
+        return arena.withUnsafeBytes { all in
+            var ranges: [NumberRange] = []
             var keys = collectKeys(all)
             keys.sort { a, b in
                 a.name.withUnsafeBytes { x in b.name.withUnsafeBytes { compareBytes(x, $0) < 0 } }
@@ -52,8 +55,11 @@ struct MetadataEncoder {
             out.varint(keys.count)
             for key in keys {
                 out.lengthPrefixed(key.name)
-                write(key, ids, all, &out)
+                if let bounds = write(key, ids, all, &out) {
+                    ranges.append(NumberRange(name: key.name, bounds: bounds))
+                }
             }
+            return ranges
         }
     }
 
@@ -90,16 +96,17 @@ struct MetadataEncoder {
         return keys
     }
 
+    /// - Returns: the bounds of the values; nil when one is no number.
     private func write(
         _ key: Key, _ ids: [RowIDs], _ all: UnsafeRawBufferPointer, _ out: inout ByteWriter
-    ) {
+    ) -> NumberBounds? {
         func bytes(_ slice: ByteSlice) -> UnsafeRawBufferPointer {
             UnsafeRawBufferPointer(rebasing: all[slice.range])
         }
         if let coding = identifierCoding(key, ids, bytes) {
             out.u8(coding)
             out.u8(0)
-            return
+            return nil
         }
         // Distinct values in order of appearance, as long as an index fits a byte.
         var dictionary: [[UInt8]: UInt8] = [:]
@@ -142,6 +149,19 @@ struct MetadataEncoder {
             for value in key.values { out.varint(Int(value.count)) }
             for value in key.values { out.raw(bytes(value)) }
         }
+        return MetadataEncoder.bounds(fits ? values : key.values, bytes)
+    }
+
+    /// Ends at the first value that is no number, which mostly is the very first.
+    private static func bounds(
+        _ values: [ByteSlice], _ bytes: (ByteSlice) -> UnsafeRawBufferPointer
+    ) -> NumberBounds? {
+        var all: NumberBounds?
+        for value in values {
+            guard let one = NumberBounds(bytes(value)) else { return nil }
+            if all == nil { all = one } else { all?.formUnion(one) }
+        }
+        return all
     }
 
     private func writePresence(_ key: Key, _ out: inout ByteWriter) {

@@ -114,7 +114,7 @@ final class DecodedRows {
     ///   - atFirst: rows to put together at first, the others being `later`; 0 = all.
     static func decode(
         _ number: Int, of part: LogPart, range: NanosRange, filter: LineSelector,
-        conditions: [LabelMatcher] = [], trace: TraceID? = nil, columns: LogColumns = .all,
+        conditions: RowConditions = .none, trace: TraceID? = nil, columns: LogColumns = .all,
         cache: FrameCache?,
         atFirst: Int = 0, isDescending: Bool = false, _ context: ReadContext
     ) throws -> DecodedRows? {
@@ -122,7 +122,7 @@ final class DecodedRows {
         if trace != nil, block.ids.count == 0 { return nil }
         var wanted = BlockLines.Found.all
         if !conditions.isEmpty {
-            guard let rows = try RowConditions.rows(of: number, in: part, conditions, cache) else {
+            guard let rows = try conditions.rows(of: number, in: part, cache) else {
                 context.count(blocks: 1, .skippedByMetadata)
                 return nil
             }

@@ -21,7 +21,8 @@ extension LogStore {
         try context.check()
         noteMissing(request.tenant, request.range, context)
         let terms = filter.terms
-        let conditions = RowConditions(matchers: request.conditions)
+        let conditions = RowConditions(request)
+        let cache = cache.counting(context)
         let (parts, heads) = snapshot(request.tenant)
         return ReadSource(
             parts: parts.filter {
@@ -48,7 +49,7 @@ extension LogStore {
             let plan = try source.plan(range)
             var merge = RowMerge(
                 plan, range: range, filter: filter,
-                conditions: RowConditions(matchers: request.conditions), trace: trace, cache: cache,
+                conditions: RowConditions(request), trace: trace, cache: cache.counting(context),
                 isDescending: isDescending,
                 columns: request.columns, atFirst: request.order == .any ? 0 : request.limit,
                 context, damaged: .skip)

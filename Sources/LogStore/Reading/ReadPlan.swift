@@ -66,7 +66,7 @@ struct ReadPlan {
                     guard range.overlaps(first: block.minNanos, last: block.maxNanos) else {
                         continue
                     }
-                    if let skipper, try skipper.skips(block) { continue }
+                    if let skipper, try skipper.skips(number) { continue }
                     let index = found ?? slot(part.index.streams[stream])
                     found = index
                     pieces[index].append(

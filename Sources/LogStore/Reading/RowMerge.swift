@@ -214,7 +214,7 @@ struct RowMerge {
         case .chunk(let view):
             let rows = DecodedRows(view, range: range)
             try context.count(samples: rows.nanos.count, bytes: rows.byteCount)
-            RowConditions.apply(conditions, to: rows)
+            conditions.apply(to: rows)
             filter.apply(to: rows)
             if !rows.selection.isEmpty { decoded = rows }
         }

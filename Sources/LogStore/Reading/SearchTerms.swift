@@ -47,6 +47,9 @@ final class BlockSkipper {
     private let cache: FrameCache?
     private let context: ReadContext
     private let lines: UnitLookUp
+    /// Conditions on numbers that the present stream's own labels do not decide, and the number of the
+    /// name among the part's ranges.
+    private var numbers: [(condition: NumberCondition, name: UInt32?)] = []
     /// What the metadata of the present stream's rows must have.
     private var metadata: UnitLookUp?
     /// By the ids that metadata must have.
@@ -68,11 +71,12 @@ final class BlockSkipper {
     /// - Returns: false when no row of the stream can be wanted.
     func begin(_ stream: Labels) -> Bool {
         guard let rest = conditions.onMetadata(of: stream) else { return false }
-        if rest.isEmpty {
+        numbers = rest.numbers.map { ($0, part.ranges.number(of: $0.name)) }
+        if rest.matchers.isEmpty {
             metadata = nil
             return true
         }
-        let terms = RowConditions.terms(of: rest)
+        let terms = rest.terms
         let keys = terms.ids.map(\.key)
         if keys.isEmpty {
             metadata = nil
@@ -86,10 +90,25 @@ final class BlockSkipper {
     }
 
     /// Whether no row of a block of the stream can be wanted; counts it then.
-    func skips(_ block: LogBlock) throws -> Bool {
-        guard let fate = try lines.fate(block) ?? metadata?.fate(block) else { return false }
+    func skips(_ number: Int) throws -> Bool {
+        let block = part.blocks[number]
+        let byNumbers = skipsByNumbers(number, block) ? BlockFate.skippedByNumbers : nil
+        guard let fate = try byNumbers ?? lines.fate(block) ?? metadata?.fate(block) else {
+            return false
+        }
         context.count(blocks: 1, fate)
         return true
+    }
+
+    private func skipsByNumbers(_ number: Int, _ block: LogBlock) -> Bool {
+        numbers.contains { condition, name in
+            // A row without the label satisfies no condition on numbers.
+            if block.metadata.count == 0 { return true }
+            guard let name, let bounds = part.ranges.bounds(name, ofBlock: number) else {
+                return false
+            }
+            return !condition.mayHold(bounds)
+        }
     }
 }
 

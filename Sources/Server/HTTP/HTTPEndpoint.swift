@@ -167,8 +167,8 @@ final class HTTPEndpoint: HTTPResponder {
     }
 
     /// Tenant of a request; nil when it names none that may be.
-    func tenant(of headers: HTTPFields) -> Tenant? {
-        try? HTTPEndpoint.tenant(of: headers, options.tenancy)
+    func tenant(of headers: HTTPFields, takesSeveral: Bool) -> Tenant? {
+        try? HTTPEndpoint.tenant(of: headers, options.tenancy, takesSeveral: takesSeveral)
     }
 
     func respond(to request: Request, context: EndpointContext) async throws -> Response {

@@ -12,6 +12,8 @@ import Telemetry
 /// that are not accepted, and says why.
 struct SocketRoute: Sendable {
     var path: String
+    /// As of routes.
+    var takesTenants = false
     /// Looks at a request's head: the work for it, or nil. Runs on an event loop: quick.
     var accept: @Sendable (APIRequest) -> SocketCall?
 }
@@ -122,7 +124,9 @@ extension HTTPEndpoint {
                 headers.append(HTTPField(name: name, value: value))
             }
         }
-        guard let tenant = tenant(of: headers) else { return nil }
+        guard let tenant = tenant(of: headers, takesSeveral: route.takesTenants) else {
+            return nil
+        }
         var call = APIRequest(method: .get, path: path, headers: headers, tenant: tenant)
         call.prefix = prefix
         call.parameters = decodeForm(parts.count > 1 ? parts[1] : "")

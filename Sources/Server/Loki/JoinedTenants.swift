@@ -26,16 +26,24 @@ struct JoinedTenants: LogReading {
         tenant.name.split(separator: "|").map(String.init)
     }
 
+    /// The tenants that a tenant such as `a|b` stands for, without those that a matcher of their label
+    /// leaves out; nil for a tenant that is one.
+    static func chosen(of tenant: Tenant, _ matchers: [LabelMatcher]) -> [Tenant]? {
+        let names = names(of: tenant)
+        guard names.count > 1 else { return nil }
+        let choosing = matchers.filter { $0.name == label }
+        return names.filter { name in choosing.allSatisfy { $0.matches(name) } }.map(Tenant.init)
+    }
+
     /// A request for each tenant that the matchers leave; nil for a request of one tenant.
     private func parts(_ request: LogRequest) -> [LogRequest]? {
-        let names = Self.names(of: request.tenant)
-        guard names.count > 1 else { return nil }
-        let choosing = request.matchers.filter { $0.name == Self.label }
+        guard let tenants = Self.chosen(of: request.tenant, request.matchers) else { return nil }
         var part = request
         part.matchers.removeAll { $0.name == Self.label }
         part.conditions.removeAll { $0.name == Self.label }
-        return names.filter { name in choosing.allSatisfy { $0.matches(name) } }.map { name in
-            part.tenant = Tenant(name)
+        part.numbers.removeAll { $0.name == Self.label }
+        return tenants.map { tenant in
+            part.tenant = tenant
             return part
         }
     }
@@ -49,7 +57,7 @@ struct JoinedTenants: LogReading {
     }
 
     /// The batch with the tenant among the labels of its streams.
-    private static func labelled(_ batch: LogBatch, _ tenant: Tenant) -> LogBatch {
+    static func labelled(_ batch: LogBatch, _ tenant: Tenant) -> LogBatch {
         var result = batch
         result.streams = []
         for stream in batch.streams {
@@ -92,11 +100,13 @@ struct JoinedTenants: LogReading {
         for part in parts where goesOn {
             let tenant = part.tenant
             let own = RowCounting(
-                areAlike: { stream, first, last, haveMetadata in
-                    counting.areAlike(Self.labelled(stream, tenant), first, last, haveMetadata)
+                likeness: { stream, first, last in
+                    counting.likeness(Self.labelled(stream, tenant), first, last)
                 },
-                count: { stream, nanos, rows, bytes in
-                    try counting.count(Self.labelled(stream, tenant), nanos, rows, bytes)
+                count: { rows in
+                    var rows = rows
+                    rows.stream = Self.labelled(rows.stream, tenant)
+                    try counting.count(rows)
                 })
             try reader.count(part, context, own) { batch in
                 goesOn = try body(Self.labelled(batch, tenant))

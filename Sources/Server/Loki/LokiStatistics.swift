@@ -3,11 +3,12 @@
 
 import Base
 import LogQL
+import Synchronization
 import Telemetry
 
 /// What a query cost. Blocks of rows stand for chunks: those that the query came across, those that were
 /// opened, and whether filters spared any. Source: grafana/loki `pkg/logqlmodel/stats/stats.proto`; what
-/// has no equivalent in one process without caches is 0.
+/// has no equivalent in one process is 0. The cache of chunks is that of decompressed pieces of parts.
 struct LokiStatistics: Sendable {
     var query: LogQLStatistics
     /// Lines or samples of the answer.
@@ -17,6 +18,8 @@ struct LokiStatistics: Sendable {
     var decodedBytes: Int
     /// Blocks by what became of them.
     private var blocks: [BlockFate: Int] = [:]
+    /// Of the cache of chunks, in the order of `cacheCounts`.
+    private var chunkCache: [Int]
     var execSeconds: Double
     var queueSeconds: Double
 
@@ -28,6 +31,13 @@ struct LokiStatistics: Sendable {
         self.returned = returned
         decodedRows = context.samplesRead
         decodedBytes = context.bytesRead
+        let cache = context.cache
+        let requested = cache.requested.load(ordering: .relaxed)
+        chunkCache = [
+            cache.found.load(ordering: .relaxed), requested, cache.stored.load(ordering: .relaxed),
+            cache.foundBytes.load(ordering: .relaxed), cache.storedBytes.load(ordering: .relaxed),
+            requested, 0, 0,
+        ]
         for fate in BlockFate.allCases { blocks[fate] = context.blockCount(fate) }
         execSeconds = Double(max(0, context.elapsedNanos - queueNanos)) / 1e9
         queueSeconds = Double(queueNanos) / 1e9
@@ -73,7 +83,11 @@ struct LokiStatistics: Sendable {
         json.beginObject()
         for cache in Self.caches {
             json.key(cache)
-            zeros(Self.cacheCounts, into: &json)
+            json.beginObject()
+            for (place, name) in Self.cacheCounts.enumerated() {
+                json.member(name, cache == "chunk" ? chunkCache[place] : 0)
+            }
+            json.endObject()
         }
         json.endObject()
         json.key("index")
@@ -94,7 +108,9 @@ struct LokiStatistics: Sendable {
     private var blockCount: Int { blocks.values.reduce(0, +) }
 
     /// Blocks that were not opened because nothing in them could be wanted.
-    private var sparedCount: Int { count(.skippedByWords, .skippedByIDs, .skippedByMetadata) }
+    private var sparedCount: Int {
+        count(.skippedByWords, .skippedByIDs, .skippedByMetadata, .skippedByNumbers)
+    }
 
     private func writeSummary(into json: inout JSONWriter) {
         json.key("summary")

@@ -24,12 +24,12 @@ struct TailEndpoint: Sendable {
     static let paths = ["/loki/api/v1/tail", "/api/prom/tail"]
 
     func routes() -> [Route] {
-        Self.paths.map { Route([.get], $0, .loki, refusal) }
+        Self.paths.map { Route([.get], $0, .loki, refusal).ofSeveralTenants() }
     }
 
     func sockets() -> [SocketRoute] {
         Self.paths.map { path in
-            SocketRoute(path: path) { request in
+            SocketRoute(path: path, takesTenants: true) { request in
                 // What is wrong with it the route says.
                 guard let wanted = try? admitted(request) else { return nil }
                 return SocketCall { socket in
@@ -39,16 +39,18 @@ struct TailEndpoint: Sendable {
         }
     }
 
-    /// What the request asks for, if it may.
+    /// What the request asks for, if it may. A tail of several tenants counts as one of each.
     private func admitted(_ request: APIRequest) throws(APIError) -> TailRequest {
         let wanted = try TailRequest(request, logs)
-        let count = feed.watcherCount(request.tenant)
-        let most = logs.tenantLimits(request.tenant).maxTails
-        guard most == 0 || count < most else {
-            throw APIError(
-                .badData,
-                "max concurrent tail requests limit exceeded, count > limit "
-                    + "(\(count + 1) > \(most))")
+        for tenant in wanted.tenants {
+            let count = feed.watcherCount(tenant)
+            let most = logs.tenantLimits(tenant).maxTails
+            guard most == 0 || count < most else {
+                throw APIError(
+                    .badData,
+                    "max concurrent tail requests limit exceeded, count > limit "
+                        + "(\(count + 1) > \(most))")
+            }
         }
         return wanted
     }

@@ -18,7 +18,8 @@ struct TailCounters: ~Copyable, Sendable {
 /// request that brings it one entry, however many watch, and nothing when nobody of its tenant does.
 /// A tail that falls further behind than the list reaches has lost batches and is told how many:
 /// neither memory nor ingest depends on the slowest of them
-/// (docs/decisions/0014-tails-share-one-list.md).
+/// (docs/decisions/0014-tails-share-one-list.md). A tail of several tenants has a place in the list of
+/// each.
 final class TailFeed: BatchObserving {
     /// Bounds of one tenant's list, and of the bytes of all.
     struct Limits: Sendable {
@@ -29,6 +30,9 @@ final class TailFeed: BatchObserving {
     struct Item: Sendable {
         /// Counts all batches that were ever in the list.
         var number: UInt64
+        /// Counts all batches of all lists.
+        var arrival: UInt64
+        var tenant: Tenant
         var batch: LogBatch
         var byteCount: Int
     }
@@ -61,6 +65,34 @@ final class TailFeed: BatchObserving {
             }
         }
 
+        /// Moves a watcher to what is still there.
+        ///
+        /// - Returns: how many batches it has lost.
+        mutating func passLost(_ token: Int) -> Int {
+            let first = first
+            guard let next = watchers[token]?.next, next < first else { return 0 }
+            watchers[token]?.next = first
+            return Int(clamping: first - next)
+        }
+
+        /// Where the next batch for a watcher lies in `items`.
+        private func place(_ token: Int) -> Int? {
+            guard let next = watchers[token]?.next, (first..<self.next).contains(next) else {
+                return nil
+            }
+            return head + Int(next - first)
+        }
+
+        /// Arrival of the next batch for a watcher.
+        func waiting(_ token: Int) -> UInt64? { place(token).map { items[$0].arrival } }
+
+        /// Hands a watcher its next batch.
+        mutating func take(_ token: Int) -> Item? {
+            guard let place = place(token) else { return nil }
+            watchers[token]?.next = items[place].number + 1
+            return items[place]
+        }
+
         /// Drops what everybody has had.
         mutating func trim() {
             let least = watchers.values.map(\.next).min() ?? next
@@ -71,6 +103,9 @@ final class TailFeed: BatchObserving {
         var lists: [Tenant: List] = [:]
         var bytes = 0
         var nextToken = 0
+        var nextArrival: UInt64 = 0
+        /// Tails that have not ended.
+        var open: Set<Int> = []
 
         /// Changes a tenant's list and keeps the sum of all.
         mutating func change<R>(_ tenant: Tenant, _ body: (inout List, Int) -> R) -> R {
@@ -98,9 +133,13 @@ final class TailFeed: BatchObserving {
         let byteCount = batch.arena.count + batch.rowCount * 64
         let wakes = state.withLock { state -> [AsyncStream<Void>.Continuation] in
             guard state.lists[tenant] != nil else { return [] }
+            let arrival = state.nextArrival
+            state.nextArrival += 1
             return state.change(tenant) { list, others in
                 list.items.append(
-                    Item(number: list.next, batch: batch, byteCount: byteCount))
+                    Item(
+                        number: list.next, arrival: arrival, tenant: tenant, batch: batch,
+                        byteCount: byteCount))
                 list.next += 1
                 list.bytes += byteCount
                 while list.count > 1,
@@ -125,66 +164,93 @@ final class TailFeed: BatchObserving {
 
     // MARK: - Tails
 
-    /// A place in a tenant's list.
+    /// A place in the list of each tenant of a tail.
     struct Watch: Sendable {
-        let tenant: Tenant
+        let tenants: [Tenant]
         let token: Int
         /// Has an element when there may be something to take.
         let signals: AsyncStream<Void>
         let wake: AsyncStream<Void>.Continuation
     }
 
-    /// Begins at the end of the list.
-    func watch(_ tenant: Tenant) -> Watch {
+    /// Begins at the end of the lists.
+    ///
+    /// - Parameter tenants: distinct; of none nothing ever comes.
+    func watch(_ tenants: [Tenant]) -> Watch {
         let (signals, wake) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
         return state.withLock { state in
             state.nextToken += 1
             let token = state.nextToken
-            state.change(tenant) { list, _ in
-                list.watchers[token] = Watcher(next: list.next, wake: wake)
+            state.open.insert(token)
+            for tenant in tenants {
+                state.change(tenant) { list, _ in
+                    list.watchers[token] = Watcher(next: list.next, wake: wake)
+                }
             }
             count.wrappingAdd(1, ordering: .relaxed)
-            return Watch(tenant: tenant, token: token, signals: signals, wake: wake)
+            return Watch(tenants: tenants, token: token, signals: signals, wake: wake)
         }
     }
 
     func end(_ watch: Watch) {
         let known = state.withLock { state in
-            state.change(watch.tenant) { list, _ in
-                let known = list.watchers.removeValue(forKey: watch.token)
-                list.trim()
-                return known != nil
+            for tenant in watch.tenants {
+                state.change(tenant) { list, _ in
+                    list.watchers.removeValue(forKey: watch.token)
+                    list.trim()
+                }
             }
+            return state.open.remove(watch.token) != nil
         }
         guard known else { return }
         count.wrappingSubtract(1, ordering: .relaxed)
         watch.wake.finish()
     }
 
-    /// The next batches, about `byteLimit` bytes of them, and how many are lost before those.
-    /// `isLast` says that none waits behind them.
-    func take(_ watch: Watch, byteLimit: Int) -> (items: [Item], lost: Int, isLast: Bool) {
+    /// What a tail gets at once.
+    struct Step {
+        /// In order of arrival, over all tenants.
+        var items: [Item] = []
+        /// Batches that were lost before those, of each tenant that lost some.
+        var lost: [(tenant: Tenant, count: Int)] = []
+        /// Whether none waits behind them.
+        var isLast = true
+    }
+
+    /// The next batches, about `byteLimit` bytes of them in all.
+    func take(_ watch: Watch, byteLimit: Int) -> Step {
         state.withLock { state in
-            state.change(watch.tenant) { list, _ in
-                guard var watcher = list.watchers[watch.token] else { return ([], 0, true) }
-                var lost = 0
-                if watcher.next < list.first {
-                    lost = Int(clamping: list.first - watcher.next)
-                    watcher.next = list.first
+            var step = Step()
+            guard state.open.contains(watch.token) else { return step }
+            for tenant in watch.tenants {
+                guard let lost = state.lists[tenant]?.passLost(watch.token), lost > 0 else {
+                    continue
                 }
-                var taken: [Item] = []
-                var bytes = 0
-                while watcher.next < list.next, bytes < byteLimit {
-                    let item = list.items[list.head + Int(watcher.next - list.first)]
-                    watcher.next += 1
-                    taken.append(item)
-                    bytes += item.byteCount
-                }
-                watcher.isIdle = watcher.next == list.next
-                list.watchers[watch.token] = watcher
-                list.trim()
-                return (taken, lost, watcher.isIdle)
+                step.lost.append((tenant, lost))
             }
+            var bytes = 0
+            while bytes < byteLimit {
+                var earliest: (arrival: UInt64, tenant: Tenant)?
+                for tenant in watch.tenants {
+                    guard let arrival = state.lists[tenant]?.waiting(watch.token),
+                        arrival < earliest?.arrival ?? .max
+                    else { continue }
+                    earliest = (arrival, tenant)
+                }
+                guard let earliest, let item = state.lists[earliest.tenant]?.take(watch.token)
+                else { break }
+                step.items.append(item)
+                bytes += item.byteCount
+            }
+            for tenant in watch.tenants {
+                state.change(tenant) { list, _ in
+                    let isIdle = list.waiting(watch.token) == nil
+                    list.watchers[watch.token]?.isIdle = isIdle
+                    step.isLast = step.isLast && isIdle
+                    list.trim()
+                }
+            }
+            return step
         }
     }
 

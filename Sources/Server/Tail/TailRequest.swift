@@ -11,7 +11,12 @@ struct TailRequest: Sendable {
     static let greatestDelaySeconds = 5
 
     var selector: LogSelector
+    /// As the request names it: one, or several as `a|b`.
     var tenant: Tenant
+    /// Whose lines are watched, each once.
+    var tenants: [Tenant]
+    /// Whether streams have their tenant among their labels.
+    var isJoined: Bool
     var startNanos: Int64
     /// Lines of history, the newest.
     var limit: Int
@@ -25,6 +30,9 @@ struct TailRequest: Sendable {
         }
         self.selector = selector
         tenant = request.tenant
+        let chosen = JoinedTenants.chosen(of: request.tenant, selector.matchers)
+        isJoined = chosen != nil
+        tenants = chosen ?? [request.tenant]
         let hour: Int64 = 3_600_000_000_000
         startNanos =
             try lokiTime(request.nonEmpty("start")) ?? (logs.service.clock.wallNanos &- hour)

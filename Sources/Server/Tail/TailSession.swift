@@ -49,7 +49,7 @@ struct TailSession: Sendable {
 
     /// Runs until either side has enough; closes the socket.
     func run(_ socket: WebSocket) async {
-        let watch = endpoint.feed.watch(request.tenant)
+        let watch = endpoint.feed.watch(request.tenants)
         defer { endpoint.feed.end(watch) }
         let (outgoing, ready) = AsyncStream<Void>.makeStream(
             bufferingPolicy: .bufferingNewest(1))
@@ -169,9 +169,14 @@ struct TailSession: Sendable {
                 try Task.checkCancellation()
                 let step = endpoint.feed.take(watch, byteLimit: Self.stepBytes)
                 isLast = step.isLast
-                report(lost: step.lost)
+                for loss in step.lost { report(lost: loss.count, of: loss.tenant) }
                 if !known.isEmpty, clock.monotonicNanos > knownUntil { known = [] }
-                for item in step.items { try run(tail, item.batch, known, &pending) }
+                for item in step.items {
+                    let batch =
+                        request.isJoined
+                        ? JoinedTenants.labelled(item.batch, item.tenant) : item.batch
+                    try run(tail, batch, known, &pending)
+                }
                 let due = pending.release(nowNanos: clock.wallNanos)
                 try await deliver(due, &delivery, ready)
             }
@@ -223,12 +228,13 @@ struct TailSession: Sendable {
     }
 
     /// Whole batches that came faster than the query ran: nobody knows what it would have kept of
-    /// them, so each is one report with the labels that the selector names.
-    private func report(lost: Int) {
-        guard lost > 0 else { return }
+    /// them, so each is one report with the labels that the selector names and, of several tenants,
+    /// whose it was.
+    private func report(lost: Int, of tenant: Tenant) {
         let named = request.selector.matchers.filter { $0.operation == .equal }
         var builder = LabelsBuilder()
         for matcher in named { builder.set(matcher.name, matcher.value) }
+        if request.isJoined { builder.set(JoinedTenants.label, tenant.name) }
         var bytes: [UInt8] = []
         _ = builder.encode(into: &bytes)
         let labels = Labels(canonical: bytes)

@@ -1,6 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which parts to merge.
 
+/// What the inputs of one merge may be together.
+package struct MergeLimits {
+    package var bytes: Int
+    /// Of what `SignalStore.mergeWeight` says of each.
+    package var weight = Int.max
+
+    package init(bytes: Int, weight: Int = .max) {
+        self.bytes = bytes
+        self.weight = weight
+    }
+}
+
 /// Chooses runs of parts to merge, size-tiered, inside one (tenant, signal, day, retention class).
 ///
 /// **Neighbours only.** Readers and merges let the first acknowledged of two equal keys win and keep
@@ -34,12 +46,12 @@ package enum CompactionPlanner {
     ///   - parts: all of the manifest: a part that is left out would let its neighbours merge.
     ///   - isMergeable: whether a part may be an input.
     ///   - today: UTC day of the wall clock; earlier days count as over.
-    ///   - maxBytes: largest sum of inputs.
-    ///   - maxRows: most rows of a merged part, by signal.
+    ///   - weight: of a part; asked once.
+    ///   - limits: of the inputs of one merge, by signal.
     package static func plan(
         _ parts: some Sequence<PartDescriptor>,
-        isMergeable: (PartDescriptor) -> Bool = { _ in true }, today: Int32, maxBytes: Int,
-        maxRows: (Signal) -> Int = { _ in .max }
+        isMergeable: (PartDescriptor) -> Bool = { _ in true }, today: Int32,
+        weight: (PartDescriptor) -> Int = { _ in 0 }, limits: (Signal) -> MergeLimits
     ) -> [[PartDescriptor]] {
         var groups: [Key: [PartDescriptor]] = [:]
         for part in parts {
@@ -53,7 +65,8 @@ package enum CompactionPlanner {
             group.sort(by: PartDescriptor.isOlder)
             let least = key.day < today ? minRatioOfClosedDay : minRatio
             let stretches = group.split { !isMergeable($0) }
-            let found = stretches.compactMap { best($0, least, maxBytes, maxRows(key.signal)) }
+            let limits = limits(key.signal)
+            let found = stretches.compactMap { best($0, least, limits, weight) }
             if let run = found.max(by: { $0.ratio < $1.ratio }) { runs.append(run) }
         }
         // Ids make the order the same in every run of the program.
@@ -63,19 +76,21 @@ package enum CompactionPlanner {
 
     /// The run with the highest ratio; quadratic only within `maxInputs`.
     private static func best(
-        _ group: ArraySlice<PartDescriptor>, _ least: Double, _ maxBytes: Int, _ maxRows: Int
+        _ group: ArraySlice<PartDescriptor>, _ least: Double, _ limits: MergeLimits,
+        _ weight: (PartDescriptor) -> Int
     ) -> (ratio: Double, parts: [PartDescriptor])? {
+        let weights = limits.weight == .max ? [] : group.map(weight)
         var found: (ratio: Double, parts: Range<Int>)?
         for first in group.indices {
             var sum = 0.0
-            var rows = 0.0
+            var weightSum = 0.0
             var largest = 1.0
             for last in first..<min(first + maxInputs, group.endIndex) {
                 let size = Double(group[last].byteCount)
                 sum += size
                 largest = max(largest, size)
-                rows += Double(group[last].rowCount)
-                if sum > Double(maxBytes) || rows > Double(maxRows) { break }
+                if !weights.isEmpty { weightSum += Double(weights[last - group.startIndex]) }
+                if sum > Double(limits.bytes) || weightSum > Double(limits.weight) { break }
                 let ratio = sum / largest
                 if last > first, ratio >= least, ratio > found?.ratio ?? 0 {
                     found = (ratio, first..<(last + 1))

@@ -23,10 +23,17 @@ extension Kernel {
         let handles = state.withLock { state in
             state.handles.filter { !state.unmergeable.contains($0.key) }
         }
+        let maxBytes = try maxMergeBytes()
         let runs = CompactionPlanner.plan(
             all, isMergeable: { handles[$0.id] != nil },
-            today: utcDay(ofNanos: clock.wallNanos), maxBytes: try maxMergeBytes(),
-            maxRows: { store(of: $0)?.maxMergedRows ?? .max }
+            today: utcDay(ofNanos: clock.wallNanos),
+            weight: { store(of: $0.signal)?.mergeWeight($0) ?? Int(clamping: $0.rowCount) },
+            limits: { [self] signal in
+                let store = store(of: signal)
+                return MergeLimits(
+                    bytes: min(maxBytes, store?.maxMergedBytes ?? .max),
+                    weight: store?.maxMergeWeight ?? .max)
+            }
         ).map { $0.compactMap { handles[$0.id] } }
         guard !runs.isEmpty else { return 0 }
         let results = Mutex<[Int: Result<Bool, any Error>]>([:])

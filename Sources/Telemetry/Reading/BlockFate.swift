@@ -15,6 +15,8 @@ package enum BlockFate: Int, CaseIterable, Sendable {
     case skippedByIDs
     /// Lines not opened: no row has the structured metadata that is looked for.
     case skippedByMetadata
+    /// Not opened: no row has a number that is looked for.
+    case skippedByNumbers
     /// Counted without being opened.
     case counted
 }
@@ -26,6 +28,7 @@ final class BlockCounters: Sendable {
     private let words = Atomic<Int>(0)
     private let ids = Atomic<Int>(0)
     private let metadata = Atomic<Int>(0)
+    private let numbers = Atomic<Int>(0)
     private let counted = Atomic<Int>(0)
 
     func add(_ n: Int, _ fate: BlockFate) {
@@ -35,6 +38,7 @@ final class BlockCounters: Sendable {
         case .skippedByWords: words.wrappingAdd(n, ordering: .relaxed)
         case .skippedByIDs: ids.wrappingAdd(n, ordering: .relaxed)
         case .skippedByMetadata: metadata.wrappingAdd(n, ordering: .relaxed)
+        case .skippedByNumbers: numbers.wrappingAdd(n, ordering: .relaxed)
         case .counted: counted.wrappingAdd(n, ordering: .relaxed)
         }
     }
@@ -46,6 +50,7 @@ final class BlockCounters: Sendable {
         case .skippedByWords: words.load(ordering: .relaxed)
         case .skippedByIDs: ids.load(ordering: .relaxed)
         case .skippedByMetadata: metadata.load(ordering: .relaxed)
+        case .skippedByNumbers: numbers.load(ordering: .relaxed)
         case .counted: counted.load(ordering: .relaxed)
         }
     }

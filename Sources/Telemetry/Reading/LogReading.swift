@@ -25,17 +25,46 @@ package struct LogColumns: OptionSet, Sendable {
 
 /// What a reader that counts rows makes of those that it need not see one by one.
 package struct RowCounting {
-    /// Whether all rows of a stream between two times, both inclusive, count alike.
-    package var areAlike:
-        (_ stream: Labels, _ first: Int64, _ last: Int64, _ haveMetadata: Bool) -> Bool
-    /// Counts rows that are, at a time that one of them may have; bytes are those of their lines.
-    package var count: (_ stream: Labels, _ nanos: Int64, _ rows: Int, _ bytes: Int) throws -> Void
+    /// What rows must have in common, besides their stream, to count alike.
+    package enum Likeness: Sendable, Equatable {
+        case none
+        /// Equal values of these labels in their structured metadata; nil = of all there are.
+        case metadata([String]?)
+        /// Nothing makes them alike.
+        case never
+    }
+    /// What rows of a stream between two times, both inclusive, must have in common.
+    package var likeness: (_ stream: Labels, _ first: Int64, _ last: Int64) -> Likeness
+    /// Counts rows that are alike, at a time that one of them may have.
+    package var count: (Rows) throws -> Void
+
+    /// Rows that are counted together.
+    package struct Rows: Sendable {
+        package var stream: Labels
+        /// Canonical bytes of the metadata that they have in common, as far as it was asked for.
+        package var metadata: [UInt8]
+        package var nanos: Int64
+        package var count: Int
+        /// Of their lines; 0 where the request did not ask for lines and the rows are not all of a
+        /// block.
+        package var byteCount: Int
+
+        package init(
+            stream: Labels, metadata: [UInt8] = [], nanos: Int64, count: Int, byteCount: Int
+        ) {
+            self.stream = stream
+            self.metadata = metadata
+            self.nanos = nanos
+            self.count = count
+            self.byteCount = byteCount
+        }
+    }
 
     package init(
-        areAlike: @escaping (Labels, Int64, Int64, Bool) -> Bool,
-        count: @escaping (Labels, Int64, Int, Int) throws -> Void
+        likeness: @escaping (Labels, Int64, Int64) -> Likeness,
+        count: @escaping (Rows) throws -> Void
     ) {
-        self.areAlike = areAlike
+        self.likeness = likeness
         self.count = count
     }
 }
@@ -58,6 +87,8 @@ package struct LogRequest: Sendable {
     /// Conditions on a row's label: its stream's or, where that has none of the name, one of its
     /// structured metadata. All must hold; a hint like `filters`.
     package var conditions: [LabelMatcher] = []
+    /// Conditions on numbers that such labels hold. All must hold; a hint like `filters`.
+    package var numbers: [NumberCondition] = []
     /// Roughly how many rows the reader will take; 0 = all. A hint for how much to decode at once.
     package var limit: Int
     /// Stores may leave the others empty in rows that they hand over.

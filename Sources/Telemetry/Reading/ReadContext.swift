@@ -44,6 +44,8 @@ package final class ReadContext: Sendable {
     private let bytes = Atomic<Int>(0)
     private let notes = Mutex<[String]>([])
     private let blocks = BlockCounters()
+    /// Of decompressed pieces of parts.
+    package let cache = CacheCounters()
     private let now: @Sendable () -> Int64
     private let startNanos: Int64
     private let deadlineNanos: Int64

@@ -6,7 +6,7 @@ import Storage
 import Telemetry
 
 extension TraceStore {
-    package var maxMergedRows: Int { Limits.mergedRows }
+    package var maxMergeWeight: Int { Limits.mergedRows }
 
     /// See `SignalStore.merge`. Reads identities first, from which order and structure follow, then
     /// takes over blocks and takes apart those that `MergePlan` says. Memory: the plan, one block per

@@ -20,11 +20,11 @@ def tail_url(tern, query, **parameters):
     return tern.replace("http:", "ws:") + "/loki/api/v1/tail?" + urllib.parse.urlencode({"query": query} | parameters)
 
 
-def push(tern, labels, lines):
+def push(tern, labels, lines, headers=None):
     """Pushes (nanoseconds, text) lines of one stream; the seconds it took."""
     body = {"streams": [{"stream": labels, "values": [[str(nanoseconds), text] for nanoseconds, text in lines]}]}
     begin = time.monotonic()
-    status, text = post(tern + "/loki/api/v1/push", json.dumps(body).encode(), {"Content-Type": "application/json"})
+    status, text = post(tern + "/loki/api/v1/push", json.dumps(body).encode(), {"Content-Type": "application/json"} | (headers or {}))
     if status != 204:
         raise RuntimeError(f"push: {status} {text}")
     return time.monotonic() - begin
@@ -41,6 +41,7 @@ class Reader(threading.Thread):
         self.dropped = 0
         self.largest = 0
         self.flags = None
+        self.tenants = set()
         self.ended = None
         self.halt = False
         self.start()
@@ -55,6 +56,7 @@ class Reader(threading.Thread):
                 frame = json.loads(text)
                 self.flags = frame.get("encodingFlags")
                 entries = [(int(value[0]), value[1], *value[2:]) for stream in frame["streams"] for value in stream["values"]]
+                self.tenants |= {stream["stream"].get("__tenant_id__") for stream in frame["streams"]}
                 self.lines += entries
                 self.largest = max(self.largest, len(entries))
                 self.dropped += len(frame.get("dropped_entries") or [])
@@ -126,13 +128,37 @@ def check_slow_reader(tern, check):
     slow.close()
 
 
+def check_tenants(tern, check):
+    """One tail of two tenants, on a server that separates them."""
+    for tenant in ("red", "blue", "green"):
+        push(tern, {"app": "order"}, [(time.time_ns(), f"{tenant} old")], {"X-Scope-OrgID": tenant})
+    reader = Reader(tail_url(tern, '{app="order"}'), headers=["X-Scope-OrgID: red|blue"])
+    chosen = Reader(tail_url(tern, '{app="order", __tenant_id__="blue"}'), headers=["X-Scope-OrgID: red|blue"])
+    wait_until(lambda: len(reader.lines) >= 2 and len(chosen.lines) >= 1, 10)
+    for tenant in ("green", "blue", "red"):
+        push(tern, {"app": "order"}, [(time.time_ns(), f"{tenant} new")], {"X-Scope-OrgID": tenant})
+    wait_until(lambda: len(reader.lines) >= 4 and len(chosen.lines) >= 2, 10)
+    texts = [line[1] for line in reader.lines]
+    check("two tenants: history and new lines of both, in order",
+          texts == ["red old", "blue old", "blue new", "red new"] and reader.tenants == {"red", "blue"}, f"{texts} {reader.tenants}")
+    texts = [line[1] for line in chosen.lines]
+    check("two tenants: a matcher of __tenant_id__ chooses", texts == ["blue old", "blue new"] and chosen.tenants == {"blue"}, texts)
+    reader.close()
+    chosen.close()
+
+
 def main():
     parser = argparse.ArgumentParser()
     for flag in ("tern", "results", "seconds", "pid"):
         parser.add_argument("--" + flag)
+    parser.add_argument("--tenants", action="store_true", help="only what needs --tenancy header")
     options = parser.parse_args()
-    tern, table, seconds = options.tern, Table(options.results), float(options.seconds)
+    tern, table = options.tern, Table(options.results)
     check = table.check
+    if options.tenants:
+        check_tenants(tern, check)
+        return
+    seconds = float(options.seconds)
 
     # History, then what arrives, in order and filtered.
     now = time.time_ns()

@@ -29,6 +29,13 @@ struct FuzzLines {
         if chance.happens(1, in: 3) { metadata["trace_id"] = traceID() }
         if chance.happens(1, in: 6) { metadata["path"] = "/meta" }
         if chance.happens(1, in: 8) { metadata["level"] = "warn" }
+        if chance.happens(1, in: 2) {
+            // Now and then something that is no number.
+            metadata["status"] =
+                breaksJSON && chance.happens(1, in: 30)
+                ? pick(["abc", "1e1", "-0"]) : pick(["3", "7", "12", "7.5", "-3", "15.25", "404"])
+        }
+        if chance.happens(1, in: 4) { metadata["n"] = "\(chance.below(20))" }
         let late = chance.happens(1, in: 10) ? Int64(chance.below(100)) * 1_000_000_000 : 0
         return NaiveRow(
             stream: stream, metadata: metadata, nanos: nanos - late, line: line())
@@ -104,6 +111,7 @@ final class FuzzLogs {
         configuration.blockRows = 4 + chance.below(60)
         configuration.blockBytes = 200 + chance.below(8000)
         configuration.carriedBlockBytes = chance.below(2) * 300
+        configuration.bytesPerRangeByte = 1 + chance.below(2) * 100
         store = LogStore(configuration)
         hasWholeJSON = seed % 2 == 0
         var lines = FuzzLines(Chance(seed: seed, 2), breaksJSON: !hasWholeJSON)

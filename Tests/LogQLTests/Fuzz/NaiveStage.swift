@@ -213,12 +213,13 @@ struct StageMaker {
 
     private static let names = [
         "level", "path", "n", "took", "app", "zone", "msg", "o_a", "o_b", "trace_id",
-        "level_extracted", "num", "t", "missing", "path_extracted", "ip", "user",
+        "level_extracted", "num", "t", "missing", "path_extracted", "ip", "user", "status",
+        "status", "n_extracted",
     ]
 
     private mutating func labelFilter() -> NaiveStage {
         let name = pick(StageMaker.names)
-        switch chance.below(5) {
+        switch chance.below(7) {
         case 0:
             let wanted = pick([
                 "info", "error", "/a", "a", "", "1", "0af7651916cd43dd8448eb211c80319c",
@@ -236,15 +237,29 @@ struct StageMaker {
             }
         case 2:
             return NaiveStage(text: #"| __error__="""#) { $0.error.isEmpty }
-        case 3:
+        case 3, 4:
             let limit = chance.below(20)
-            return NaiveStage(text: "| \(name) > \(limit)") { line in
+            let (sign, holds) = comparison()
+            return NaiveStage(text: "| \(name) \(sign) \(limit)") { line in
                 guard let text = line.text(name) else { return false }
                 guard let value = Double(text.replacing("_", with: "x")), !text.isEmpty else {
                     line.error = "LabelFilterErr"
                     return true
                 }
-                return value > Double(limit)
+                return holds(value, Double(limit))
+            }
+        case 5:
+            let limit = chance.below(20)
+            let (sign, holds) = comparison()
+            return NaiveStage(text: "| \(name) \(sign) \(limit)B") { line in
+                guard let text = line.text(name) else { return false }
+                // No value has a unit of bytes.
+                let isPlain = text.allSatisfy { ("0"..."9").contains($0) || $0 == "." }
+                guard isPlain, let value = Double(text) else {
+                    line.error = "LabelFilterErr"
+                    return true
+                }
+                return holds(value.rounded(.towardZero), Double(limit))
             }
         default:
             let limit = chance.below(40)
@@ -256,6 +271,17 @@ struct StageMaker {
                 }
                 return nanos <= Int64(limit) * 1_000_000
             }
+        }
+    }
+
+    private mutating func comparison() -> (sign: String, holds: (Double, Double) -> Bool) {
+        switch chance.below(6) {
+        case 0: (">", { $0 > $1 })
+        case 1: (">=", { $0 >= $1 })
+        case 2: ("<", { $0 < $1 })
+        case 3: ("<=", { $0 <= $1 })
+        case 4: ("=", { $0 == $1 })
+        default: ("!=", { $0 != $1 })
         }
     }
 

@@ -2,6 +2,7 @@
 // Counts from the headers of blocks against counts of rows.
 
 import Storage
+import Synchronization
 import Telemetry
 import Testing
 
@@ -10,6 +11,7 @@ import Testing
 @Suite struct CountingTests {
     private struct Key: Hashable {
         var stream: Labels
+        var metadata = Labels.empty
         var window: Int64
     }
     private struct Total: Equatable {
@@ -17,14 +19,24 @@ import Testing
         var bytes = 0
     }
 
-    /// Counts by stream and stretch of time of `width` nanoseconds.
+    /// The metadata that matters, as plainly as it can be picked.
+    private func picked(_ metadata: Labels, _ likeness: RowCounting.Likeness) -> Labels {
+        switch likeness {
+        case .none, .never: .empty
+        case .metadata(let names):
+            Labels(metadata.pairs.filter { names?.contains($0.name) ?? true })
+        }
+    }
+
+    /// Counts by stream, metadata and stretch of time of `width` nanoseconds.
     private func counted(
         _ driver: Driver, _ range: NanosRange, width: Int64, columns: LogColumns,
-        _ context: ReadContext
+        _ likeness: RowCounting.Likeness = .none, _ context: ReadContext
     ) throws -> [Key: Total] {
         var totals: [Key: Total] = [:]
-        func add(_ stream: Labels, _ nanos: Int64, _ rows: Int, _ bytes: Int) {
-            let key = Key(stream: stream, window: nanos / width)
+        func add(_ stream: Labels, _ metadata: Labels, _ nanos: Int64, _ rows: Int, _ bytes: Int) {
+            let key = Key(
+                stream: stream, metadata: picked(metadata, likeness), window: nanos / width)
             totals[key, default: Total()].rows += rows
             totals[key, default: Total()].bytes += bytes
         }
@@ -33,9 +45,15 @@ import Testing
         try driver.store.count(
             request, context,
             RowCounting(
-                areAlike: { _, first, last, _ in first / width == last / width }, count: add)
+                likeness: { _, first, last in first / width == last / width ? likeness : .never },
+                count: {
+                    add(
+                        $0.stream, Labels(canonical: $0.metadata), $0.nanos, $0.count, $0.byteCount)
+                })
         ) { batch in
-            for row in batch.modelRows { add(row.stream, row.nanos, 1, row.line.count) }
+            for row in batch.modelRows {
+                add(row.stream, row.metadata, row.nanos, 1, row.line.count)
+            }
             return true
         }
         return totals
@@ -60,15 +78,22 @@ import Testing
                 last: Nanos(maker.start + 300_000_000)),
         ] {
             for width in [1_000_000_000, 600_000_000_000, 86_400_000_000_000] as [Int64] {
-                for columns in [LogColumns.all, [.metadata], []] {
+                for (columns, likeness) in [
+                    (.all, .none), ([.metadata], .none), ([], .none), (.all, .metadata(nil)),
+                    (.all, .metadata(["zone"])), ([.metadata], .metadata(["pod"])),
+                    ([.metadata], .metadata(["pod", "missing", "zone"])),
+                    ([.metadata], .metadata(["trace_id", "k3"])), ([.metadata], .metadata(nil)),
+                ] as [(LogColumns, RowCounting.Likeness)] {
                     var want: [Key: Total] = [:]
                     for row in model.rows where range.contains(row.nanos) {
-                        let key = Key(stream: row.stream, window: row.nanos / width)
+                        let key = Key(
+                            stream: row.stream, metadata: picked(row.metadata, likeness),
+                            window: row.nanos / width)
                         want[key, default: Total()].rows += 1
                         want[key, default: Total()].bytes += row.line.count
                     }
                     let got = try counted(
-                        driver, range, width: width, columns: columns, ReadContext())
+                        driver, range, width: width, columns: columns, likeness, ReadContext())
                     #expect(got.mapValues(\.rows) == want.mapValues(\.rows))
                     if columns == .all { #expect(got == want) }
                 }
@@ -81,16 +106,36 @@ import Testing
         driver.append((0..<1000).map { plainRow(Int64($0) * 1_000_000_000, "line \($0)") })
         try driver.seal()
         let context = ReadContext()
-        let all = try counted(driver, .all, width: .max, columns: .all, context)
+        let all = try counted(driver, .all, width: .max, columns: .all, .none, context)
         #expect(all.values.map(\.rows) == [1000])
         #expect(context.blockCount(.counted) == 20)
         #expect(context.samplesRead == 0)
         // The same rows again from another source: only what overlaps is opened.
         driver.append((500..<510).map { plainRow(Int64($0) * 1_000_000_000, "line \($0)") })
         let second = ReadContext()
-        let again = try counted(driver, .all, width: .max, columns: [], second)
+        let again = try counted(driver, .all, width: .max, columns: [], .none, second)
         #expect(again.values.map(\.rows) == [1000])
         #expect(second.blockCount(.counted) == 19)
         #expect(second.blockCount(.read) == 1)
+    }
+
+    @Test func readsCountWhatTheyTakeFromTheCache() throws {
+        let driver = Driver { $0.blockRows = 50 }
+        driver.append((0..<1000).map { plainRow(Int64($0) * 1_000_000_000, "line \($0)") })
+        try driver.seal()
+        let request = LogRequest(tenant: driver.tenant, matchers: [], range: .all)
+        func counts() throws -> (requested: Int, found: Int, stored: Int, bytes: Int) {
+            let context = ReadContext()
+            #expect(try driver.read(request, context).count == 1000)
+            let cache = context.cache
+            return (
+                cache.requested.load(ordering: .relaxed), cache.found.load(ordering: .relaxed),
+                cache.stored.load(ordering: .relaxed), cache.foundBytes.load(ordering: .relaxed)
+            )
+        }
+        let (first, second) = (try counts(), try counts())
+        #expect(first.stored > 0 && first.requested == first.found + first.stored)
+        #expect(second.requested == first.requested && second.found == second.requested)
+        #expect(second.stored == 0 && second.bytes > 0)
     }
 }

@@ -24,7 +24,8 @@ struct PlannerTests {
         -> [[UInt64]]
     {
         CompactionPlanner.plan(
-            parts, isMergeable: { !barriers.contains($0.id) }, today: today, maxBytes: maxBytes
+            parts, isMergeable: { !barriers.contains($0.id) }, today: today,
+            limits: { _ in MergeLimits(bytes: maxBytes) }
         ).map { $0.map(\.id) }
     }
 
@@ -36,11 +37,12 @@ struct PlannerTests {
         #expect(plan(parts, today: 101, barriers: [2, 4, 6]) == [])
     }
 
-    @Test func aMergedPartHasNoMoreRowsThanItsStoreBears() {
+    @Test func aMergeWeighsNoMoreThanItsStoreBears() {
         let parts = (1...7).map { part($0, bytes: 100) }
         let runs = CompactionPlanner.plan(
-            parts, today: 101, maxBytes: 1 << 40, maxRows: { $0 == .logs ? 3 : .max })
-        #expect(runs.map { $0.map(\.id) } == [[1, 2, 3]])
+            parts, today: 101, weight: { $0.id == 2 ? 20 : 10 },
+            limits: { MergeLimits(bytes: 1 << 40, weight: $0 == .logs ? 40 : .max) })
+        #expect(runs.map { $0.map(\.id) } == [[3, 4, 5, 6]])
     }
 
     /// Whatever is sealed, merged, damaged and dropped in whatever order: the parts of a group, in
@@ -139,7 +141,9 @@ struct PlannerTests {
         var nextID: UInt64 = 1
         var rewritten: UInt64 = 0
         func settle(_ today: Int32) {
-            while let run = CompactionPlanner.plan(parts, today: today, maxBytes: 1 << 40).first {
+            while let run = CompactionPlanner.plan(
+                parts, today: today, limits: { _ in MergeLimits(bytes: 1 << 40) }
+            ).first {
                 let bytes = run.reduce(0) { $0 + $1.byteCount }
                 rewritten += bytes
                 let ids = Set(run.map(\.id))
