@@ -36,6 +36,9 @@ extension Correlation {
             bytes: bytes)
     }
 
+    /// Entries are what `PartDescriptor.rowCount` counts, so that a part weighs its rows.
+    package var maxMergeWeight: Int { configuration.maxMergeEntries }
+
     /// See `SignalStore.merge`. Memory: all inputs decoded.
     package func merge(_ parts: [PartHandle], shouldStop: () -> Bool) throws -> [PartDraft] {
         guard let first = parts.first?.descriptor else { return [] }

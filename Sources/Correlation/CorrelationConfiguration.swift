@@ -17,6 +17,9 @@ package struct CorrelationConfiguration: Sendable {
     /// Caller and callee spans kept per day and head for joining.
     package var maxCallSpans = 2_000_000
 
+    /// Most entries of the inputs of a merge together: it holds them all in memory, some 80 bytes each
+    /// at its height.
+    package var maxMergeEntries = 3_000_000
     /// Largest section of a part that merging makes, in bytes before compression.
     package var maxSectionBytes = PartFormat.maxPlainCount
 
