@@ -179,7 +179,7 @@ enum LogFormat {
     /// Largest frame after decompression, in bytes: the longest line that a batch can carry.
     static let maxFrameCount = 1 << 30
     /// A data section is closed when it passes this many bytes.
-    static let dataSectionTarget = 256 << 20
+    static let dataSectionTarget = 32 << 20
     /// Frames are closed when they reach this many bytes; a larger column makes its own frame.
     static let lineFrameTarget = 256 << 10
     static let columnFrameTarget = 64 << 10

@@ -33,6 +33,13 @@ struct FrameStore {
 
     init(level: Int32) { self.level = level }
 
+    /// Hands out a section and lets go of it. Nothing may be stored afterwards.
+    mutating func takeSection(_ ordinal: Int) -> [UInt8] {
+        let section = sections[ordinal]
+        sections[ordinal] = []
+        return section
+    }
+
     /// Takes a number for a frame whose bytes come later.
     mutating func reserve() -> Int {
         frames.append(

@@ -201,7 +201,11 @@ struct LogPartBuilder {
             sorted.encode(rows, into: &references)
             blocks[block].ids = idFrames.place(references.bytes, in: &store)
         }
-        return sorted.place(in: &store)
+        let section = sorted.place(in: &store)
+        // The part is put together next, which takes memory of its own.
+        traces = TraceTable()
+        referring = []
+        return section
     }
 
     /// The finished part; nil when it has no rows. Nothing may be added afterwards.
@@ -219,7 +223,9 @@ struct LogPartBuilder {
         info.varint(store.frames.count)
         info.varint(rowCount)
 
-        var part = PartWriter(signal: .logs)
+        // The sections that come before the data are small beside it.
+        let dataCount = store.sections.reduce(0) { $0 + $1.count }
+        var part = PartWriter(signal: .logs, reserving: dataCount + dataCount / 16 + (1 << 16))
         let index = StreamIndex(streams)
         part.add(kind: LogFormat.Section.info, info.bytes)
         part.add(kind: LogFormat.Section.symbols, index.encodedSymbols(), .zstd(level: 3))
@@ -233,8 +239,9 @@ struct LogPartBuilder {
         if !ranges.isEmpty {
             part.add(kind: LogFormat.Section.ranges, ranges.encoded(), .zstd(level: 3))
         }
-        for (ordinal, data) in store.sections.enumerated() {
-            part.add(kind: LogFormat.Section.data + UInt16(ordinal), data)
+        for ordinal in store.sections.indices {
+            part.add(
+                kind: LogFormat.Section.data + UInt16(ordinal), store.takeSection(ordinal))
         }
         return PartDraft(
             tenant: tenant, day: day, minNanos: minNanos, maxNanos: maxNanos,

@@ -23,8 +23,10 @@ package struct PartWriter: Sendable {
     private var out: ByteWriter
     private var entries: [Entry] = []
 
-    package init(signal: Signal) {
-        out = ByteWriter(reserving: 1 << 16)
+    /// - Parameter byteCount: about the bytes of the part, where that is known: a large one then does
+    ///   not move while it grows.
+    package init(signal: Signal, reserving byteCount: Int = 1 << 16) {
+        out = ByteWriter(reserving: byteCount)
         out.raw(PartFormat.magic)
         out.fixed(PartFormat.version)
         out.u8(signal.rawValue)
