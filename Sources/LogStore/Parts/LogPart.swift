@@ -246,12 +246,6 @@ final class LogPart: Sendable {
         return dataSections[Int(entry.section)].offset + entry.offset
     }
 
-    /// Bytes of the file that a frame takes.
-    func storedRange(of frame: UInt32) -> Range<Int> {
-        let start = fileOffset(of: frame)
-        return start..<(start + frames[Int(frame)].storedCount)
-    }
-
     func fault(_ frame: UInt32, _ problem: String) -> PartCorruption {
         PartCorruption(name: reader.name, offset: fileOffset(of: frame), problem: problem)
     }

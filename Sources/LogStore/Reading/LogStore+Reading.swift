@@ -24,12 +24,11 @@ extension LogStore {
         let conditions = RowConditions(request)
         let cache = cache.counting(context)
         let (parts, heads) = snapshot(request.tenant)
-        let inRange = parts.filter {
-            request.range.overlaps(first: $0.descriptor.minNanos, last: $0.descriptor.maxNanos)
-        }
-        for part in inRange { part.prefetch(terms, conditions) }
         return ReadSource(
-            parts: inRange.map {
+            parts: parts.filter {
+                request.range.overlaps(
+                    first: $0.descriptor.minNanos, last: $0.descriptor.maxNanos)
+            }.map {
                 SourcePart(
                     part: $0, streams: $0.index.matching(request.matchers),
                     skipper: BlockSkipper($0, terms, conditions, cache, context))
