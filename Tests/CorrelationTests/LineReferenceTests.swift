@@ -49,6 +49,23 @@ import Testing
         return references
     }
 
+    @Test func nearWindowsOfAStreamAreOneStretch() {
+        let windows: [(UInt64, Int64)] = [(2, 500), (1, 10), (1, 138), (1, 12), (1, 400), (2, 501)]
+        let references = windows.map { LogReference(streamHash: $0.0, window: $0.1) }
+        func stretch(_ stream: UInt64, _ first: Int64, _ last: Int64) -> LogStretch {
+            LogStretch(
+                streamHash: stream,
+                range: NanosRange(
+                    first: LogReference(streamHash: stream, window: first).range.first,
+                    last: LogReference(streamHash: stream, window: last).range.last))
+        }
+        // 138 is 126 windows after 12; 400 is too far.
+        #expect(
+            LogReference.joined(references)
+                == [stretch(1, 10, 138), stretch(1, 400, 400), stretch(2, 500, 501)])
+        #expect(LogReference.joined([LogReference]()).isEmpty)
+    }
+
     private func decoded(
         _ references: LineReferences, most: Int = .max
     ) throws -> (pages: LinePages, bytes: [UInt8]) {

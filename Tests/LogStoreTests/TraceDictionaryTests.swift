@@ -65,6 +65,23 @@ import Testing
         #expect(try driver.read(all) == rows)
     }
 
+    /// Merges are bounded by what parts weigh.
+    @Test func aPartWeighsItsIDs() throws {
+        let driver = Driver()
+        let rows = rows(traces: 600, seed: 5)
+        driver.append(rows)
+        try driver.seal()
+        let traces = Set(rows.map(\.trace)).subtracting([.zero]).count
+        let spans = Set(rows.filter { !$0.span.isZero }.map { "\($0.trace) \($0.span)" }).count
+        let weight = driver.store.mergeWeight(driver.handles[0].descriptor)
+        #expect(weight >= max(traces, spans) && weight < max(traces, spans) * 3 / 2)
+        #expect(driver.store.maxMergeWeight == TraceTable.maxIDs)
+        let plain = Driver()
+        plain.append([plainRow(10, "x", stream: Labels([("s", "a")]))])
+        try plain.seal()
+        #expect(plain.store.mergeWeight(plain.handles[0].descriptor) == 0)
+    }
+
     /// An id that comes once is not referred to.
     @Test func idsThatComeOnceStayInTheirBlocks() throws {
         let driver = Driver()

@@ -33,19 +33,23 @@ final class TemplateBlock {
             }
         }
 
-        /// How many of the first rows have each number, up to the greatest that any has.
-        func counts(rows: Int) -> [Int] {
-            if width == 0 { return [rows] }
-            var counts = [Int](repeating: 0, count: width == 1 ? 1 << 8 : 1 << 16)
-            counts.withUnsafeMutableBufferPointer { counts in
-                if width == 1 {
-                    for number in bytes.prefix(rows) { counts[Int(number)] &+= 1 }
-                } else {
-                    for row in 0..<rows { counts[self[row]] &+= 1 }
-                }
+        /// How many of the first rows have each number; nil when one is not below `templates`, of which
+        /// there is one at least.
+        func counts(rows: Int, templates: Int) -> [Int]? {
+            var counts = [Int](repeating: 0, count: templates)
+            if width == 0 {
+                counts[0] = rows
+                return counts
             }
-            while let last = counts.last, last == 0 { counts.removeLast() }
-            return counts
+            let isInside = counts.withUnsafeMutableBufferPointer { counts in
+                for row in 0..<rows {
+                    let number = self[row]
+                    guard number < templates else { return false }
+                    counts[number] &+= 1
+                }
+                return true
+            }
+            return isInside ? counts : nil
         }
     }
 
@@ -98,8 +102,7 @@ final class TemplateBlock {
         }
         numbers = Numbers(width: Int(kind), bytes: try reader.bytes(n * Int(kind)))
         columnStart = reader.offset
-        let rowCounts = numbers.counts(rows: n)
-        guard rowCounts.count <= count else {
+        guard let rowCounts = numbers.counts(rows: n, templates: count) else {
             throw reader.malformed("numbers of \(count) templates")
         }
         for (template, rows) in rowCounts.enumerated() { templates[template].rows = rows }
